@@ -1,0 +1,34 @@
+"""Pictures of G_ema's samples while it trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytorch_lightning as pl
+
+from ganlab.callbacks.observer import Clock, Observer
+from ganlab.gan import GAN
+from ganlab.pictures import Picture
+from ganlab.random import generator_of
+from ganlab.types import Source
+
+
+class Draw(Observer):
+    """Every n iterations, and before the first, one picture in `samples/`; z is the same every time."""
+
+    def __init__(self, every: int, clock: Clock, picture: Picture, source: Source, folder: Path, seed: int) -> None:
+        super().__init__(every, clock)
+        self.picture, self.source, self.folder, self.seed = picture, source, folder, seed
+
+    def on_train_start(self, trainer: pl.Trainer, gan: GAN) -> None:  # type: ignore[override]
+        self.look(trainer, gan)
+
+    def observe(self, trainer: pl.Trainer, gan: GAN) -> None:
+        n, t = self.picture.n, gan.iteration
+        _, y = self.source.sample(n, generator_of(self.seed, "picture labels", device=gan.device))
+        z = gan.prior.sample(n, generator_of(self.seed, "picture", device=gan.device))
+        path = self.folder / f"step-{t:09d}.png"
+        self.picture.draw(gan.generate(z, y), f"iteration {t:,}").save(path)
+        for logger in trainer.loggers:
+            if hasattr(logger, "log_picture"):
+                logger.log_picture("samples", path, t)

@@ -1,0 +1,178 @@
+"""From a composed config to objects, with every mistake of a user's found here and said in one sentence.
+
+The schema of a node with a `_target_` is the signature of that target; the top level is `Settings`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any
+
+import hydra
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from ganlab.errors import UserError
+
+Node = dict[str, Any]  # a mapping with a `_target_`
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Optim(_Part):
+    G: Node
+    D: Node
+    lr: float | None = None  # shared by G and D where their nodes refer to them
+    betas: tuple[float, float] | None = None
+    momentum: float | None = None
+
+
+class Pictures(_Part):
+    every: Count
+    draw: Node
+
+
+class Metrics(_Part):
+    every: Count
+    n: Count
+    scores: dict[str, Node]
+    picture: Pictures | None
+
+
+class Checkpoints(_Part):
+    every: Count
+    keep: Count
+
+
+class Settings(_Part):
+    """The top level of a config: Algorithm 1's own numbers, and one choice of each group."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    k: Count
+    batch_size: Count
+    iterations: Count
+    images: Count | None
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    shape: list[Count]
+    log_every: Count
+    threads: Count | None
+    resume: str | None
+    runs: str
+    name: str
+    data: Node
+    model: dict[str, Any]
+    prior: Node
+    loss: Node
+    penalty: Node
+    updates: Node
+    optim: Optim
+    metrics: Metrics
+    trainer: Node
+    logger: dict[str, Node]
+    checkpoint: Checkpoints
+
+
+def resolve(cfg: DictConfig) -> dict[str, Any]:
+    """Plain Python, every interpolation resolved; raises UserError for a value that is missing."""
+    try:
+        return typing.cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+    except OmegaConfBaseException as error:
+        raise UserError(_first_line(error)) from error
+
+
+def validate(config: dict[str, Any]) -> Settings:
+    """The typed top level, with every node checked that can be without building it; raises UserError."""
+    settings: Settings = _validated(Settings, config, "")
+    for net in ("G", "D"):
+        check(settings.model.get(net), f"model.{net}", given=())
+        check(getattr(settings.optim, net), f"optim.{net}", given=())
+    return settings
+
+
+def build(node: Node, key: str, **given: Any) -> Any:
+    """The object that a node describes, from its own arguments and the given ones; a factory if it is `_partial_`.
+
+    What its constructor refuses (ValueError, TypeError) is the user's mistake, and is reported under `key`.
+    """
+    check(node, key, given)
+    own = {name: value for name, value in node.items() if name != "_partial_"}
+    try:
+        factory = hydra.utils.instantiate(own, _convert_="all", _partial_=True)
+        return factory if node.get("_partial_") else factory(**given)
+    except (InstantiationException, ValueError, TypeError, MisconfigurationException, ImportError) as error:
+        cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+        raise UserError(f"{key}: {_first_line(cause)}") from error
+
+
+def check(node: Any, key: str, given: Iterable[str]) -> None:
+    """Raise UserError unless the node's arguments are those that its target takes."""
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise UserError(f"{key} must be a mapping with a _target_, found {node!r}")
+    target = _target(node["_target_"], key)
+    parameters = inspect.signature(target).parameters
+    own = {name: value for name, value in node.items() if name not in ("_target_", "_partial_", "_convert_")}
+    free = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name in own:
+        if name not in parameters and not free:
+            raise UserError(f"unknown key {key}.{name}{did_you_mean(name, set(parameters) - set(given))}")
+    for name, parameter in parameters.items():
+        required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        absent = name not in own and name not in given and not node.get("_partial_")
+        if required and absent and parameter.kind is not parameter.VAR_POSITIONAL:
+            raise UserError(f"{key}.{name} is missing: {node['_target_']} needs it")
+    hints = _hints(target)
+    for name, value in own.items():
+        if isinstance(value, Mapping) and "_target_" in value:
+            check(value, f"{key}.{name}", given=())
+        elif name in hints:
+            _validated(hints[name], value, f"{key}.{name}")
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f": did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"
+
+
+def _target(path: str, key: str) -> Callable[..., Any]:
+    try:
+        return hydra.utils.get_object(path)
+    except Exception as error:
+        raise UserError(f"{key}._target_ = {path}: {_first_line(error)}") from error
+
+
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError):  # annotations that exist for type checkers only
+        return {}
+
+
+def _validated(kind: Any, value: Any, key: str) -> Any:
+    arbitrary = inspect.isclass(kind) and issubclass(kind, BaseModel)
+    try:
+        adapter = TypeAdapter(kind, config=None if arbitrary else ConfigDict(arbitrary_types_allowed=True))
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        problem = next(iter(error.errors()))
+        place = [str(part) for part in problem["loc"]] if arbitrary else []
+        name = ".".join(filter(None, [key, *place]))
+        if problem["type"] == "extra_forbidden":
+            known = set(Settings.model_fields) if len(place) == 1 else set()
+            raise UserError(f"unknown key {name}{did_you_mean(place[-1], known) if known else ''}") from error
+        raise UserError(f"{name} = {problem['input']!r}: {problem['msg'].lower()}") from error
+    except Exception:  # an annotation pydantic has no rule for: the constructor will judge
+        return value
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0]

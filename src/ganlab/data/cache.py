@@ -1,0 +1,115 @@
+"""Pictures that were decoded once are opened afterwards as a memory map.
+
+An entry is two files, NAME-HASH.npy (x) and NAME-HASH.json (labels and class names). The hash is of the source's files
+(name, size, time of change) and of the options that they were decoded with, so an entry is never out of date: when the
+source changes, another one is made. It lies in `.ganlab` beside the source, or where that cannot be written, in
+$XDG_CACHE_HOME/ganlab (~/.cache/ganlab).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+
+from ganlab.data.decode import Allocate, Pictures
+from ganlab.errors import UserError
+
+FORMAT = 1  # raise it when decode.py makes something else of the same file
+
+
+def cached(
+    source: Path,
+    files: Iterable[Path],
+    shape: tuple[int, ...],
+    options: Mapping[str, object],
+    build: Callable[[Allocate], Pictures],
+) -> Pictures:
+    """What `build(allocate)` makes of the source's files, with x [N, *shape] memory-mapped, copy-on-write.
+
+    `build` runs only where there is no entry yet, or a damaged one, and writes x into what `allocate` gives it. Several
+    processes may do so at once. Raises UserError when there is nowhere to write, and whatever `build` raises.
+    """
+    name = f"{source.stem}-{_hash(source, files, {**options, 'shape': shape, 'format': FORMAT})}.npy"
+    beside = source.parent / ".ganlab"
+    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganlab"
+    for folder in (beside, home):
+        with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
+            return _open(folder / name, shape)
+    folder = beside if _writable(beside) else home
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _write(folder / name, build)
+    except OSError as error:
+        raise UserError(
+            f"{folder} cannot take the decoded images of {source} ({error.strerror}): set XDG_CACHE_HOME to a folder "
+            "that can be written"
+        ) from error
+    return _open(folder / name, shape)
+
+
+def _open(path: Path, shape: tuple[int, ...]) -> Pictures:
+    # copy-on-write and not read-only, because torch warns of memory that it may not write
+    x = np.lib.format.open_memmap(path, mode="c")
+    about = json.loads(path.with_suffix(".json").read_text())
+    y, classes = np.array(about["labels"], np.int64), list(about["classes"])
+    if x.dtype != np.uint8 or x.shape != (len(y), *shape):
+        raise ValueError(f"{path} is damaged")
+    return Pictures(x, y, classes)
+
+
+def _write(path: Path, build: Callable[[Allocate], Pictures]) -> None:
+    # Of processes that do this at once the last one wins, with the same bytes as the others
+    with _replacing(path) as x, _replacing(path.with_suffix(".json")) as about:
+        pictures = build(partial(_allocate, x))
+        about.write_text(json.dumps({"classes": pictures.classes, "labels": pictures.y.tolist()}))
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A name to write the file under that nobody else knows; it becomes `path` at the end, or nothing remains."""
+    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
+    try:
+        yield temporary
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())  # the pages of a memory map as well
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _allocate(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    need, free = math.prod(shape), shutil.disk_usage(path.parent).free
+    if need > free:  # a full disk under a memory map would kill the process with SIGBUS
+        raise UserError(
+            f"{path.parent} has {free / 1e6:,.0f} MB free but the decoded images take {need / 1e6:,.0f} MB: make room, "
+            "or set XDG_CACHE_HOME to another folder"
+        )
+    return np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+
+
+def _writable(folder: Path) -> bool:
+    holder = folder if folder.exists() else folder.parent
+    # root may write anywhere: the mode says whether it is meant to
+    return bool(holder.stat().st_mode & 0o222) and os.access(holder, os.W_OK | os.X_OK)
+
+
+def _hash(source: Path, files: Iterable[Path], options: Mapping[str, object]) -> str:
+    def state(file: Path) -> tuple[str, int, int]:
+        try:
+            stat = file.stat()
+        except OSError as error:
+            raise UserError(f"{file} cannot be read ({error.strerror}): restore it or remove it") from error
+        return file.relative_to(source.parent).as_posix(), stat.st_size, stat.st_mtime_ns
+
+    about = json.dumps([sorted(map(state, files)), options], sort_keys=True)
+    return hashlib.sha256(about.encode()).hexdigest()[:12]

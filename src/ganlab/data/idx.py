@@ -1,0 +1,96 @@
+"""IDX, the file format of MNIST: the bytes 0, 0, 8 (for uint8), the number of axes, each axis as a big-endian int32, data.
+
+http://yann.lecun.com/exdb/mnist/
+"""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ganlab.errors import UserError
+
+_PREFIX = {"train": "train", "test": "t10k"}
+
+
+def find_idx(folder: Path, split: str) -> tuple[Path, Path] | None:
+    """The files of images and labels of a split (train or test) in the folder, plain rather than .gz; None if not there.
+
+    Raises UserError for another split, and where there are images without labels.
+    """
+    if split not in _PREFIX:
+        raise UserError(f"data.split={split} is not a split: use train or test")
+    for suffix in ("", ".gz"):
+        images = folder / f"{_PREFIX[split]}-images-idx3-ubyte{suffix}"
+        if images.is_file():
+            return images, labels_of(images)
+    return None
+
+
+def is_idx(path: Path) -> bool:
+    return path.is_file() and "-images-idx3-ubyte" in path.name
+
+
+def labels_of(images: Path) -> Path:
+    """The labels that belong to a file of images, next to it, plain or .gz. Raises UserError if there are none."""
+    plain = images.with_name(images.name.removesuffix(".gz").replace("-images-idx3-", "-labels-idx1-"))
+    for labels in (plain, plain.with_name(f"{plain.name}.gz")):
+        if labels.is_file():
+            return labels
+    raise UserError(f"{images} has no labels: put {plain.name} or {plain.name}.gz next to it")
+
+
+def read_idx_pair(images: Path, labels: Path) -> tuple[Tensor, Tensor]:
+    """x uint8 [N, H, W] and y long [N]; x is a memory map if its file is plain. Raises UserError if they do not match."""
+    x, y = read_idx(images, axes=3), read_idx(labels, axes=1)
+    if len(x) != len(y):
+        raise UserError(f"{images} has {len(x):,} images but {labels} has {len(y):,} labels: download both again")
+    if len(x) == 0:
+        raise UserError(f"{images} holds no images: download it again")
+    return x, y.long()
+
+
+def read_idx(path: Path, axes: int) -> Tensor:
+    """The uint8 tensor of a file with this number of axes; memory-mapped if plain, read into memory if .gz.
+
+    Raises UserError for a file that is missing, empty, truncated, or not IDX.
+    """
+    try:
+        data = _content(path)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}): check the path and its permissions") from error
+    if data.size == 0:
+        raise UserError(f"{path} is empty: download it again")
+    magic, expected = bytes(data[:4]), bytes([0, 0, 8, axes])
+    if magic != expected[: len(magic)]:
+        raise UserError(
+            f"{path} is not an IDX file of {'images' if axes == 3 else 'labels'}: its magic number is 0x{magic.hex()}, "
+            f"expected 0x{expected.hex()}"
+        )
+    start = 4 + 4 * axes
+    shape = struct.unpack(f">{axes}I", data[4:start].tobytes()) if data.size >= start else None
+    size = start + (math.prod(shape) if shape else 0)
+    if shape is None or data.size != size:
+        state = "truncated" if data.size < size else "too long"
+        raise UserError(f"{path} is {state}: expected {size:,} bytes, has {data.size:,}: download it again")
+    return torch.from_numpy(data[start:].reshape(shape))
+
+
+def _content(path: Path) -> np.ndarray:
+    """All bytes of the file, uint8 [n]."""
+    if path.suffix == ".gz":
+        try:
+            with gzip.open(path) as file:
+                return np.frombuffer(bytearray(file.read()), np.uint8)  # bytearray: torch wants memory it may write
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise UserError(f"{path} is a truncated or damaged .gz file ({error}): download it again") from error
+    if path.stat().st_size == 0:
+        return np.empty(0, np.uint8)  # which mmap refuses
+    return np.memmap(path, np.uint8, mode="c")  # copy-on-write: torch wants memory that it may write

@@ -1,0 +1,115 @@
+"""Points from a density. Mixtures know theirs, through torch.distributions; data are drawn afresh for every minibatch."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
+
+from ganlab.random import generator_of
+from ganlab.types import Batch
+
+
+class Density(ABC):
+    """An endless source: iteration t's minibatches are drawn by a generator seeded with (seed, t)."""
+
+    shape: tuple[int, ...]
+    classes: int
+    device = torch.device("cpu")
+
+    @abstractmethod
+    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """x [n, *S] and y [n] on the generator's device."""
+
+    def minibatches(self, t: int, k: int, batch_size: int, seed: int, part: slice) -> Batch:
+        x, y = self.sample(k * batch_size, generator_of(seed, "data", t, self.device))
+        return Batch(x.view(k, batch_size, *self.shape)[:, part], y.view(k, batch_size)[:, part])
+
+    def to(self, device: torch.device) -> Density:
+        self.device = device
+        return self
+
+
+class Mixture(Density):
+    """K Gaussians with diagonal covariance: means [K, d], stds [K, d], weights [K]; y is the component."""
+
+    def __init__(self, means: Tensor, stds: Tensor, weights: Tensor | None = None) -> None:
+        if means.dim() != 2 or means.shape != stds.shape:
+            raise ValueError(f"a mixture needs means and stds [K, d], got {list(means.shape)} and {list(stds.shape)}")
+        if not bool((stds > 0).all()):
+            raise ValueError(f"the standard deviations of a mixture must be > 0, got {stds.flatten().tolist()}")
+        self.means, self.stds = means, stds
+        self.weights = torch.ones(len(means)) if weights is None else weights
+        if self.weights.shape != means.shape[:1] or not bool((self.weights > 0).all()):
+            raise ValueError(f"a mixture of {len(means)} needs as many weights > 0, got {self.weights.tolist()}")
+        self.weights = self.weights / self.weights.sum()
+        self.shape, self.classes = tuple(means.shape[1:]), len(means)
+
+    @property
+    def distribution(self) -> MixtureSameFamily:
+        """The exact density: log_prob maps x [n, d] to [n], in nats."""
+        return MixtureSameFamily(Categorical(self.weights), Independent(Normal(self.means, self.stds), 1))
+
+    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        y = torch.multinomial(self.weights, n, replacement=True, generator=generator)
+        noise = torch.randn(n, *self.shape, generator=generator, device=generator.device)
+        return self.means[y] + self.stds[y] * noise, y
+
+    def to(self, device: torch.device) -> Mixture:
+        super().to(device)
+        self.means, self.stds, self.weights = (a.to(device) for a in (self.means, self.stds, self.weights))
+        return self
+
+
+def ring(modes: int, radius: float, std: float) -> Mixture:
+    """Equal Gaussians at the angles 2 pi i / modes of a circle."""
+    _at_least_one(modes=modes)
+    angle = 2 * math.pi * torch.arange(modes, dtype=torch.float64) / modes
+    means = radius * torch.stack([angle.cos(), angle.sin()], 1)  # [K, 2]
+    return _equal(means, std)
+
+
+def grid(side: int, spacing: float, std: float) -> Mixture:
+    """side x side equal Gaussians, centred on the origin."""
+    _at_least_one(side=side)
+    ticks = spacing * (torch.arange(side, dtype=torch.float64) - (side - 1) / 2)
+    return _equal(torch.cartesian_prod(ticks, ticks), std)
+
+
+def mixture1d(means: Sequence[float], stds: Sequence[float], weights: Sequence[float] | None = None) -> Mixture:
+    """Gaussians on the line."""
+    return Mixture(
+        torch.tensor(means)[:, None], torch.tensor(stds)[:, None], None if weights is None else torch.tensor(weights)
+    )
+
+
+class SwissRoll(Density):
+    """sklearn's make_swiss_roll(noise)[:, [0, 2]] / scale: (t cos t, t sin t) with t = 1.5 pi (1 + 2 u), u ~ U(0, 1), plus
+    Gaussian noise (as in Gulrajani et al., 2017). It has no closed density; y is 0."""
+
+    shape = (2,)
+    classes = 1
+
+    def __init__(self, noise: float, scale: float) -> None:
+        self.noise, self.scale = noise, scale
+
+    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        t = 1.5 * math.pi * (1 + 2 * torch.rand(n, generator=generator, device=generator.device))
+        noise = self.noise * torch.randn(n, 2, generator=generator, device=generator.device)
+        x = (torch.stack([t * t.cos(), t * t.sin()], 1) + noise) / self.scale
+        return x, torch.zeros(n, dtype=torch.long, device=generator.device)
+
+
+def _equal(means: Tensor, std: float) -> Mixture:
+    means = means.float()
+    return Mixture(means, torch.full_like(means, std))
+
+
+def _at_least_one(**count: int) -> None:
+    for name, value in count.items():
+        if value < 1:
+            raise ValueError(f"{name} must be >= 1, got {value}")

@@ -1,0 +1,106 @@
+"""What surrounds every command: the run directory's name, and mistakes told in one sentence."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import shutil
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ganlab.errors import Diverged, UserError
+
+
+def guarded(main: Callable[[], Any]) -> int:
+    """Run main and return the exit code: 0 done, 2 a user's mistake (one sentence), 3 diverged; our bugs have a traceback.
+
+    GANLAB_TRACEBACK=1 shows the traceback of a mistake, too.
+    """
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print and exit with 1 by itself
+    try:
+        main()
+    except Diverged as error:
+        print(f"ganlab: {error}", file=sys.stderr)
+        return 3
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        return _told(error, _sentence(error))
+    except OSError as error:
+        if error.filename is None or Path(error.filename).suffix == ".py":
+            raise
+        return _told(error, f"cannot use {error.filename}: {error.strerror}; run directories go to runs=PATH")
+    return 0
+
+
+def job(cfg: DictConfig) -> None:
+    """Hydra's task. A single run ends here with its one sentence; in a sweep the other jobs go on, and the sentence of the
+    first that failed comes last. Either way a run that never began leaves no directory behind."""
+    from ganlab.experiment import train  # after composing: a typo is reported without importing torch
+
+    hydra = HydraConfig.get()
+    try:
+        train(cfg)
+    except UserError as error:
+        _discard(Path(hydra.runtime.output_dir))
+        if hydra.mode is RunMode.MULTIRUN:
+            raise
+        sys.exit(_told(error, str(error)))
+
+
+def _discard(folder: Path) -> None:
+    if not (folder / "config.yaml").exists():
+        logging.shutdown()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _told(error: Exception, sentence: str) -> int:
+    if os.environ.get("GANLAB_TRACEBACK"):
+        traceback.print_exception(error)
+    print(f"ganlab: error: {sentence}", file=sys.stderr)
+    return 2
+
+
+def _sentence(error: Exception) -> str:
+    """Hydra's message on one line, with its advice about `+key` replaced by the key that was probably meant."""
+    text = str(error)
+    if isinstance(error, HydraException) and error.__cause__ is not None and "Key '" in str(error.__cause__):
+        text = str(error.__cause__)
+    if match := re.search(r"Key '(\w+)' is not in struct\s*full_key: (\S+)", text):
+        return f"unknown key {match[2]}; `python train.py --cfg job` lists them all"
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def run_dir(resume: str | None, fresh: str, *, _root_: DictConfig) -> str:
+    """`${run_dir:${resume},...}`: the directory of the run to go on with, otherwise a fresh one (`-2`, `-3` if it exists)."""
+    from ganlab.runs import IDENTITY, newest_like
+
+    if resume == "auto":
+        config = {key: _plain(_root_[key]) for key in IDENTITY}
+        if (found := newest_like(config, Path(_root_.runs))) is not None:
+            return str(found)
+    elif resume is not None and not resume.endswith(".ckpt"):
+        return resume
+    return fresh
+
+
+def slug(overrides: str) -> str:
+    """The overrides of a sweep's job as a directory name, without the `=` and `,` that Hydra's own syntax uses."""
+    return re.sub(r"[^\w.+-]+", "_", overrides.replace("=", "-"))[:150]
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value, resolve=True) if isinstance(value, DictConfig | ListConfig) else value
+
+
+OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
+OmegaConf.register_new_resolver("slug", slug, replace=True)
+logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # device lists and tips

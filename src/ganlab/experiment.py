@@ -1,0 +1,289 @@
+"""One experiment: from a composed config to a finished run directory."""
+
+from __future__ import annotations
+
+import logging
+import math
+import platform
+import shlex
+import subprocess
+import sys
+import warnings
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from ganlab import pictures
+from ganlab.callbacks.checkpoint import AtomicCheckpointIO, Checkpoint
+from ganlab.callbacks.draw import Draw
+from ganlab.callbacks.evaluate import Evaluate
+from ganlab.callbacks.log import Log
+from ganlab.callbacks.observer import Clock
+from ganlab.callbacks.progress import ProgressBar
+from ganlab.config import Settings, build, resolve, validate
+from ganlab.data.module import Minibatches
+from ganlab.errors import Diverged, UserError
+from ganlab.gan import GAN
+from ganlab.loggers.table import RunTable, read
+from ganlab.random import seed_of
+from ganlab.runs import RunDirectory, differences
+from ganlab.types import Source
+
+log = logging.getLogger(__name__)
+
+
+def train(cfg: DictConfig) -> None:
+    """The job of train.py, once per job of a sweep. Raises UserError before anything is trained or written, and Diverged
+    after a single run that ended so; in a sweep that is a result like others."""
+    hydra = HydraConfig.get()
+    config = resolve(cfg)
+    settings = validate(config)
+    if settings.images is not None:
+        config["iterations"] = settings.iterations = math.ceil(settings.images / (settings.k * settings.batch_size))
+    if settings.threads is not None:
+        torch.set_num_threads(settings.threads)
+    run = RunDirectory(hydra.runtime.output_dir)
+    sweep = hydra.mode is RunMode.MULTIRUN
+
+    checkpoint = _starting_point(settings, config, run)
+    if checkpoint is not None and _iteration_of(checkpoint) >= settings.iterations:
+        log.warning("%s already has its %d iterations: nothing to do", run.path, settings.iterations)
+        return
+    experiment = Experiment(settings, run, dict(hydra.runtime.choices), group=_group(hydra, settings, sweep))
+    if sweep and experiment.trainer.world_size > 1:
+        raise UserError("a sweep trains one job per process: start jobs on several devices one by one, without -m")
+    run.create(config)
+    result = experiment.run_to_the_end(config, checkpoint)
+    if result["status"] == "diverged" and not sweep:
+        raise Diverged(f"diverged at iteration {result['iterations']}: the loss is not finite; see {run.path}")
+
+
+class Experiment:
+    """The objects of one run, all built and checked against each other before the first iteration."""
+
+    def __init__(self, settings: Settings, run: RunDirectory, choices: dict[str, str], group: str) -> None:
+        self.settings, self.run = settings, run
+        pl.seed_everything(seed_of(settings.seed, "initial weights") % 2**32, verbose=False)
+        self.gan = game_of(settings)
+        self.trainer: pl.Trainer
+        self.source: Source = build(settings.data, "data")
+        if tuple(settings.shape) != self.source.shape:
+            raise UserError(f"shape = {settings.shape} but the data has {list(self.source.shape)}: change one of them")
+        self.clock = Clock()
+        self.table = RunTable(run.table_file)
+        self.log = Log(settings.log_every, self.clock)
+        metrics = settings.metrics
+        scores = {name: build(node, f"metrics.scores.{name}", source=self.source) for name, node in metrics.scores.items()}
+        self.evaluate = Evaluate(metrics.every, self.clock, scores, self.source, metrics.n, settings.seed)
+        observers: list[pl.Callback] = [self.log]
+        observers += [self.evaluate] if scores else []
+        if metrics.picture is not None:
+            picture = build(metrics.picture.draw, "metrics.picture.draw", source=self.source)
+            observers.append(Draw(metrics.picture.every, self.clock, picture, self.source, run.samples, settings.seed))
+        observers.append(Checkpoint(settings.checkpoint.every, self.clock, run.checkpoints, settings.checkpoint.keep))
+        title = f"{settings.name}"
+        tags = [choices[group] for group in ("data", "model", "loss", "penalty") if group in choices]
+        given = {"run_dir": run.path, "name": settings.name, "group": group, "tags": tags, "runs": Path(settings.runs)}
+        self.loggers = [build(node, f"logger.{name}", **given) for name, node in settings.logger.items()]
+        self.trainer = trainer_of(settings, [*observers, ProgressBar(title, self.table)], [self.table, *self.loggers])
+        if settings.batch_size % self.trainer.world_size:
+            raise UserError(
+                f"batch_size = {settings.batch_size} cannot be shared by {self.trainer.world_size} processes: "
+                "make it a multiple"
+            )
+        self.source.minibatches(0, 1, settings.batch_size, settings.seed, slice(0, 1))  # a batch larger than the data
+
+    def run_to_the_end(self, config: dict[str, Any], checkpoint: Path | None) -> dict[str, Any]:
+        """Train, then leave figures, loggers and `result.json` behind, in this order, whatever happens."""
+        started = datetime.now(UTC)
+        for logger in self.trainer.loggers:
+            logger.log_hyperparams(config)
+        status, problem = "failed", None
+        try:
+            data = Minibatches(self.source, self.settings.k, self.settings.batch_size, self.settings.seed)
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec")  # Lightning's, against torch 2.15
+                self.trainer.fit(self.gan, data, ckpt_path=checkpoint, weights_only=True)
+            status = "completed" if self.log.diverged_at is None else "diverged"
+        except BaseException as error:
+            problem = f"{type(error).__name__}: {error}"
+            raise
+        finally:
+            if self.trainer.is_global_zero:
+                result = self._result(status, problem, started, checkpoint)
+                self._close(result)
+        return result if self.trainer.is_global_zero else {"status": status, "iterations": self.gan.iteration}
+
+    def _close(self, result: dict[str, Any]) -> None:
+        self.table.save()
+        figures = self._figures()
+        lines = [f"run        {self.run.path}", f"look       {self.run.figures}"]
+        for logger in self.loggers:
+            lines += logger.close(result, figures)
+        self.run.write_result(result)
+        if result["status"] != "failed":
+            report(result, lines)
+
+    def _figures(self) -> list[Path]:
+        figures = []
+        if rows := read(self.run.table_file):
+            figures.append(self.run.figures / "curves.png")
+            pictures.curves(rows, figures[-1])
+        if frames := sorted(self.run.samples.glob("step-*.png")):
+            figures += [self.run.figures / "samples.png", self.run.figures / "training.gif"]
+            figures[-2].write_bytes(frames[-1].read_bytes())
+            pictures.animation(frames, figures[-1])
+        return figures
+
+    def _result(self, status: str, problem: str | None, started: datetime, checkpoint: Path | None) -> dict[str, Any]:
+        return {
+            "status": status,
+            "error": problem,
+            "name": self.settings.name,
+            "seed": self.settings.seed,
+            "iterations": self.gan.iteration,
+            "d_steps": self.gan.counters()["d_steps"],
+            "images": self.gan.counters()["images"],
+            "seconds": round(self.clock.seconds, 3),
+            "final": _finite(self.evaluate.final),
+            "best": _finite(self.evaluate.best),
+            "resumed_from": None if checkpoint is None else str(checkpoint),
+            "started": started.isoformat(timespec="seconds"),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+            "command": shlex.join(sys.argv),
+            "commit": commit(),
+            "device": str(self.gan.device),
+            "processes": self.trainer.world_size,
+            "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+        }
+
+
+PACKAGES = ("ganlab", "torch", "torchvision", "pytorch-lightning", "hydra-core", "torchmetrics", "wandb", "numpy")
+
+
+def game_of(settings: Settings) -> GAN:
+    prior = build(settings.prior, "prior")
+    return GAN(
+        build(settings.model["G"], "model.G"),
+        build(settings.model["D"], "model.D"),
+        prior=prior,
+        loss=build(settings.loss, "loss"),
+        penalty=build(settings.penalty, "penalty"),
+        updates=build(settings.updates, "updates"),
+        optim_G=build(settings.optim.G, "optim.G"),
+        optim_D=build(settings.optim.D, "optim.D"),
+        k=settings.k,
+        batch_size=settings.batch_size,
+        ema_decay=settings.ema_decay,
+        seed=settings.seed,
+    )
+
+
+def trainer_of(settings: Settings, callbacks: list[pl.Callback], loggers: list[Any]) -> pl.Trainer:
+    node = settings.trainer
+    if str(node.get("precision")) in ("16", "16-mixed", "16-true"):
+        raise UserError(
+            f"trainer.precision = {node['precision']}: fp16 needs a loss scale, and one scale cannot serve two optimizers "
+            "that step at different times; use bf16-mixed or 32-true"
+        )
+    if node.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise UserError("trainer.accelerator = gpu but torch finds no GPU on this machine: use trainer=cpu or trainer=auto")
+    return build(
+        node,
+        "trainer",
+        max_steps=settings.iterations,
+        max_epochs=-1,
+        callbacks=callbacks,
+        logger=loggers,
+        plugins=[AtomicCheckpointIO()],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+
+
+def report(result: dict[str, Any], lines: list[str]) -> None:
+    """The end of a run in the terminal: what it scored, and where to look."""
+    console = Console()
+    title = (
+        f"{result['name']}: {result['status']} after {result['iterations']:,} iterations, "
+        f"{result['images']:,} images, {result['seconds']:.0f} s"
+    )
+    table = Table()
+    for column in ("score of G_ema", "final", "best", "at iteration"):
+        table.add_column(column, justify="left" if column.startswith("score") else "right")
+    for name, final in result["final"].items():
+        best = result["best"].get(name, {"value": None, "iteration": None})
+        table.add_row(name, *(_short(v) for v in (final["value"], best["value"])), f"{best['iteration'] or 0:,}")
+    console.print(title, highlight=False, soft_wrap=True)
+    if result["final"]:
+        console.print(table)
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def commit() -> str | None:
+    """The commit of the code that runs, with `+` if files were changed since; None outside a checkout."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _starting_point(settings: Settings, config: dict[str, Any], run: RunDirectory) -> Path | None:
+    """The checkpoint to go on from: of this run directory, or one file that a new run branches off from."""
+    if settings.resume is None:
+        return None
+    if settings.resume.endswith(".ckpt"):
+        checkpoint = Path(settings.resume)
+        if not checkpoint.is_file():
+            raise UserError(f"resume = {checkpoint}: there is no such file")
+        old = RunDirectory(checkpoint.parent.parent)
+    else:
+        if not run.config_file.exists():
+            if settings.resume == "auto":
+                return None
+            raise UserError(f"resume = {settings.resume} is not a run directory: it has no config.yaml")
+        old, newest = run, run.newest_checkpoint()
+        if newest is None:
+            return None
+        checkpoint = newest
+    if changed := differences(old.config, config):
+        raise UserError(f"resume = {old.path} was trained with another config ({'; '.join(changed)}): start a new run")
+    return checkpoint
+
+
+def _iteration_of(checkpoint: Path) -> int:
+    return int(checkpoint.stem.removeprefix("step-"))
+
+
+def _group(hydra: Any, settings: Settings, sweep: bool) -> str:
+    """Runs that belong together in W&B: the jobs of a sweep, or the seeds of one setting."""
+    return Path(hydra.sweep.dir).name if sweep else settings.name.removesuffix(f"-s{settings.seed}")
+
+
+def _finite(scores: dict[str, dict[str, float]]) -> dict[str, dict[str, float | None]]:
+    """JSON has no NaN: a score that could not be computed is null."""
+    return {
+        name: {"value": s["value"] if math.isfinite(s["value"]) else None, "iteration": s["iteration"]}
+        for name, s in scores.items()
+    }
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"

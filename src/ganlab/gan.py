@@ -1,0 +1,132 @@
+"""The only LightningModule: two networks, one game."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from ganlab.objectives import DTerms, GTerms, discriminator_objective, generator_objective
+from ganlab.random import seed_layers, seed_of
+from ganlab.types import Batch, Loss, Penalty, Prior
+
+
+class GAN(pl.LightningModule):
+    """G against D. One training step is one iteration of Algorithm 1, a pure function of (weights, seed, rank, t).
+
+    `G_ema`, the exponential moving average of G, is what the algorithm puts out: samples, scores and pictures use it.
+    `D_terms` and `G_terms` hold what the newest step of each net saw, on the device, for whoever wants to look.
+    """
+
+    D_terms: DTerms
+    G_terms: GTerms
+
+    def __init__(
+        self,
+        G: nn.Module,
+        D: nn.Module,
+        *,
+        prior: Prior,
+        loss: Loss,
+        penalty: Penalty,
+        updates: Callable[[Any, Batch], None],
+        optim_G: Callable[[Any], Optimizer],
+        optim_D: Callable[[Any], Optimizer],
+        k: int,
+        batch_size: int,
+        ema_decay: float,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.G, self.D, self.G_ema = G, D, copy.deepcopy(G).requires_grad_(False)
+        self.prior, self.loss, self.penalty, self.updates = prior, loss, penalty, updates
+        self.optim_G, self.optim_D = optim_G, optim_D
+        self.k, self.batch_size, self.ema_decay, self.seed = k, batch_size, ema_decay, seed
+
+    def training_step(self, batch: Batch, batch_idx: int) -> None:
+        """Iteration t: k steps of D and one of G in the order of `updates`; batch.x is [k, B, *S]."""
+        t = self.iteration
+        seed_layers(self.seed, self.global_rank, t, self.device)
+        self._noise.manual_seed(seed_of(self.seed, "noise", t))
+        self.updates(self, batch)
+        follow(self.G_ema, self.G, self.ema_decay)
+
+    def noise(self) -> Tensor:
+        """The next minibatch of z [B, Z]: this rank's share of one draw for all ranks, so they see different noise and
+        together the same noise as one process would."""
+        share = self.batch_size // self.trainer.world_size
+        return self.prior.sample(self.batch_size, self._noise)[self.global_rank * share :][:share]
+
+    def D_gradient(self, x: Tensor, y: Tensor, z: Tensor) -> None:
+        terms = discriminator_objective(self.D, self.G, self.loss, self.penalty, x, y, z)
+        self.manual_backward(terms.loss)
+        self.D_terms = DTerms(*(term.detach() for term in terms))
+
+    def G_gradient(self, y: Tensor, z: Tensor) -> None:
+        with frozen(self.D):
+            terms = generator_objective(self.D, self.G, self.loss, y, z)
+            self.manual_backward(terms.loss)
+        self.G_terms = GTerms(*(term.detach() for term in terms))
+
+    def D_step(self) -> None:
+        self._opt_D.step()
+        self._opt_D.zero_grad()
+        self.penalty.project(self.D)
+
+    def G_step(self) -> None:
+        self._opt_G.step()
+        self._opt_G.zero_grad()
+
+    @property
+    def iteration(self) -> int:
+        """Iterations of Algorithm 1 done so far."""
+        return self.trainer.global_step
+
+    def counters(self) -> dict[str, int]:
+        """What the run has cost so far; images are real ones that D has seen, over all ranks."""
+        t = self.iteration
+        return {"iteration": t, "d_steps": self.k * t, "images": self.k * self.batch_size * t}
+
+    @torch.no_grad()
+    def generate(self, z: Tensor, y: Tensor, chunk: int = 1000) -> Tensor:
+        """G_ema(z) [n, *S] in evaluation mode, for z [n, Z] and y [n]."""
+        self.G_ema.eval()
+        return torch.cat([self.G_ema(*part).float() for part in zip(z.split(chunk), y.split(chunk), strict=True)])
+
+    def configure_optimizers(self) -> list[Optimizer]:
+        return [self.optim_G(self.G.parameters()), self.optim_D(self.D.parameters())]
+
+    def on_train_start(self) -> None:
+        # D through its raw optimizer: Lightning counts the steps of its wrappers in global_step, which is then the
+        # iteration of Algorithm 1 for every k
+        self._opt_G = self.optimizers()[0]  # type: ignore[index]
+        self._opt_D = self.optimizers(use_pl_optimizer=False)[1]  # type: ignore[index]
+        self._noise = torch.Generator(self.device)
+
+
+@contextmanager
+def frozen(net: nn.Module) -> Iterator[None]:
+    """Gradients flow through the net and not into it (DDP needs its weights out of the graph, not only ungraded)."""
+    net.requires_grad_(False)
+    try:
+        yield
+    finally:
+        net.requires_grad_(True)
+
+
+@torch.no_grad()
+def follow(average: nn.Module, net: nn.Module, decay: float) -> None:
+    """average <- decay * average + (1 - decay) * net; buffers (BatchNorm statistics) are copied.
+
+    torch's AveragedModel asks a tensor whether this is its first update, which waits for the GPU in every iteration.
+    """
+    torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - decay)
+    for mine, its in zip(average.buffers(), net.buffers(), strict=True):
+        mine.copy_(its)

@@ -1,0 +1,84 @@
+"""DCGAN (Radford et al., 2016): strided convolutions and BatchNorm, for images of 16 to 128 pixels a side.
+
+The paper's nets are for 64 x 64. Here the number of stages follows from the size: the coarsest map is 4 to 7 pixels a side,
+each stage doubles it, and what a size that is no multiple of two has too much is cropped.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+
+class Generator(nn.Module):
+    """z [B, Z] -> x [B, C, H, W] in [-1, 1]; `width` channels before the last stage, twice as many in each one above."""
+
+    def __init__(self, shape: Sequence[int], z_dim: int, width: int) -> None:
+        super().__init__()
+        channels, *size = _image(shape)
+        stages = _stages(size)
+        base = [math.ceil(side / 2**stages) for side in size]
+        widths = [width * 2**i for i in reversed(range(stages))]
+        self.project = nn.Sequential(
+            nn.Linear(z_dim, widths[0] * math.prod(base), bias=False),
+            nn.Unflatten(1, (widths[0], *base)),
+            nn.BatchNorm2d(widths[0]),
+            nn.ReLU(),
+        )
+        up: list[nn.Module] = []
+        for a, b in pairwise(widths):
+            up += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
+        self.up = nn.Sequential(*up, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
+        self.size = size
+        self.apply(_initialise)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        x = self.up(self.project(z))
+        return x[..., : self.size[0], : self.size[1]]
+
+
+class Discriminator(nn.Module):
+    """x [B, C, H, W] -> logit [B]; `width` channels after the first stage, twice as many after each one below."""
+
+    def __init__(self, shape: Sequence[int], width: int) -> None:
+        super().__init__()
+        channels, *size = _image(shape)
+        stages = _stages(size)
+        widths = [width * 2**i for i in range(stages)]
+        down: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+        for a, b in pairwise(widths):
+            down += [nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)]
+        features = widths[-1] * math.prod(side // 2**stages for side in size)
+        self.net = nn.Sequential(*down, nn.Flatten(), nn.Linear(features, 1), nn.Flatten(0))
+        self.apply(_initialise)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.net(x)
+
+
+def _image(shape: Sequence[int]) -> Sequence[int]:
+    if len(shape) != 3:
+        raise ValueError(f"dcgan needs images (C, H, W) but shape is {list(shape)}: try model=mlp")
+    if not all(16 <= side <= 128 for side in shape[1:]):
+        raise ValueError(f"dcgan makes images of 16 to 128 pixels a side, shape is {list(shape)}: try shape=[{shape[0]},64,64]")
+    return shape
+
+
+def _stages(size: Sequence[int]) -> int:
+    """Halvings until the shorter side is 4 to 7 pixels."""
+    return int(math.log2(min(size) / 4))
+
+
+def _initialise(layer: nn.Module) -> None:
+    """Weights N(0, 0.02^2), BatchNorm scales N(1, 0.02^2), biases 0 (Radford et al., 2016, section 4)."""
+    if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(layer.weight, 0.0, 0.02)
+    elif isinstance(layer, nn.BatchNorm2d):
+        nn.init.normal_(layer.weight, 1.0, 0.02)
+    else:
+        return
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)

@@ -1,0 +1,80 @@
+"""The networks of Goodfellow et al. (2014): a ReLU generator against a maxout discriminator with dropout.
+
+Settings of the released MNIST experiment (goodfeli/adversarial, mnist.yaml), for data of any shape. That code keeps pixels
+in [0, 1]: on images G ends in a sigmoid and D reads [0, 1], here mapped from and to the bench's [-1, 1].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Maxout(nn.Module):
+    """[B, size] -> [B, units]: the largest of `pieces` linear maps for each unit (Goodfellow et al., 2013)."""
+
+    def __init__(self, size: int, units: int, pieces: int) -> None:
+        super().__init__()
+        self.pieces = pieces
+        self.linear = nn.Linear(size, units * pieces)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.linear(x).unflatten(1, (-1, self.pieces)).amax(2)
+
+
+class Generator(nn.Module):
+    """z [B, Z] -> x [B, *S]: two ReLU layers; weights U(-irange, irange), biases 0."""
+
+    def __init__(self, shape: Sequence[int], z_dim: int, width: int = 1200, irange: float = 0.05) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.Linear(z_dim, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, math.prod(shape))
+        )
+        self.shape, self.image = tuple(shape), len(shape) == 3
+        _uniform(self, irange)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        x = self.net(z).unflatten(1, self.shape)
+        return 2 * torch.sigmoid(x) - 1 if self.image else x
+
+
+class Discriminator(nn.Module):
+    """x [B, *S] -> logit [B]: two maxout layers; dropout before each of the three linear maps."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        units: int = 240,
+        pieces: int = 5,
+        dropout: Sequence[float] = (0.2, 0.5, 0.5),
+        irange: float = 0.005,
+    ) -> None:
+        super().__init__()
+        first, second, third = dropout
+        self.net = nn.Sequential(
+            nn.Flatten(),
+            nn.Dropout(first),
+            Maxout(math.prod(shape), units, pieces),
+            nn.Dropout(second),
+            Maxout(units, units, pieces),
+            nn.Dropout(third),
+            nn.Linear(units, 1),
+            nn.Flatten(0),
+        )
+        self.image = len(shape) == 3
+        _uniform(self, irange)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.net((x + 1) / 2 if self.image else x)
+
+
+@torch.no_grad()
+def _uniform(net: nn.Module, irange: float) -> None:
+    for name, parameter in net.named_parameters():
+        if name.endswith("bias"):
+            parameter.zero_()
+        else:
+            parameter.uniform_(-irange, irange)

@@ -1,0 +1,38 @@
+"""Multilayer perceptrons, for data of any shape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from ganlab.networks.shapes import output_range
+
+
+class Generator(nn.Module):
+    """z [B, Z] -> x [B, *S]: `depth` ReLU layers of `width` units."""
+
+    def __init__(self, shape: Sequence[int], z_dim: int, width: int, depth: int) -> None:
+        super().__init__()
+        sizes = [z_dim, *[width] * depth]
+        hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
+        self.net = nn.Sequential(*hidden, nn.Linear(sizes[-1], math.prod(shape)))
+        self.shape, self.output = tuple(shape), output_range(shape)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.output(self.net(z).unflatten(1, self.shape))
+
+
+class Discriminator(nn.Module):
+    """x [B, *S] -> logit [B]: `depth` LeakyReLU(0.2) layers of `width` units."""
+
+    def __init__(self, shape: Sequence[int], width: int, depth: int) -> None:
+        super().__init__()
+        sizes = [math.prod(shape), *[width] * depth]
+        hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
+        self.net = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(sizes[-1], 1), nn.Flatten(0))
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.net(x)

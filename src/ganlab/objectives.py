@@ -1,0 +1,45 @@
+"""The two lines of Algorithm 1 (Goodfellow et al., 2014) as pure functions: what D descends, and what G descends."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ganlab.types import Discriminator, Generator, Loss, Penalty
+
+
+class DTerms(NamedTuple):
+    loss: Tensor  # scalar, penalty included
+    penalty: Tensor  # scalar
+    real: Tensor  # logits [B] on data
+    fake: Tensor  # logits [B] on G(z)
+
+
+class GTerms(NamedTuple):
+    loss: Tensor  # scalar
+    fake: Tensor  # logits [B] on G(z)
+
+
+def discriminator_objective(
+    D: Discriminator, G: Generator, loss: Loss, penalty: Penalty, x: Tensor, y: Tensor, z: Tensor
+) -> DTerms:
+    """What one step of D descends: x [B, *S], y [B], z [B, Z]. Nothing flows into G."""
+    with torch.no_grad():
+        fake = G(z, y)
+    # two passes: in one, D's BatchNorm would see real and fake together and tell them apart by the batch's statistics
+    real_logit, fake_logit = _full(D(x, y)), _full(D(fake, y))  # [B], [B]
+    term = penalty(lambda x: D(x, y), x, fake)
+    return DTerms(loss.d(real_logit, fake_logit) + term, term, real_logit, fake_logit)
+
+
+def generator_objective(D: Discriminator, G: Generator, loss: Loss, y: Tensor, z: Tensor) -> GTerms:
+    """What one step of G descends: y [B], z [B, Z]."""
+    fake_logit = _full(D(G(z, y), y))  # [B]
+    return GTerms(loss.g(fake_logit), fake_logit)
+
+
+def _full(logit: Tensor) -> Tensor:
+    """Losses are computed in at least fp32: bf16 knows log 4 to two digits."""
+    return logit.to(torch.promote_types(logit.dtype, torch.float32))

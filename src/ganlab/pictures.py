@@ -1,0 +1,129 @@
+"""Pictures of samples, as PIL images: a cloud of points over the data, or a grid of images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+from torchvision.utils import make_grid
+
+from ganlab.random import generator_of
+from ganlab.types import Source
+
+DATA, SAMPLES, THEORY = "#0072B2", "#D55E00", "#009E73"  # Okabe and Ito: told apart by colour-blind readers
+
+
+class Picture(Protocol):
+    """`n` samples [n, *S] and a caption become one image of a fixed size."""
+
+    n: int
+
+    def draw(self, x: Tensor, caption: str) -> Image.Image: ...
+
+
+class Points:
+    """Samples over data in the plane (the first two coordinates), or two histograms on the line."""
+
+    def __init__(self, source: Source, n: int, inches: float = 4.8, dpi: int = 100) -> None:
+        self.n, self.inches, self.dpi = n, inches, dpi
+        generator = generator_of(0, "picture", device=getattr(source, "device", "cpu"))
+        self.data = source.sample(max(n, 2000), generator)[0].cpu().numpy()
+        middle = (self.data.max(0) + self.data.min(0)) / 2
+        half = 0.65 * (self.data.max(0) - self.data.min(0)).max()  # equal axes, with room for what G has not learnt yet
+        self.low, self.high = middle - half, middle + half
+
+    def draw(self, x: Tensor, caption: str) -> Image.Image:
+        points = x.cpu().numpy()
+        figure = Figure(figsize=(self.inches, self.inches), dpi=self.dpi, layout="constrained")
+        axes = figure.add_subplot()
+        if self.data.shape[1] == 1:
+            bins = np.linspace(self.low[0], self.high[0], 81).tolist()
+            axes.hist(self.data[:, 0], bins, density=True, color=DATA, alpha=0.5, label="data")
+            axes.hist(points[:, 0], bins, density=True, color=SAMPLES, histtype="step", lw=1.5, label="samples of G")
+            axes.set(xlabel="x", ylabel="density", xlim=(bins[0], bins[-1]))
+        else:
+            axes.scatter(self.data[:, 0], self.data[:, 1], s=3, color=DATA, alpha=0.35, linewidths=0, label="data")
+            axes.scatter(points[:, 0], points[:, 1], s=5, color=SAMPLES, alpha=0.6, linewidths=0, label="samples of G")
+            axes.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+            axes.set(xlim=(self.low[0], self.high[0]), ylim=(self.low[1], self.high[1]))
+        legend = axes.legend(loc="upper right", framealpha=0.9)
+        for handle in legend.legend_handles:
+            if handle is not None:
+                handle.set_alpha(1)
+        axes.set_title(caption, fontsize=11)
+        return render(figure)
+
+
+class Grid:
+    """n images in [-1, 1], row by row, enlarged by whole pixels until a side has about 500."""
+
+    def __init__(self, source: Source, n: int, columns: int = 8) -> None:
+        self.n, self.columns = n, columns
+
+    def draw(self, x: Tensor, caption: str) -> Image.Image:
+        return grid(x, self.columns)
+
+
+def grid(x: Tensor, columns: int) -> Image.Image:
+    """x [n, C, H, W] in [-1, 1]."""
+    tiles = make_grid(to_bytes(x), nrow=columns, padding=2, pad_value=255).permute(1, 2, 0)
+    scale = max(1, round(500 / max(tiles.shape[:2])))
+    image = Image.fromarray(tiles.cpu().numpy())
+    return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+
+
+def to_bytes(x: Tensor) -> Tensor:
+    """[-1, 1] -> uint8 0 ... 255."""
+    return x.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+def animation(frames: Sequence[Path], out: Path, milliseconds: int = 120, most: int = 60) -> None:
+    """A GIF of at most `most` frames of equal size, evenly spread, that rests on the last one."""
+    chosen = [frames[i] for i in sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(most, len(frames)))})]
+    images = [Image.open(path).convert("RGB").quantize(64, dither=Image.Dither.NONE) for path in chosen]
+    durations = [milliseconds] * (len(images) - 1) + [2500]
+    images[0].save(out, save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=True)
+
+
+def curves(rows: Sequence[dict[str, float]], out: Path) -> None:
+    """The columns of metrics.csv against the iteration: losses, V(D, G) with its value at p_g = p_data, D's outputs, scores."""
+    names = dict.fromkeys(name for row in rows for name in row if "/" in name)
+    panels = [["train/loss_D", "train/loss_G"], ["train/V"], ["train/D_real", "train/D_fake"]]
+    panels += [[name] for name in names if not name.startswith("train/")]
+    panels = [kept for panel in panels if (kept := [name for name in panel if name in names])]
+    columns = min(3, len(panels))
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(4 * columns, 2.8 * lines), dpi=100, layout="constrained")
+    for axes, panel in zip(figure.subplots(lines, columns, squeeze=False).flat, panels, strict=False):
+        for name, colour in zip(panel, (DATA, SAMPLES), strict=False):
+            points = [(row["iteration"], row[name]) for row in rows if name in row]
+            axes.plot(*zip(*points, strict=True), color=colour, lw=1.2, label=name.split("/")[1])
+        if panel == ["train/V"]:
+            axes.axhline(-np.log(4), color="black", lw=0.8, ls="--", label="-log 4")
+        axes.set(xlabel="iteration", title=LABELS.get(panel[0], panel[0]))
+        if len(axes.lines) > 1:
+            axes.legend(framealpha=0.9)
+    for axes in list(figure.axes)[len(panels) :]:
+        axes.remove()
+    render(figure).save(out)
+
+
+LABELS = {
+    "train/loss_D": "loss on one minibatch",
+    "train/V": "V(D, G) on one minibatch [nats]",
+    "train/D_real": "mean D(x) on data and samples",
+    "eval/reverse_kl": "eval/reverse_kl [nats]",
+}
+
+
+def render(figure: Figure) -> Image.Image:
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
