@@ -5,7 +5,6 @@ The schema of a node with a `_target_` is the signature of that target; the top 
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -14,11 +13,11 @@ from typing import Annotated, Any
 import hydra
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from ganlab.errors import UserError
+from ganlab.errors import UserError, did_you_mean
 
 Node = dict[str, Any]  # a mapping with a `_target_`
 Count = Annotated[int, Field(ge=1)]
@@ -26,6 +25,11 @@ Count = Annotated[int, Field(ge=1)]
 
 class _Part(BaseModel):
     model_config = ConfigDict(extra="forbid")
+
+
+class Model(_Part):
+    G: Node
+    D: Node
 
 
 class Optim(_Part):
@@ -69,7 +73,7 @@ class Settings(_Part):
     runs: str
     name: str
     data: Node
-    model: dict[str, Any]
+    model: Model
     prior: Node
     loss: Node
     penalty: Node
@@ -85,29 +89,26 @@ def resolve(cfg: DictConfig) -> dict[str, Any]:
     """Plain Python, every interpolation resolved; raises UserError for a value that is missing."""
     try:
         return typing.cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key} is missing: give {error.full_key}=VALUE") from error
     except OmegaConfBaseException as error:
         raise UserError(_first_line(error)) from error
 
 
 def validate(config: dict[str, Any]) -> Settings:
-    """The typed top level, with every node checked that can be without building it; raises UserError."""
+    """The typed top level; raises UserError. Nodes are checked by `build`."""
     settings: Settings = _validated(Settings, config, "")
-    for net in ("G", "D"):
-        check(settings.model.get(net), f"model.{net}", given=())
-        check(getattr(settings.optim, net), f"optim.{net}", given=())
     return settings
 
 
 def build(node: Node, key: str, **given: Any) -> Any:
-    """The object that a node describes, from its own arguments and the given ones; a factory if it is `_partial_`.
+    """The object that a node describes, from its own arguments and the given ones.
 
     What its constructor refuses (ValueError, TypeError) is the user's mistake, and is reported under `key`.
     """
     check(node, key, given)
-    own = {name: value for name, value in node.items() if name != "_partial_"}
     try:
-        factory = hydra.utils.instantiate(own, _convert_="all", _partial_=True)
-        return factory if node.get("_partial_") else factory(**given)
+        return hydra.utils.instantiate(node, _convert_="all", _partial_=True)(**given)  # given objects are not copied
     except (InstantiationException, ValueError, TypeError, MisconfigurationException, ImportError) as error:
         cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
         raise UserError(f"{key}: {_first_line(cause)}") from error
@@ -119,15 +120,14 @@ def check(node: Any, key: str, given: Iterable[str]) -> None:
         raise UserError(f"{key} must be a mapping with a _target_, found {node!r}")
     target = _target(node["_target_"], key)
     parameters = inspect.signature(target).parameters
-    own = {name: value for name, value in node.items() if name not in ("_target_", "_partial_", "_convert_")}
+    own = {name: value for name, value in node.items() if name != "_target_"}
     free = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for name in own:
         if name not in parameters and not free:
             raise UserError(f"unknown key {key}.{name}{did_you_mean(name, set(parameters) - set(given))}")
     for name, parameter in parameters.items():
         required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
-        absent = name not in own and name not in given and not node.get("_partial_")
-        if required and absent and parameter.kind is not parameter.VAR_POSITIONAL:
+        if required and name not in own and name not in given and parameter.kind is not parameter.VAR_POSITIONAL:
             raise UserError(f"{key}.{name} is missing: {node['_target_']} needs it")
     hints = _hints(target)
     for name, value in own.items():
@@ -135,11 +135,6 @@ def check(node: Any, key: str, given: Iterable[str]) -> None:
             check(value, f"{key}.{name}", given=())
         elif name in hints:
             _validated(hints[name], value, f"{key}.{name}")
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f": did you mean {close[0]}?" if close else f"; known are {', '.join(sorted(known))}"
 
 
 def _target(path: str, key: str) -> Callable[..., Any]:
@@ -167,8 +162,8 @@ def _validated(kind: Any, value: Any, key: str) -> Any:
         place = [str(part) for part in problem["loc"]] if arbitrary else []
         name = ".".join(filter(None, [key, *place]))
         if problem["type"] == "extra_forbidden":
-            known = set(Settings.model_fields) if len(place) == 1 else set()
-            raise UserError(f"unknown key {name}{did_you_mean(place[-1], known) if known else ''}") from error
+            known = kind.model_fields if len(place) == 1 else ()
+            raise UserError(f"unknown key {name}{did_you_mean(place[-1], known)}") from error
         raise UserError(f"{name} = {problem['input']!r}: {problem['msg'].lower()}") from error
     except Exception:  # an annotation pydantic has no rule for: the constructor will judge
         return value

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, OverrideParseException
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ganlab.errors import Diverged, UserError
+from ganlab.errors import Diverged, UserError, did_you_mean
 
 
 def guarded(main: Callable[[], Any]) -> int:
@@ -27,6 +27,7 @@ def guarded(main: Callable[[], Any]) -> int:
     GANLAB_TRACEBACK=1 shows the traceback of a mistake, too.
     """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print and exit with 1 by itself
+    sys.argv = with_saved_overrides(sys.argv)
     try:
         main()
     except Diverged as error:
@@ -70,17 +71,36 @@ def _told(error: Exception, sentence: str) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    """Hydra's message on one line, with its advice about `+key` replaced by the key that was probably meant."""
-    text = str(error)
-    if isinstance(error, HydraException) and error.__cause__ is not None and "Key '" in str(error.__cause__):
-        text = str(error.__cause__)
+    """Hydra's message on one line, without its search path and its advice about `+key`."""
+    if isinstance(error, OverrideParseException):
+        return f"cannot read the override {error.override!r}: see https://hydra.cc/docs/1.3/advanced/override_grammar/basic"
+    text = f"{error} {error.__cause__ or ''}"
     if match := re.search(r"Key '(\w+)' is not in struct\s*full_key: (\S+)", text):
-        return f"unknown key {match[2]}; `python train.py --cfg job` lists them all"
-    return " ".join(line.strip() for line in text.splitlines() if line.strip())
+        group, _, key = match[2].rpartition(".")
+        advice = f"; `python train.py --cfg job -p {group}` lists its keys" if group else did_you_mean(key, _top_level())
+        return f"unknown key {match[2]}{advice}"
+    lines = (line.strip() for line in str(error).split("Config search path")[0].splitlines())
+    return " ".join(line for line in lines if line)
+
+
+def _top_level() -> list[str]:
+    conf = Path(sys.argv[0]).resolve().parent / "conf"
+    return [*map(str, OmegaConf.load(conf / "config.yaml")), *(folder.name for folder in conf.iterdir() if folder.is_dir())]
+
+
+def with_saved_overrides(argv: list[str]) -> list[str]:
+    """`train.py resume=RUN ...` means the overrides that RUN was started with, and then the new ones."""
+    for argument in argv[1:]:
+        key, _, value = argument.partition("=")
+        saved = Path(value) / "overrides.yaml"
+        if key == "resume" and saved.is_file():
+            old = [str(override) for override in OmegaConf.load(saved)]
+            return [argv[0], *(line for line in old if not line.startswith("resume=")), *argv[1:]]
+    return argv
 
 
 def run_dir(resume: str | None, fresh: str, *, _root_: DictConfig) -> str:
-    """`${run_dir:${resume},...}`: the directory of the run to go on with, otherwise a fresh one (`-2`, `-3` if it exists)."""
+    """`${run_dir:${resume},...}`: the directory of the run to go on with, otherwise a fresh one ."""
     from ganlab.runs import IDENTITY, newest_like
 
     if resume == "auto":

@@ -1,4 +1,7 @@
-"""The one exception for a user's mistake."""
+"""What a user's mistake, and a run that diverged, look like."""
+
+import difflib
+from collections.abc import Iterable
 
 
 class UserError(Exception):
@@ -7,3 +10,10 @@ class UserError(Exception):
 
 class Diverged(Exception):
     """Training met a value that is not finite; the process ends with code 3, and the last checkpoint is good."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f": did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if known else ""

@@ -55,13 +55,15 @@ def train(cfg: DictConfig) -> None:
     sweep = hydra.mode is RunMode.MULTIRUN
 
     checkpoint = _starting_point(settings, config, run)
-    if checkpoint is not None and _iteration_of(checkpoint) >= settings.iterations:
+    start = 0 if checkpoint is None else int(checkpoint.stem.removeprefix("step-"))
+    if start >= settings.iterations:
         log.warning("%s already has its %d iterations: nothing to do", run.path, settings.iterations)
         return
-    experiment = Experiment(settings, run, dict(hydra.runtime.choices), group=_group(hydra, settings, sweep))
+    experiment = Experiment(settings, run, dict(hydra.runtime.choices), _group(hydra, settings, sweep), start)
     if sweep and experiment.trainer.world_size > 1:
         raise UserError("a sweep trains one job per process: start jobs on several devices one by one, without -m")
-    run.create(config)
+    if experiment.trainer.is_global_zero:
+        run.create(config, list(hydra.overrides.task))
     result = experiment.run_to_the_end(config, checkpoint)
     if result["status"] == "diverged" and not sweep:
         raise Diverged(f"diverged at iteration {result['iterations']}: the loss is not finite; see {run.path}")
@@ -70,7 +72,7 @@ def train(cfg: DictConfig) -> None:
 class Experiment:
     """The objects of one run, all built and checked against each other before the first iteration."""
 
-    def __init__(self, settings: Settings, run: RunDirectory, choices: dict[str, str], group: str) -> None:
+    def __init__(self, settings: Settings, run: RunDirectory, choices: dict[str, str], group: str, start: int) -> None:
         self.settings, self.run = settings, run
         pl.seed_everything(seed_of(settings.seed, "initial weights") % 2**32, verbose=False)
         self.gan = game_of(settings)
@@ -79,7 +81,7 @@ class Experiment:
         if tuple(settings.shape) != self.source.shape:
             raise UserError(f"shape = {settings.shape} but the data has {list(self.source.shape)}: change one of them")
         self.clock = Clock()
-        self.table = RunTable(run.table_file)
+        self.table = RunTable(run.table_file, start)
         self.log = Log(settings.log_every, self.clock)
         metrics = settings.metrics
         scores = {name: build(node, f"metrics.scores.{name}", source=self.source) for name, node in metrics.scores.items()}
@@ -171,16 +173,16 @@ PACKAGES = ("ganlab", "torch", "torchvision", "pytorch-lightning", "hydra-core",
 
 
 def game_of(settings: Settings) -> GAN:
-    prior = build(settings.prior, "prior")
+    G, D = build(settings.model.G, "model.G"), build(settings.model.D, "model.D")
     return GAN(
-        build(settings.model["G"], "model.G"),
-        build(settings.model["D"], "model.D"),
-        prior=prior,
+        G,
+        D,
+        prior=build(settings.prior, "prior"),
         loss=build(settings.loss, "loss"),
         penalty=build(settings.penalty, "penalty"),
         updates=build(settings.updates, "updates"),
-        optim_G=build(settings.optim.G, "optim.G"),
-        optim_D=build(settings.optim.D, "optim.D"),
+        opt_G=build(settings.optim.G, "optim.G", params=G.parameters()),
+        opt_D=build(settings.optim.D, "optim.D", params=D.parameters()),
         k=settings.k,
         batch_size=settings.batch_size,
         ema_decay=settings.ema_decay,
@@ -266,10 +268,6 @@ def _starting_point(settings: Settings, config: dict[str, Any], run: RunDirector
     if changed := differences(old.config, config):
         raise UserError(f"resume = {old.path} was trained with another config ({'; '.join(changed)}): start a new run")
     return checkpoint
-
-
-def _iteration_of(checkpoint: Path) -> int:
-    return int(checkpoint.stem.removeprefix("step-"))
 
 
 def _group(hydra: Any, settings: Settings, sweep: bool) -> str:

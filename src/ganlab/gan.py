@@ -36,8 +36,8 @@ class GAN(pl.LightningModule):
         loss: Loss,
         penalty: Penalty,
         updates: Callable[[Any, Batch], None],
-        optim_G: Callable[[Any], Optimizer],
-        optim_D: Callable[[Any], Optimizer],
+        opt_G: Optimizer,
+        opt_D: Optimizer,
         k: int,
         batch_size: int,
         ema_decay: float,
@@ -47,7 +47,7 @@ class GAN(pl.LightningModule):
         self.automatic_optimization = False
         self.G, self.D, self.G_ema = G, D, copy.deepcopy(G).requires_grad_(False)
         self.prior, self.loss, self.penalty, self.updates = prior, loss, penalty, updates
-        self.optim_G, self.optim_D = optim_G, optim_D
+        self._optimizers = opt_G, opt_D
         self.k, self.batch_size, self.ema_decay, self.seed = k, batch_size, ema_decay, seed
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
@@ -101,7 +101,7 @@ class GAN(pl.LightningModule):
         return torch.cat([self.G_ema(*part).float() for part in zip(z.split(chunk), y.split(chunk), strict=True)])
 
     def configure_optimizers(self) -> list[Optimizer]:
-        return [self.optim_G(self.G.parameters()), self.optim_D(self.D.parameters())]
+        return list(self._optimizers)
 
     def on_train_start(self) -> None:
         # D through its raw optimizer: Lightning counts the steps of its wrappers in global_step, which is then the

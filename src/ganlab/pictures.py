@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
+from ganlab.data.images import to_uint8
 from ganlab.random import generator_of
 from ganlab.types import Source
 
@@ -73,15 +73,10 @@ class Grid:
 
 def grid(x: Tensor, columns: int) -> Image.Image:
     """x [n, C, H, W] in [-1, 1]."""
-    tiles = make_grid(to_bytes(x), nrow=columns, padding=2, pad_value=255).permute(1, 2, 0)
+    tiles = make_grid(to_uint8(x), nrow=columns, padding=2, pad_value=255).permute(1, 2, 0)
     scale = max(1, round(500 / max(tiles.shape[:2])))
     image = Image.fromarray(tiles.cpu().numpy())
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
-
-
-def to_bytes(x: Tensor) -> Tensor:
-    """[-1, 1] -> uint8 0 ... 255."""
-    return x.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
 
 
 def animation(frames: Sequence[Path], out: Path, milliseconds: int = 120, most: int = 60) -> None:

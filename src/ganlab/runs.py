@@ -23,16 +23,19 @@ class RunDirectory:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.config_file = self.path / "config.yaml"
+        self.overrides_file = self.path / "overrides.yaml"
         self.table_file = self.path / "metrics.csv"
         self.result_file = self.path / "result.json"
         self.checkpoints = self.path / "checkpoints"
         self.samples = self.path / "samples"
         self.figures = self.path / "figures"
 
-    def create(self, config: dict[str, Any]) -> None:
+    def create(self, config: dict[str, Any], overrides: list[str]) -> None:
+        """Lay out the directory of a run that is about to begin, or to go on."""
         for folder in (self.checkpoints, self.samples, self.figures):
             folder.mkdir(parents=True, exist_ok=True)
         self.config_file.write_text(yaml.safe_dump(config, sort_keys=False))
+        self.overrides_file.write_text(yaml.safe_dump(overrides))
         self.result_file.unlink(missing_ok=True)
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
 import os
 import shutil
@@ -23,6 +24,8 @@ import numpy as np
 
 from ganlab.data.decode import Allocate, Pictures
 from ganlab.errors import UserError
+
+log = logging.getLogger(__name__)
 
 FORMAT = 1  # raise it when decode.py makes something else of the same file
 
@@ -46,6 +49,7 @@ def cached(
         with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
             return _open(folder / name, shape)
     folder = beside if _writable(beside) else home
+    log.info("decoding %s once, into %s", source, folder / name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _write(folder / name, build)

@@ -1,8 +1,9 @@
-"""What the data configs name as `_target_`: images from torchvision, and from anyone's folder, zip, tar or IDX files."""
+"""What data configs name as `_target_`: images from torchvision, and from anyone's folder, zip, tar or IDX files."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ _NAMES = ("MNIST", "FashionMNIST", "CIFAR10", "CIFAR100")
 
 
 def images(source: str, shape: Sequence[int], flip: bool = False) -> Images:
-    """A folder, .zip or .tar[.gz] of pictures, or the IDX files of a training split (their folder, or the images' file).
+    """A folder, .zip or .tar[.gz] of pictures, or IDX files (the folder of a training split, or a file of images).
 
     Pictures are made to fit shape (C, H, W) as in `decode.fit`, once, and kept as in `cache`. Raises UserError.
     """
@@ -31,7 +32,8 @@ def torchvision_images(
 ) -> Images:
     """MNIST, FashionMNIST, CIFAR10 or CIFAR100 from torchvision's files under `root`, downloaded if they are not there.
 
-    With `source` the data is taken from there, as in `images`. A split is train or test. Raises UserError.
+    With `source` the data is taken from there, as in `images`. A split is train or test; pictures have none, and are
+    all taken for either. Raises UserError.
     """
     if name not in _NAMES:
         raise UserError(f"data.name={name} is not known: use one of {', '.join(_NAMES)}")
@@ -52,6 +54,12 @@ def torchvision_images(
 
 def _from_source(source: str, shape: tuple[int, ...], split: str, classes: list[str]) -> Pictures:
     path = _path(source)
+    try:
+        path.stat()
+    except OSError as error:
+        raise UserError(
+            f"data.source={path} cannot be read ({error.strerror}): give a folder, zip or tar of pictures, or IDX files"
+        ) from error
     if is_idx(path):
         return _from_idx(path, labels_of(path), shape, classes)
     if path.is_dir() and (pair := find_idx(path, split)):
@@ -110,10 +118,10 @@ def _from_idx(images: Path, labels: Path, shape: tuple[int, ...], classes: list[
 def _download(dataset: Any, root: Path, wanted: str) -> None:
     try:
         dataset(root, download=True)
-    except (RuntimeError, OSError) as error:  # URLError is an OSError
+    except (RuntimeError, OSError, HTTPException) as error:  # URLError is an OSError
         raise UserError(
-            f"{dataset.__name__} is not under {root} and cannot be downloaded ({_reason(error)}): put {wanted}, or give "
-            "data.source=PATH, a folder, zip or tar of its pictures or its IDX files"
+            f"{dataset.__name__} is not under {root} and cannot be downloaded ({_reason(error)}): put {wanted}, or "
+            "give data.source=PATH, a folder, zip or tar of its pictures or its IDX files"
         ) from error
 
 
@@ -127,7 +135,7 @@ def _path(text: str) -> Path:
 
 def _checked(shape: Sequence[int]) -> tuple[int, ...]:
     if len(shape) != 3 or shape[0] not in (1, 3) or min(shape) < 1:
-        raise UserError(f"data.shape={list(shape)} is not (C, H, W) with C = 1 (grey) or 3 (RGB): set it to [3, 32, 32], say")
+        raise UserError(f"shape={list(shape)} is not (C, H, W) with C = 1 (grey) or 3 (RGB): set it to [3, 32, 32], say")
     return tuple(shape)
 
 

@@ -1,4 +1,4 @@
-"""Folders and archives of pictures, and arrays of pixels -> uint8 [N, C, H, W] of one size. Nothing is unpacked to disk."""
+"""Folders, archives and arrays of pictures -> uint8 [N, C, H, W] of one size. Nothing is unpacked to disk."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def decode(source: Path, shape: tuple[int, ...], allocate: Allocate) -> Pictures
             raise UserError(f"{source} holds no pictures: data.source needs files of {' '.join(sorted(_SUFFIXES))}")
         folders = [posixpath.dirname(name) for name in names]
         top = posixpath.commonpath(folders)
-        labels = [posixpath.relpath(folder, top or ".") for folder in folders]
-        classes = sorted(set(labels))
-        number = {label: i for i, label in enumerate(classes)}
+        label = {folder: PurePosixPath(folder).relative_to(top).as_posix() for folder in set(folders)}
+        classes = sorted(label.values())
         x = allocate((len(names), *shape))
         row = {name: i for i, name in enumerate(names)}
         jobs = ((row[name], name, partial(_picture, read)) for name, read in archive.contents)
         _fill(x, jobs, f"{source}")
-    y = np.array([number[label] for label in labels], np.int64)
+    number = {folder: classes.index(name) for folder, name in label.items()}
+    y = np.array([number[folder] for folder in folders], np.int64)
     return Pictures(x, y, ["images" if name == "." else name for name in classes])
 
 
@@ -75,7 +75,7 @@ def fit_all(pixels: np.ndarray, shape: tuple[int, ...], allocate: Allocate) -> n
 
 
 def fit(image: Image.Image, shape: tuple[int, ...]) -> np.ndarray:
-    """A picture as uint8 [C, H, W]: grey or RGB, alpha dropped, scaled to cover H x W and the rest cropped on both sides.
+    """A picture as uint8 [C, H, W]: grey or RGB, alpha dropped, scaled to cover H x W, the rest cropped on both sides.
 
     Scaled with PIL's BILINEAR, which averages over all pixels when it reduces (antialiased): for H = W this is
     torchvision's Resize(H) and CenterCrop(H). A picture of the right size keeps its pixels. Raises UserError for a mode
@@ -96,7 +96,7 @@ def fit(image: Image.Image, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def list_pictures(folder: Path) -> list[Path]:
-    """The pictures under a folder, links followed, without hidden ones. Raises UserError for a folder it may not read."""
+    """The pictures under a folder, links followed, hidden ones left out. Raises UserError for a folder it may not read."""
 
     def refuse(error: OSError) -> None:
         raise UserError(f"{error.filename} cannot be read ({error.strerror}): check its permissions") from error
@@ -120,8 +120,6 @@ class _Archive(NamedTuple):
 def _opened(source: Path) -> Iterator[_Archive]:
     if source.is_dir():
         yield _folder(source)
-    elif not source.exists():
-        raise UserError(f"{source} does not exist: data.source takes a folder, zip or tar of pictures, or IDX files")
     elif source.suffix.lower() == ".zip":
         with _blamed(source):
             file = zipfile.ZipFile(source)
@@ -129,7 +127,7 @@ def _opened(source: Path) -> Iterator[_Archive]:
             yield _zip(file)
     elif source.name.lower().endswith(_ARCHIVES):
         with _blamed(source):
-            tar = tarfile.open(source)
+            tar = tarfile.open(source)  # noqa: SIM115 (the next line closes it; what its reader raises has its own name)
         with tar:
             yield _tar(tar, source)
     else:
@@ -155,6 +153,11 @@ def _zip(file: zipfile.ZipFile) -> _Archive:
 def _tar(tar: tarfile.TarFile, source: Path) -> _Archive:
     with _blamed(source):
         files = {_relative(member.name): member for member in tar if member.isfile()}
+        # tarfile takes a header that is damaged or cut off for the end, which is a block of zeros
+        assert tar.fileobj is not None
+        tar.fileobj.seek(tar.offset)
+        if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+            raise tarfile.ReadError("it has no end")
     members = {name: member for name, member in files.items() if _is_picture(name)}
 
     def contents() -> Iterator[tuple[str, Read]]:
@@ -177,8 +180,8 @@ def _blamed(source: Path) -> Iterator[None]:
     """Turns what a damaged or locked archive raises into a UserError that names it."""
     try:
         yield
-    except PermissionError as error:
-        raise UserError(f"{source} cannot be read ({error.strerror}): check its permissions") from error
+    except (FileNotFoundError, PermissionError) as error:
+        raise UserError(f"{source} cannot be read ({error.strerror}): check the path and its permissions") from error
     except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error, lzma.LZMAError) as error:
         reason = f"{error}".splitlines()[0].rstrip(":.") if f"{error}" else type(error).__name__
         raise UserError(f"{source} is damaged or no such archive ({reason}): copy or download it again") from error

@@ -1,4 +1,4 @@
-"""IDX, the file format of MNIST: the bytes 0, 0, 8 (for uint8), the number of axes, each axis as a big-endian int32, data.
+"""IDX, the file format of MNIST: bytes 0, 0, 8 (uint8) and the number of axes, their lengths as big-endian int32, data.
 
 http://yann.lecun.com/exdb/mnist/
 """
@@ -21,12 +21,10 @@ _PREFIX = {"train": "train", "test": "t10k"}
 
 
 def find_idx(folder: Path, split: str) -> tuple[Path, Path] | None:
-    """The files of images and labels of a split (train or test) in the folder, plain rather than .gz; None if not there.
+    """The files of images and labels of a split, train or test, in the folder, plain rather than .gz; or None.
 
-    Raises UserError for another split, and where there are images without labels.
+    Raises UserError for images without labels.
     """
-    if split not in _PREFIX:
-        raise UserError(f"data.split={split} is not a split: use train or test")
     for suffix in ("", ".gz"):
         images = folder / f"{_PREFIX[split]}-images-idx3-ubyte{suffix}"
         if images.is_file():
@@ -48,7 +46,7 @@ def labels_of(images: Path) -> Path:
 
 
 def read_idx_pair(images: Path, labels: Path) -> tuple[Tensor, Tensor]:
-    """x uint8 [N, H, W] and y long [N]; x is a memory map if its file is plain. Raises UserError if they do not match."""
+    """x uint8 [N, H, W], memory-mapped if its file is plain, and y long [N]. Raises UserError if they do not match."""
     x, y = read_idx(images, axes=3), read_idx(labels, axes=1)
     if len(x) != len(y):
         raise UserError(f"{images} has {len(x):,} images but {labels} has {len(y):,} labels: download both again")

@@ -47,8 +47,8 @@ class Images:
         if free is None or 2 * self.x.nbytes <= free:
             moved.x, moved.y = self.x.to(device), self.y.to(device)
         else:
-            log.info("data stays on the host: its %.1f GB are over half of the %.1f GB free on %s",
-                     self.x.nbytes / 1e9, free / 1e9, device)  # fmt: skip
+            size = f"{self.x.nbytes / 1e9:.1f} GB of images are over half of the {free / 1e9:.1f} GB free on {device}"
+            log.info("%s: they stay on the host", size)
         return moved
 
     def minibatches(self, t: int, k: int, batch_size: int, seed: int, part: slice) -> Batch:

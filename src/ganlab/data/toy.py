@@ -105,6 +105,8 @@ class SwissRoll(Density):
 
 
 def _equal(means: Tensor, std: float) -> Mixture:
+    if not std > 0:
+        raise ValueError(f"std must be > 0, got {std}")
     means = means.float()
     return Mixture(means, torch.full_like(means, std))
 

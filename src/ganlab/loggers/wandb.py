@@ -42,6 +42,7 @@ class Wandb(WandbLogger):
             mode=self.mode,
             settings=wandb.Settings(silent=True, console="off"),
         )
+        self._wandb_init.pop("anonymous")  # Lightning's argument, about which W&B only warns
 
     @staticmethod
     def _available() -> str:
@@ -74,8 +75,11 @@ class Wandb(WandbLogger):
         for kind in ("final", "best"):
             self.experiment.summary.update({f"{kind}/{name}": v["value"] for name, v in result[kind].items()})
         run, folder = self.experiment, Path(self.experiment.dir).parent
-        lines = [f"W&B        {run.url}"]
-        if self.mode == "offline":
+        if self.mode == "disabled":
+            lines = []
+        elif self.mode == "offline":
             lines = [f"compare    wandb leet {folder.parent}", f"upload     wandb login && wandb sync {folder}"]
+        else:
+            lines = [f"compare    {run.url}"]
         wandb.finish(exit_code=0 if result["status"] == "completed" else 1)
-        return [] if self.mode == "disabled" else lines
+        return lines

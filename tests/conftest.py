@@ -1,0 +1,56 @@
+"""A run of train.py inside the test process: composed by real Hydra, trained by real Lightning."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+import ganlab.entry  # registers the resolvers
+from ganlab.experiment import train
+from ganlab.runs import RunDirectory
+
+ROOT = Path(__file__).parent.parent
+SHARED = ROOT.parent / "shared" / "data"
+
+Run = Callable[..., RunDirectory]
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+def composed(*overrides: str, path: Path):
+    """The config as train.py sees it, with the run directory at `path`."""
+    assert ganlab.entry
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        cfg = compose("config", overrides=list(overrides), return_hydra_config=True)
+        OmegaConf.set_struct(cfg, False)
+        cfg.hydra.runtime.output_dir = str(path)
+        cfg.hydra.job.num = 0
+        HydraConfig.instance().set_config(cfg)
+        del cfg.hydra
+        OmegaConf.set_struct(cfg, True)
+    return cfg
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    """run("k=2", "iterations=4", name="a") trains in tmp_path/a and returns its run directory."""
+
+    def start(*overrides: str, name: str = "run") -> RunDirectory:
+        path = tmp_path / name
+        train(composed("logger=csv", f"runs={tmp_path}", *overrides, path=path))
+        return RunDirectory(path)
+
+    return start
+
+
+def points(n: int = 64, d: int = 2, seed: int = 0) -> torch.Tensor:
+    return torch.randn(n, d, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)

@@ -1,0 +1,81 @@
+import pytest
+import torch
+from conftest import points
+from torch import nn
+from torch.testing import assert_close
+
+from ganlab.networks.dcgan import Discriminator
+from ganlab.penalties import R1, GradientPenalty, Penalty, WeightClipping, input_gradient
+
+W = torch.tensor([3.0, 4.0], dtype=torch.float64)
+
+
+def linear(x):
+    return x @ W
+
+
+def test_no_penalty_is_zero():
+    assert Penalty()(linear, points(), points()).item() == 0
+
+
+def test_r1_of_a_linear_critic_is_half_gamma_times_its_squared_weight():
+    assert_close(R1(gamma=2.0)(linear, points(), points(seed=1)), torch.tensor(25.0, dtype=torch.float64))
+
+
+def test_r1_looks_at_data_only_and_follows_the_gradient_of_a_curved_critic():
+    x = points()
+    value = R1(gamma=3.0)(lambda x: x.square().sum(1), x, points(seed=1))  # gradient 2 x
+    assert_close(value, 3 / 2 * (4 * x.square().sum(1)).mean())
+
+
+def test_gradient_penalty_of_a_linear_critic_is_its_distance_from_the_target():
+    value = GradientPenalty(weight=10.0)(linear, points(), points(seed=1))
+    assert_close(value, torch.tensor(10.0 * (5 - 1) ** 2, dtype=torch.float64), rtol=1e-9, atol=0)
+    assert GradientPenalty(weight=10.0, target=5.0)(linear, points(), points(seed=1)).item() == pytest.approx(0, abs=1e-18)
+
+
+def test_gradient_penalty_is_taken_on_the_segments_between_real_and_fake_with_one_share_per_example():
+    real, fake, seen = torch.zeros(500, 2, dtype=torch.float64), torch.ones(500, 2, dtype=torch.float64), []
+    GradientPenalty(weight=1.0)(lambda x: seen.append(x.detach()) or x.sum(1), real, fake)
+    assert_close(seen[0][:, 0], seen[0][:, 1])  # on the segment
+    assert seen[0].min() >= 0
+    assert seen[0].max() <= 1
+    assert len(seen[0][:, 0].unique()) > 490
+
+
+def test_the_term_trains_d_through_its_second_derivative():
+    w = torch.tensor([3.0, 4.0], dtype=torch.float64, requires_grad=True)
+    (gradient,) = torch.autograd.grad(R1(gamma=2.0)(lambda x: x @ w, points(), points()), w)
+    assert_close(gradient, 2 * w.detach())  # of |w|^2
+
+
+def test_the_callers_tensors_are_left_alone():
+    real, fake = points(), points(seed=1)
+    for penalty in (R1(1.0), GradientPenalty(1.0)):
+        penalty(linear, real, fake)
+    assert not real.requires_grad
+    assert not fake.requires_grad
+
+
+def test_a_penalty_is_computed_in_fp32_under_bf16_and_with_batchnorm():
+    D = Discriminator([1, 16, 16], width=4)
+    x = torch.randn(8, 1, 16, 16)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert D(x, None).dtype == torch.bfloat16
+        gradient = input_gradient(lambda x: D(x, None), x.bfloat16())
+    assert gradient.dtype == torch.float32
+    gradient.sum().backward()
+    assert all(p.grad is not None for p in D.parameters() if p.dim() > 1)
+
+
+def test_weight_clipping_projects_every_weight():
+    net = nn.Linear(5, 5)
+    WeightClipping(limit=0.01).project(net)
+    assert max(p.abs().max() for p in net.parameters()) <= 0.01
+    assert min(p.abs().min() for p in net.parameters()) >= 0
+
+
+@pytest.mark.parametrize(("penalty", "arguments"), [(R1, {"gamma": -1}), (WeightClipping, {"limit": 0})])
+def test_values_out_of_range_are_refused_by_name(penalty, arguments):
+    with pytest.raises(ValueError, match=next(iter(arguments))):
+        penalty(**arguments)

@@ -1,0 +1,129 @@
+import math
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from ganlab.data import toy
+from ganlab.metrics.modes import HighQuality, Modes, ReverseKL
+from ganlab.metrics.sliced import SlicedWasserstein
+from ganlab.random import generator_of, seed_of
+
+RING, GRID = toy.ring(8, 1.0, 0.1), toy.grid(5, 2.0, 0.05)
+N = 2500  # samples, as in PacGAN
+
+
+def score(metric, x):
+    metric.update(x, real=False)
+    return metric.compute().item()
+
+
+def draws(source, n=N, t=0):
+    return source.sample(n, generator_of(7, "test", t))
+
+
+def test_centres():
+    assert_close(RING.means.norm(dim=1), torch.ones(8))
+    assert_close((RING.means - RING.means.roll(1, 0)).norm(dim=1), torch.full((8,), 2 * math.sin(math.pi / 8)))
+    assert sorted(GRID.means.unique().tolist()) == [-4, -2, 0, 2, 4]
+    assert len(GRID.means.unique(dim=0)) == 25
+
+
+def test_samples_follow_the_density_that_the_source_states():
+    """Entropy of an equal mixture of disjoint modes: log K + d/2 log(2 pi e std^2), and -log p is its Monte Carlo."""
+    for source, K, std in ((toy.ring(8, 1.0, 0.01), 8, 0.01), (GRID, 25, 0.05)):
+        x, y = draws(source, 20_000)
+        exact = math.log(K) + math.log(2 * math.pi * math.e * std**2)
+        nats = -source.distribution.log_prob(x)
+        assert abs(nats.mean().item() - exact) < 4 * nats.std().item() / math.sqrt(len(x))
+        assert_close(torch.cdist(x, source.means).argmin(1), y)
+
+
+def test_weights_are_the_shares_of_the_modes():
+    source = toy.mixture1d([-5.0, 0.0, 5.0], [0.1, 0.1, 0.1], [1.0, 2.0, 5.0])
+    share = torch.bincount(draws(source, 40_000)[1]) / 40_000
+    assert_close(share, torch.tensor([0.125, 0.25, 0.625]), atol=0.01, rtol=0)
+    assert source.shape == (1,)
+
+
+def test_minibatches_are_a_function_of_seed_and_iteration():
+    everyone = slice(None)
+    a = RING.minibatches(3, 2, 6, 0, everyone)
+    assert a.x.shape == (2, 6, 2)
+    assert a.y.shape == (2, 6)
+    assert all(torch.equal(*pair) for pair in zip(a, RING.minibatches(3, 2, 6, 0, everyone), strict=True))
+    assert not torch.equal(a.x, RING.minibatches(4, 2, 6, 0, everyone).x)
+    assert not torch.equal(a.x, RING.minibatches(3, 2, 6, 1, everyone).x)
+    halves = [RING.minibatches(3, 2, 6, 0, slice(r * 3, r * 3 + 3)).x for r in (0, 1)]
+    assert torch.equal(torch.cat(halves, 1), a.x)
+
+
+def test_seeds_do_not_repeat_within_a_run_on_any_device():
+    t = range(100_000)
+    assert len({seed_of(0, "noise", i) % 2**32 for i in t}) == len(t)  # all that torch's CPU generator keeps
+    assert seed_of(0, "noise", 5) != seed_of(0, "data", 5)
+
+
+@pytest.mark.parametrize(("source", "worst_kl"), [(RING, 0.0045), (GRID, 0.011), (toy.ring(8, 1.0, 0.01), 0.0045)])
+def test_the_true_sampler_scores_what_it_must(source, worst_kl):
+    """Within 3 standard deviations in the plane lie 1 - e^-4.5 = 98.9 %."""
+    x = draws(source)[0]
+    assert score(Modes(source), x) == source.classes
+    assert 0.982 <= score(HighQuality(source), x) <= 0.995
+    assert 0 <= score(ReverseKL(source), x) < worst_kl
+
+
+def test_a_circle_has_all_modes_and_is_exposed_by_its_quality():
+    angle = 2 * math.pi * torch.rand(N, generator=generator_of(0, "angle"))
+    x, source = torch.stack([angle.cos(), angle.sin()], 1), toy.ring(8, 1.0, 0.01)
+    assert score(Modes(source), x) == 8
+    assert score(HighQuality(source), x) == pytest.approx(0.076, abs=0.016)
+
+
+@pytest.mark.parametrize("source", [RING, GRID])
+def test_collapse_to_one_mode_costs_log_k(source):
+    x = source.means[:1].expand(N, 2)
+    assert score(Modes(source), x) == 1
+    assert score(ReverseKL(source), x) == pytest.approx(math.log(source.classes), abs=1e-5)
+
+
+def test_without_a_high_quality_sample_the_kl_is_unknown():
+    far = torch.full((10, 2), 50.0)
+    assert score(Modes(RING), far) == 0
+    assert math.isnan(score(ReverseKL(RING), far))
+
+
+def test_exactly_three_standard_deviations_is_not_high_quality():
+    source = toy.mixture1d([0.0], [1.0])
+    assert score(HighQuality(source), torch.tensor([[2.999], [3.0], [-3.0], [0.0]])) == 0.5
+
+
+def test_sliced_wasserstein_on_the_line_is_the_distance_of_a_shift():
+    source = toy.mixture1d([0.0], [1.0])
+    x = draws(source)[0]
+    metric = SlicedWasserstein(source)
+    metric.update(x, real=True)
+    metric.update(x + 0.7, real=False)
+    assert metric.compute().item() == pytest.approx(0.7, abs=1e-5)
+
+
+def test_swiss_roll_spirals_within_its_radii():
+    source = toy.SwissRoll(noise=0.0, scale=7.5)
+    radius = draws(source)[0].norm(dim=1)
+    assert radius.min() >= 1.5 * math.pi / 7.5
+    assert radius.max() <= 4.5 * math.pi / 7.5
+
+
+@pytest.mark.parametrize(
+    ("make", "word"),
+    [
+        (lambda: toy.ring(0, 1.0, 0.1), "modes"),
+        (lambda: toy.ring(8, 1.0, 0.0), "std"),
+        (lambda: toy.mixture1d([0.0, 1.0], [1.0]), "means and stds"),
+        (lambda: toy.mixture1d([0.0, 1.0], [1.0, 1.0], [1.0]), "weights"),
+        (lambda: Modes(toy.SwissRoll(0.0, 1.0)), "metrics=points"),
+    ],
+)
+def test_impossible_sources_are_refused_by_name(make, word):
+    with pytest.raises(ValueError, match=word):
+        make()

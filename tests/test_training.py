@@ -1,0 +1,216 @@
+"""Whole runs, small ones: counters, purity, resume, the run directory."""
+
+import csv
+import json
+import re
+
+import pytest
+import torch
+import yaml
+from conftest import composed
+
+from ganlab.callbacks.checkpoint import checkpoints
+from ganlab.config import resolve, validate
+from ganlab.errors import UserError
+from ganlab.experiment import Experiment, game_of
+from ganlab.gan import GAN
+from ganlab.loggers.table import read
+from ganlab.runs import RunDirectory
+
+TINY = ("model.G.width=8", "model.D.width=8", "metrics=none")
+
+
+def newest(run):
+    return torch.load(checkpoints(run.checkpoints)[-1], weights_only=True)
+
+
+def assert_same_state(a, b):
+    for part in ("state_dict", "optimizer_states"):
+        left, right = (list(leaves(x[part])) for x in (a, b))
+        assert len(left) == len(right) > 0
+        assert all(torch.equal(torch.as_tensor(u), torch.as_tensor(v)) for u, v in zip(left, right, strict=True))
+
+
+def leaves(tree):
+    if isinstance(tree, dict):
+        for value in tree.values():
+            yield from leaves(value)
+    elif isinstance(tree, list | tuple):
+        for value in tree:
+            yield from leaves(value)
+    elif isinstance(tree, torch.Tensor | int | float):
+        yield tree
+
+
+@pytest.mark.parametrize("k", [1, 2, 5])
+@pytest.mark.parametrize("updates", ["alternating", "simultaneous"])
+def test_global_step_is_the_iteration_for_every_k(run, k, updates):
+    done = run(*TINY, "iterations=7", f"k={k}", f"updates={updates}", "log_every=1", "batch_size=16", "data=ring")
+    assert newest(done)["global_step"] == 7
+    rows = read(done.table_file)
+    assert [row["iteration"] for row in rows] == list(range(1, 8))
+    assert [row["d_steps"] for row in rows] == [k * t for t in range(1, 8)]
+    assert [row["images"] for row in rows] == [k * 16 * t for t in range(1, 8)]
+    steps = {state["step"].item() for net in newest(done)["optimizer_states"] for state in net["state"].values()}
+    assert steps == {7.0, 7.0 * k}
+
+
+def test_a_budget_in_images_is_one_in_iterations(run):
+    done = run(*TINY, "images=1000", "k=2", "batch_size=100")
+    assert done.result["iterations"] == 5
+    assert done.result["images"] == 1000
+    assert done.config["iterations"] == 5
+
+
+def test_no_net_keeps_a_gradient_and_none_reaches_the_other(run, monkeypatch):
+    """D's weights have no gradient after G's, and the reverse."""
+    seen = []
+    for name, own, other in (("D_gradient", "D", "G"), ("G_gradient", "G", "D")):
+        original = getattr(GAN, name)
+
+        def spy(gan, *arguments, original=original, own=own, other=other):
+            assert all(p.grad is None for p in gan.parameters())
+            original(gan, *arguments)
+            seen.append(own)
+            assert all(p.grad is not None for p in getattr(gan, own).parameters())
+            assert all(p.grad is None for p in getattr(gan, other).parameters())
+
+        monkeypatch.setattr(GAN, name, spy)
+    run(*TINY, "iterations=2", "k=2")
+    assert "".join(seen) == "DDGDDG"
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        ("model=mlp", "penalty=gradient_penalty", "loss=wasserstein"),
+        ("model=maxout", "model.G.width=8", "model.D.units=8", "penalty=r1", "updates=simultaneous"),
+    ],
+    ids=["gradient_penalty", "dropout"],
+)
+def test_an_interrupted_run_ends_bit_for_bit_where_an_uninterrupted_one_does(run, tmp_path, choices):
+    choices = (*choices, "k=2", "ema_decay=0.9", "metrics=modes", "metrics.every=10", "log_every=5")
+    run(*choices, "iterations=20", name="parts")
+    run(*choices, "iterations=40", f"resume={tmp_path}/parts", name="parts")
+    run(*choices, "iterations=40", "seed=0", name="whole")
+    parts, whole = RunDirectory(tmp_path / "parts"), RunDirectory(tmp_path / "whole")
+    assert_same_state(newest(parts), newest(whole))
+    assert [drop_seconds(row) for row in read(parts.table_file)] == [drop_seconds(row) for row in read(whole.table_file)]
+    assert parts.result["best"] == whole.result["best"]
+    assert parts.result["seconds"] > read(parts.table_file)[3]["seconds"]  # goes on from the first part's
+
+
+def drop_seconds(row):
+    return str({name: value for name, value in sorted(row.items()) if name != "seconds"})  # as text, where nan is nan
+
+
+def test_looking_does_not_change_what_is_looked_at(run):
+    """Scores, pictures, logging and checkpoints on or off: the same weights."""
+    seen = run("metrics.every=3", "metrics.picture.every=4", "log_every=1", "checkpoint.every=5", "iterations=12", name="seen")
+    unseen = run("metrics=none", "iterations=12", name="unseen")
+    assert_same_state(newest(seen), newest(unseen))
+
+
+def test_a_branch_starts_at_the_checkpoint_and_leaves_the_old_run_alone(run):
+    old = run(*TINY, "iterations=6", "checkpoint.every=3", name="old")
+    before = old.result_file.read_bytes()
+    branch = run(*TINY, "iterations=8", f"resume={old.checkpoints}/step-000000003.ckpt", name="branch")
+    straight = run(*TINY, "iterations=8", name="straight")
+    assert_same_state(newest(branch), newest(straight))
+    assert old.result_file.read_bytes() == before
+    assert branch.result["resumed_from"].endswith("step-000000003.ckpt")
+
+
+def test_a_damaged_checkpoint_is_passed_over(run, tmp_path):
+    done = run(*TINY, "iterations=6", "checkpoint.every=2", name="parts")
+    last = checkpoints(done.checkpoints)[-1]
+    last.write_bytes(last.read_bytes()[:1000])
+    run(*TINY, "iterations=8", f"resume={tmp_path}/parts", name="parts")
+    assert done.result["resumed_from"].endswith("step-000000004.ckpt")
+    assert_same_state(newest(done), newest(run(*TINY, "iterations=8", name="whole")))
+
+
+def test_when_all_checkpoints_are_damaged_the_run_does_not_silently_start_again(run, tmp_path):
+    done = run(*TINY, "iterations=2", name="parts")
+    checkpoints(done.checkpoints)[0].write_bytes(b"")
+    with pytest.raises(UserError, match="damaged"):
+        run(*TINY, "iterations=4", f"resume={tmp_path}/parts", name="parts")
+
+
+def test_a_run_is_not_resumed_under_another_config(run, tmp_path):
+    run(*TINY, "iterations=2", name="parts")
+    with pytest.raises(UserError, match=re.escape("(k: 1 -> 2; optim.D.lr: 0.001 -> 0.1)")):
+        run(*TINY, "iterations=4", "k=2", "optim.D.lr=0.1", f"resume={tmp_path}/parts", name="parts")
+
+
+def test_the_newest_checkpoints_stay_and_no_half_written_file_does(run):
+    done = run(*TINY, "iterations=10", "checkpoint.every=2", "checkpoint.keep=2")
+    assert sorted(p.name for p in done.checkpoints.iterdir()) == ["step-000000008.ckpt", "step-000000010.ckpt"]
+
+
+def test_the_run_directory_is_what_the_docs_say(run):
+    done = run("iterations=20", "metrics.every=10", "metrics.picture.every=10", "log_every=5", "metrics.n=100")
+    with done.table_file.open() as file:
+        header = next(csv.reader(file))
+    assert header[:4] == ["iteration", "d_steps", "images", "seconds"]
+    assert {name.split("/")[0] for name in header[4:]} == {"train", "eval"}
+    assert [p.name for p in sorted(done.samples.iterdir())] == [f"step-{t:09d}.png" for t in (0, 10, 20)]
+    assert {p.name for p in done.figures.iterdir()} == {"curves.png", "samples.png", "training.gif"}
+    assert yaml.safe_load(done.config_file.read_text())["data"]["modes"] == 8
+    result = json.loads(done.result_file.read_text())
+    assert result["status"] == "completed"
+    assert set(result["final"]) == {"modes", "high_quality", "reverse_kl"}
+    assert result["final"]["modes"]["iteration"] == 20
+    assert torch.__version__.startswith(result["versions"]["torch"])
+    assert len([row for row in read(done.table_file) if row["iteration"] == 10]) == 1  # losses and scores share a row
+
+
+def test_a_run_that_diverges_stops_says_so_and_keeps_a_good_checkpoint(run, tmp_path, monkeypatch):
+    from ganlab.errors import Diverged
+
+    original = GAN.D_gradient
+
+    def poisoned(gan, x, y, z):
+        original(gan, x * (float("nan") if gan.iteration >= 12 else 1.0), y, z)
+
+    monkeypatch.setattr(GAN, "D_gradient", poisoned)
+    with pytest.raises(Diverged, match="iteration 15"):
+        run(*TINY, "iterations=100", "log_every=5", "checkpoint.every=5")
+    done = RunDirectory(tmp_path / "run")
+    assert done.result["status"] == "diverged"
+    assert [p.name for p in checkpoints(done.checkpoints)] == ["step-000000005.ckpt", "step-000000010.ckpt"]
+    assert all(torch.isfinite(v).all() for v in newest(done)["state_dict"].values())
+
+
+def test_a_failing_run_leaves_a_result_that_says_so(run, tmp_path, monkeypatch):
+    def broken(gan, *arguments):
+        raise RuntimeError("broken on purpose")
+
+    monkeypatch.setattr(GAN, "G_gradient", broken)
+    with pytest.raises(RuntimeError, match="on purpose"):
+        run(*TINY, "iterations=3")
+    result = RunDirectory(tmp_path / "run").result
+    assert (result["status"], result["error"]) == ("failed", "RuntimeError: broken on purpose")
+
+
+def test_the_average_follows_g(run):
+    """ema_decay = 0 is G itself; otherwise the recursion, batchnorm statistics copied."""
+    state = newest(run(*TINY, "iterations=3", name="off"))["state_dict"]
+    assert all(torch.equal(state[name], state[name.replace("G.", "G_ema.", 1)]) for name in state if name.startswith("G."))
+
+    gan = game_of(validate(resolve(composed(*TINY, "ema_decay=0.75", path=RunDirectory("x").path))))
+    from ganlab.gan import follow
+
+    old = [p.clone() for p in gan.G_ema.parameters()]
+    with torch.no_grad():
+        for p in gan.G.parameters():
+            p.add_(1.0)
+    follow(gan.G_ema, gan.G, 0.75)
+    for before, now in zip(old, gan.G_ema.parameters(), strict=True):
+        torch.testing.assert_close(now, before + 0.25)
+
+
+def test_a_batch_that_cannot_be_shared_or_filled_is_refused(tmp_path):
+    cfg = composed("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "batch_size=127", path=tmp_path)
+    with pytest.raises(UserError, match="batch_size = 127 cannot be shared by 2 processes"):
+        Experiment(validate(resolve(cfg)), RunDirectory(tmp_path), {}, "", 0)
