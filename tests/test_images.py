@@ -504,7 +504,7 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
 
 def test_bad_options_are_refused(tmp_path):
     for shape in ([2, 4, 4], [3, 32], [1, 0, 4]):
-        with pytest.raises(UserError, match=r"data.shape=\[.*is not \(C, H, W\)"):
+        with pytest.raises(UserError, match=r"shape=\[.*is not \(C, H, W\)"):
             datasets.images(str(tmp_path), shape)
     with pytest.raises(UserError, match=r"data.name=CIFAR11 is not known: use one of MNIST"):
         datasets.torchvision_images("CIFAR11", str(tmp_path), None, [3, 32, 32])

@@ -123,6 +123,8 @@ def check(node: Any, key: str, given: Iterable[str]) -> None:
     own = {name: value for name, value in node.items() if name != "_target_"}
     free = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for name in own:
+        if name in given:
+            raise UserError(f"{key}.{name} is set by ganlab itself: leave it out")
         if name not in parameters and not free:
             raise UserError(f"unknown key {key}.{name}{did_you_mean(name, set(parameters) - set(given))}")
     for name, parameter in parameters.items():

@@ -173,11 +173,12 @@ PACKAGES = ("ganlab", "torch", "torchvision", "pytorch-lightning", "hydra-core",
 
 
 def game_of(settings: Settings) -> GAN:
+    prior = build(settings.prior, "prior")
     G, D = build(settings.model.G, "model.G"), build(settings.model.D, "model.D")
     return GAN(
         G,
         D,
-        prior=build(settings.prior, "prior"),
+        prior=prior,
         loss=build(settings.loss, "loss"),
         penalty=build(settings.penalty, "penalty"),
         updates=build(settings.updates, "updates"),

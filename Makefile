@@ -1,0 +1,51 @@
+# Each target works as the first and only command on a machine with Python 3.11 to 3.13 and make.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help train test test-fast lint format benchmark clean
+
+help:
+	@echo "make train       install into .venv, then train the default: 8 Gaussians on a ring, a minute on a laptop"
+	@echo "make test        install, then run all tests (test-fast: without the slow ones)"
+	@echo "make lint        ruff and mypy; make format rewrites"
+	@echo "make benchmark   speed against a plain PyTorch loop and torchvision's data path"
+	@echo "make clean       remove .venv; runs and data stay"
+
+train: .venv/.installed
+	$(BIN)/python train.py
+
+test: .venv/.installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-fast: .venv/.installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: .venv/.installed-dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: .venv/.installed-dev
+	$(BIN)/python benchmarks/speed.py
+
+clean:
+	rm -rf .venv
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+		{ echo "ganlab needs Python 3.11 to 3.13, $(PYTHON) is $$($(PYTHON) --version): try make PYTHON=python3.11"; exit 2; }
+	$(PYTHON) -m venv .venv
+
+.venv/.installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "installing into .venv: PyTorch with its CUDA libraries is a few GB"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/.installed-dev: pyproject.toml constraints.txt | .venv/.installed
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@

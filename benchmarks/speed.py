@@ -1,0 +1,178 @@
+"""How fast is the bench? Ratios against a plain PyTorch loop and against torchvision's data path, in one process.
+
+    python benchmarks/speed.py [--root data] [--rounds 5]
+
+Rounds are interleaved and their order alternates, one thread, CPU time: the figures that mean something on a busy machine
+are the ratios, given as median [first and third quartile]. The plain loop has the same networks, the same optimizers, fresh
+data and noise in each step and the same losses; it has no average of G, no seeds per iteration and no logging.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import logging
+import statistics
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import open_dict
+from torch.nn.functional import softplus
+from torch.utils.data import DataLoader
+
+import ganlab.entry  # noqa: F401 (registers the resolvers)
+from ganlab.config import Settings, build, resolve, validate
+from ganlab.data.images import Images
+from ganlab.experiment import Experiment, game_of
+from ganlab.runs import RunDirectory
+from ganlab.types import Source
+
+CONF = Path(__file__).resolve().parent.parent / "conf"
+QUIET = ("logger=csv", "metrics=none", "checkpoint.every=1000000")
+
+
+class Stopwatch(pl.Callback):
+    """CPU seconds from the end of iteration `warm` to the end of the last one."""
+
+    def __init__(self, warm: int) -> None:
+        self.warm, self.start, self.seconds = warm, 0.0, 0.0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, gan: Any, *_: Any) -> None:
+        if trainer.global_step == self.warm:
+            self.start = time.process_time()
+        elif trainer.global_step == trainer.max_steps - 1:  # the last one writes a checkpoint
+            self.seconds = time.process_time() - self.start
+
+
+def configured(*overrides: str) -> tuple[Settings, dict[str, Any]]:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        cfg = compose("config", overrides=[*QUIET, *overrides], return_hydra_config=True)
+        HydraConfig.instance().set_config(cfg)
+        with open_dict(cfg):
+            del cfg["hydra"]
+    config = resolve(cfg)
+    return validate(config), config
+
+
+def bench(overrides: tuple[str, ...], warm: int, n: int) -> float:
+    """Seconds per iteration of ganlab."""
+    with tempfile.TemporaryDirectory() as folder:
+        settings, config = configured(*overrides, f"iterations={warm + n + 1}")
+        run = RunDirectory(folder)
+        experiment = Experiment(settings, run, {}, "", 0)
+        watch = Stopwatch(warm)
+        experiment.trainer.callbacks.append(watch)
+        run.create(config, list(overrides))
+        data = __import__("ganlab.data.module", fromlist=["Minibatches"])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            experiment.trainer.fit(experiment.gan, data.Minibatches(experiment.source, 1, settings.batch_size, settings.seed))
+        return watch.seconds / n
+
+
+def plain(overrides: tuple[str, ...], warm: int, n: int) -> float:
+    """Seconds per iteration of the loop that one would write by hand."""
+    settings, _ = configured(*overrides)
+    game, source = game_of(settings), build(settings.data, "data")
+    G, D = game.G.train(), game.D.train()
+    opt_G, opt_D = game.configure_optimizers()
+    data = plain_batches(source, settings.batch_size)
+    y, Z = torch.zeros(settings.batch_size, dtype=torch.long), settings.prior["dim"]
+    start = 0.0
+    for t in range(warm + n):
+        if t == warm:
+            start = time.process_time()
+        x = next(data)
+        with torch.no_grad():
+            fake = G(torch.randn(len(x), Z), y)
+        opt_D.zero_grad()
+        (softplus(-D(x, y)).mean() + softplus(D(fake, y)).mean()).backward()
+        opt_D.step()
+        opt_G.zero_grad()
+        softplus(-D(G(torch.randn(len(x), Z), y), y)).mean().backward()
+        opt_G.step()
+    return (time.process_time() - start) / n
+
+
+def plain_batches(source: Source, batch_size: int) -> Iterator[torch.Tensor]:
+    if isinstance(source, Images):
+        while True:
+            yield source.x[torch.randint(len(source.x), (batch_size,))].float() / 127.5 - 1
+    generator = torch.Generator()
+    while True:
+        yield source.sample(batch_size, generator)[0]
+
+
+def data_path(root: str, batch_size: int = 128, n: int = 60) -> tuple[Callable[[], float], Callable[[], float]]:
+    """Seconds per minibatch of MNIST: ours, and DataLoader(MNIST, ToTensor, Normalize)."""
+    from torchvision import datasets, transforms
+
+    settings, _ = configured("data=mnist", f"data.root={root}")
+    source = build(settings.data, "data")
+    transform = transforms.Compose([transforms.ToTensor(), transforms.Normalize(0.5, 0.5)])
+    theirs = DataLoader(datasets.MNIST(root, transform=transform), batch_size, shuffle=True)
+
+    def ours() -> float:
+        start = time.process_time()
+        for t in range(20 * n):
+            source.minibatches(t, 1, batch_size, 0, slice(None))
+        return (time.process_time() - start) / (20 * n)
+
+    def torchvisions() -> float:
+        batches = iter(theirs)
+        next(batches)
+        start = time.process_time()
+        for _ in itertools.islice(batches, n):
+            pass
+        return (time.process_time() - start) / n
+
+    return ours, torchvisions
+
+
+def compare(title: str, rounds: int, ours: Callable[[], float], theirs: Callable[[], float]) -> None:
+    """Print theirs / ours, the speed of ours as a multiple."""
+    ratios, times = [], []
+    for i in range(rounds):
+        pair = {f: f() for f in ((ours, theirs) if i % 2 else (theirs, ours))}
+        ratios.append(pair[theirs] / pair[ours])
+        times.append(pair[ours])
+    low, _, high = statistics.quantiles(ratios, n=4) if rounds > 1 else ratios * 3
+    milliseconds = 1000 * statistics.median(times)
+    print(f"{title:58} {statistics.median(ratios):6.2f} [{low:.2f}, {high:.2f}]   {milliseconds:.3g} ms")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--root", default="data", help="where MNIST lies (MNIST/raw); the image rows need it")
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    sys.stderr = open("/dev/null", "w")  # noqa: PTH123, SIM115 (progress lines)
+    print(f"{'speed relative to the reference':58}  ratio   quartiles    one of ours")
+    toy = ("data=ring", "model=mlp")
+    compare("toy iteration, mlp 2x128, batch 128 / plain loop", arguments.rounds, *_pair(toy, 50, 400))
+    if not (Path(arguments.root) / "MNIST" / "raw").is_dir():
+        print(f"no MNIST in {arguments.root}: the image rows are left out (--root)")
+        return
+    images = ("data=mnist", f"data.root={arguments.root}", "model=dcgan", "shape=[1,32,32]", "threads=1",
+              "model.G.width=32", "model.D.width=32")  # fmt: skip
+    compare("dcgan iteration, 32 x 32, width 32, batch 64 / plain loop", arguments.rounds, *_pair(images, 2, 10))
+    compare("MNIST minibatch of 128 / torchvision DataLoader", arguments.rounds, *data_path(arguments.root))
+
+
+def _pair(overrides: tuple[str, ...], warm: int, n: int) -> tuple[Callable[[], float], Callable[[], float]]:
+    return lambda: bench(overrides, warm, n), lambda: plain(overrides, warm, n)
+
+
+if __name__ == "__main__":
+    main()

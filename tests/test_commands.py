@@ -1,0 +1,109 @@
+"""What a newcomer runs: the default, and `ganlab sample` on any run directory."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import ROOT
+from PIL import Image
+
+from ganlab.errors import UserError
+from ganlab.loggers.table import read
+from ganlab.runs import RunDirectory
+from ganlab.sample import named, sample
+
+
+@pytest.mark.slow
+def test_the_default_visibly_works(tmp_path):
+    """protocols: every seed covers 8 modes, high quality >= 88 %, reverse KL <= 0.02, V near -log 4."""
+    done = subprocess.run(
+        [sys.executable, ROOT / "train.py", "hydra.run.dir=run", "logger=csv"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("ring-mlp-non_saturating-k1-s0: 0 of 3,000 iterations")
+    run = RunDirectory(tmp_path / "run")
+    assert str(run.figures) in done.stdout
+    final = {name: score["value"] for name, score in run.result["final"].items()}
+    assert final["modes"] == 8
+    assert final["high_quality"] >= 0.88
+    assert final["reverse_kl"] <= 0.02
+    V = np.mean([row["train/V"] for row in read(run.table_file) if row["iteration"] > 2000])
+    assert -1.42 < V < -1.34
+    with Image.open(run.figures / "training.gif") as animation:
+        assert animation.n_frames == 31
+
+
+@pytest.fixture
+def points(run):
+    return run("iterations=4", "metrics=none", "checkpoint.every=2")
+
+
+def test_samples_of_points(points):
+    out = sample(points, n=100, seed=0, checkpoint=None, out=None, trust=False)
+    assert out == points.path / "generated" / "step-000000004-seed0"
+    assert {path.name for path in out.iterdir()} == {"samples.csv", "samples.png", "interpolation.png"}
+    assert np.loadtxt(out / "samples.csv", delimiter=",", skiprows=1).shape == (100, 2)
+
+
+def test_samples_are_those_of_the_averaged_generator(run, tmp_path):
+    done = run("iterations=4", "metrics=none", "ema_decay=0.9")
+    out = sample(done, n=3, seed=5, checkpoint=None, out=tmp_path / "out", trust=False)
+    from ganlab.config import build
+    from ganlab.random import generator_of
+
+    config = done.config
+    state = torch.load(done.newest_checkpoint(), weights_only=True)["state_dict"]
+    G = build(config["model"]["G"], "model.G")
+    G.load_state_dict({name.removeprefix("G_ema."): v for name, v in state.items() if name.startswith("G_ema.")})
+    z = build(config["prior"], "prior").sample(3, generator_of(5, "sample"))
+    expected = G.eval()(z, torch.zeros(3, dtype=torch.long)).detach().numpy()
+    np.testing.assert_allclose(np.loadtxt(out / "samples.csv", delimiter=",", skiprows=1), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_samples_of_images(run, tmp_path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for i in range(8):
+        Image.effect_noise((16, 20), 90.0).save(pictures / f"{i}.png")
+    small = ("model.G.width=4", "model.D.width=4", "batch_size=4", "iterations=2")
+    done = run("data=images", "model=dcgan", f"data.source={pictures}", "shape=[1,20,16]", *small)
+    out = sample(done, n=9, seed=0, checkpoint=None, out=None, trust=False)
+    assert len(list(out.glob("0*.png"))) == 9
+    with Image.open(out / "00000.png") as image:
+        assert (image.mode, image.size) == ("L", (16, 20))
+    assert (out / "grid.png").exists()
+    assert (out / "interpolation.png").exists()
+
+
+def test_a_checkpoint_is_found_by_its_name(points):
+    assert named(points, "step-000000002.ckpt") == points.checkpoints / "step-000000002.ckpt"
+    with pytest.raises(UserError, match=r"has step-000000002.ckpt, step-000000004.ckpt"):
+        named(points, "step-000000003.ckpt")
+
+
+def test_what_cannot_be_sampled_is_told(points, tmp_path):
+    arguments = {"n": 1, "seed": 0, "checkpoint": None, "out": None, "trust": False}
+    with pytest.raises(UserError, match="not a run directory"):
+        sample(RunDirectory(tmp_path), **arguments)
+    with pytest.raises(UserError, match="--n must be >= 1"):
+        sample(points, **{**arguments, "n": 0})
+    points.config_file.write_text(points.config_file.read_text().replace("width: 128", "width: 64"))
+    with pytest.raises(UserError, match="does not fit its config"):
+        sample(points, **arguments)
+
+
+def test_foreign_code_in_a_run_directory_is_not_run_unasked(points):
+    text = points.config_file.read_text()
+    points.config_file.write_text(text.replace("ganlab.networks.mlp.Generator", "torch.nn.Identity"))
+    with pytest.raises(UserError, match="--trust"):
+        sample(points, n=1, seed=0, checkpoint=None, out=None, trust=False)
+
+
+@pytest.mark.slow
+def test_the_sample_command(points):
+    done = subprocess.run(
+        [sys.executable, "-m", "ganlab.cli", "sample", points.path, "--n", "5"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip().endswith("step-000000004-seed0")

@@ -1,0 +1,242 @@
+"""Every yaml composes and trains; every mistake is one sentence."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from conftest import ROOT, SHARED, composed
+from PIL import Image
+
+from ganlab.config import build, resolve, validate
+from ganlab.entry import slug, with_saved_overrides
+from ganlab.errors import UserError
+from ganlab.experiment import game_of
+
+SMALL = ("iterations=2", "batch_size=8", "metrics.n=16", "metrics.every=1")
+CONFIGS = sorted(path.relative_to(ROOT / "conf").with_suffix("") for path in (ROOT / "conf").glob("*/*.yaml"))
+CIFAR = {"data/cifar10", "data/cifar100", "experiment/cifar10_dcgan"}  # their own files are not here: our pictures stand in
+NARROW = {"dcgan": ("model.G.width=4", "model.D.width=4"), "maxout": ("model.G.width=16", "model.D.units=8")}
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures")
+    for i in range(16):
+        kind = folder / "ab"[i % 2]
+        kind.mkdir(exist_ok=True)
+        Image.effect_noise((40, 36), 80.0).convert("RGB").save(kind / f"{i}.png")
+    return folder
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=str)
+def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))  # no W&B account
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    group, name = config.parts
+    overrides = [f"{group}={name}"]
+    if group == "hydra":
+        return  # part of every run
+    if config == type(config)("trainer/gpu") and not torch.cuda.is_available():
+        pytest.skip("needs a GPU")
+    if str(config) in CIFAR | {"data/images"}:
+        overrides.append(f"data.source={pictures}")
+    elif (group == "data" and name == "fashion_mnist") or "mnist" in name:
+        if not SHARED.is_dir():
+            pytest.skip("needs ../shared/data")
+        overrides.append(f"data.source={SHARED}/MNIST/raw")  # Fashion-MNIST has the same format
+    if "dcgan" in name and group == "model":
+        overrides += ["data=images", f"data.source={pictures}"]
+    for family, narrow in NARROW.items():
+        overrides += narrow if family in name and group != "optim" else ()
+    result = run(*overrides, *SMALL).result
+    assert (result["status"], result["iterations"]) == ("completed", 2)
+    assert all(torch.isfinite(torch.tensor(score["value"] or 0.0)) for score in result["final"].values())
+
+
+@pytest.mark.parametrize("loss", ["minimax", "hinge", "wasserstein"])
+@pytest.mark.parametrize("penalty", ["none", "r1", "weight_clipping"])
+@pytest.mark.parametrize("model", ["maxout", "dcgan"])
+def test_choices_compose_freely(run, pictures, loss, penalty, model):
+    data = ("data=images", f"data.source={pictures}", "shape=[1,20,18]", "data.flip=true")
+    done = run(*data, f"model={model}", f"loss={loss}", f"penalty={penalty}", *NARROW[model], *SMALL, "k=2")
+    assert done.result["status"] == "completed"
+
+
+def test_bf16_trains(run, pictures):
+    data = ("data=images", f"data.source={pictures}", "model=dcgan")
+    done = run(*data, *NARROW["dcgan"], *SMALL, "trainer.precision=bf16-mixed", "penalty=gradient_penalty")
+    assert done.result["status"] == "completed"
+
+
+def chosen(*overrides, tmp_path):
+    return resolve(composed(*overrides, path=tmp_path))
+
+
+def test_images_and_dcgan_alone_pick_a_recipe_that_trains_well(tmp_path):
+    config = chosen("data=cifar10", "model=dcgan", tmp_path=tmp_path)
+    for net in ("G", "D"):
+        assert config["optim"][net]["lr"] == 2e-4
+        assert config["optim"][net]["betas"] == [0.5, 0.999]
+    assert config["prior"] == {"_target_": "ganlab.priors.Normal", "dim": 100}
+    assert config["metrics"]["picture"]["draw"]["_target_"] == "ganlab.pictures.Grid"
+    assert config["ema_decay"] == 0.999
+
+
+def test_the_command_line_has_the_last_word_over_a_recipe(tmp_path):
+    config = chosen(
+        "data=cifar10", "model=dcgan", "optim=sgd", "metrics=none", "batch_size=9", "prior=uniform", tmp_path=tmp_path
+    )
+    assert config["optim"]["D"]["_target_"] == "torch.optim.SGD"
+    assert config["metrics"]["picture"] is None
+    assert config["batch_size"] == 9
+    assert config["prior"]["dim"] == 100  # of the model
+
+
+def test_one_override_reaches_the_object_it_names(tmp_path):
+    gan = game_of(validate(chosen("optim.D.lr=0.5", "penalty=r1", "penalty.gamma=7", "model.D.width=9", tmp_path=tmp_path)))
+    opt_G, opt_D = gan.configure_optimizers()
+    assert (opt_G.param_groups[0]["lr"], opt_D.param_groups[0]["lr"]) == (1e-3, 0.5)
+    assert gan.penalty.gamma == 7
+    assert gan.D.net[1].out_features == 9
+
+
+MISTAKES = {
+    "k=0": "k = 0: input should be greater than or equal to 1",
+    "k=-1": "k = -1",
+    "k=two": "k = 'two': input should be a valid integer",
+    "k=2.5": "k = 2.5",
+    "batch_size=0": "batch_size = 0",
+    "iterations=0": "iterations = 0",
+    "seed=-1": "seed = -1",
+    "seed=5000000000": "seed = 5000000000",
+    "ema_decay=1.0": "ema_decay = 1.0",
+    "optim.lr=abc": "optim.lr = 'abc'",
+    "optim.D.lr=-1": "optim.D: Invalid learning rate: -1",
+    "optim.betas=[1.5,0.9]": "optim.G: Invalid beta parameter",
+    "+kk=3": "unknown key kk: did you mean k?",
+    "+optim.G.lrr=1": "unknown key optim.G.lrr: did you mean lr?",
+    "+optim.lrr=1": "unknown key optim.lrr",
+    "+trainer.determinstic=true": "unknown key trainer.determinstic: did you mean deterministic?",
+    "+trainer.max_epochs=3": "trainer.max_epochs is set by ganlab itself",
+    "data.std=0": "data: std must be > 0, got 0",
+    "data.modes=x": "data.modes = 'x'",
+    "data._target_=ganlab.data.toy.rong": "data._target_ = ganlab.data.toy.rong",
+    "model=dcgan": "model.G: dcgan needs images (C, H, W) but shape is [2]: try model=mlp",
+    "shape=[3]": "shape = [3] but the data has [2]",
+    "data=images": "data.source is missing",
+    "trainer.precision=16-mixed": "use bf16-mixed or 32-true",
+    "trainer.precision=12": "trainer.precision = 12",
+    "penalty=weight_clipping penalty.limit=-1": "penalty: weight clipping needs limit > 0, got -1",
+    "prior.dim=0": "prior: a prior needs dim >= 1, got 0",
+    "logger.mode=on logger=wandb": "unknown key logger.mode",
+    "checkpoint.keep=0": "checkpoint.keep = 0",
+    "metrics=modes data=swissroll": "metrics.scores.modes: Modes needs a mixture",
+    "resume=nowhere": "resume = nowhere is not a run directory",
+    "resume=nowhere.ckpt": "resume = nowhere.ckpt: there is no such file",
+}
+
+
+@pytest.mark.parametrize("overrides", MISTAKES)
+def test_a_mistake_is_one_sentence_before_training_and_leaves_nothing(run, tmp_path, overrides):
+    from hydra.errors import ConfigCompositionException
+
+    with pytest.raises((UserError, ConfigCompositionException)) as caught:
+        run(*overrides.split())
+    if caught.type is UserError:  # Hydra's own refusals are told by the command line, below
+        assert MISTAKES[overrides] in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_a_gpu_that_is_not_there(run, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(UserError, match="use trainer=cpu"):
+        run("trainer=gpu")
+
+
+def test_a_batch_larger_than_the_data(run, pictures):
+    with pytest.raises(UserError, match="batch_size=64 is larger than the 16 images"):
+        run("data=images", f"data.source={pictures}")
+
+
+def test_a_constructors_own_bug_is_not_taken_for_a_users_mistake(monkeypatch):
+    def broken(dim):
+        raise KeyError("ours")
+
+    monkeypatch.setattr("ganlab.priors.Normal", broken)
+    with pytest.raises(Exception, match="ours") as caught:
+        build({"_target_": "ganlab.priors.Normal", "dim": 2}, "prior")
+    assert caught.type is not UserError
+
+
+COMMAND_LINE = {
+    "modl=mlp": "unknown key modl: did you mean model?",
+    "data=cifr10": "Could not find 'data/cifr10'",
+    "optim.lrr=1": "unknown key optim.lrr; `python train.py --cfg job -p optim` lists its keys",
+    "lr=1e-4,": "cannot read the override 'lr=1e-4,'",
+    "k=0": "k = 0: input should be greater than or equal to 1",
+}
+
+
+def command(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, ROOT / "train.py", *arguments], cwd=cwd, capture_output=True, text=True, timeout=120,
+        env={**os.environ, "HOME": str(cwd)},
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("override", COMMAND_LINE)
+def test_the_command_tells_a_mistake_in_one_line_and_exits_with_2(tmp_path, override):
+    done = command(override, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ganlab: error: ")
+    assert done.stderr.count("\n") == 1
+    assert COMMAND_LINE[override] in done.stderr
+    assert not list(tmp_path.rglob("*_ring-mlp*"))
+
+
+@pytest.mark.slow
+def test_a_directory_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    done = command("runs=file", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "ganlab: error: cannot use" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_a_sweep_trains_every_job_in_its_own_directory_and_a_bad_job_does_not_stop_the_rest(tmp_path):
+    small = ("iterations=4", "logger=csv", "metrics.n=20", f"runs={tmp_path}/runs")
+    done = command("-m", "k=1,0,2", "loss=minimax,hinge", *small, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "k = 0" in done.stderr.splitlines()[-1]
+    (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
+    assert len(list(sweep.glob("*/result.json"))) == 4
+    assert {path.name.split("_")[0] for path in sweep.glob("*/")} == {"0", "1", "4", "5"}
+
+
+@pytest.mark.slow
+def test_auto_goes_on_with_the_newest_run_of_the_same_config_and_resume_repeats_its_overrides(tmp_path):
+    small = ("logger=csv", "metrics=none", "k=2", "resume=auto")
+    assert command("iterations=4", *small, cwd=tmp_path).returncode == 0
+    again = command("iterations=4", *small, cwd=tmp_path)
+    assert (again.returncode, "nothing to do" in again.stderr) == (0, True)
+    assert command("iterations=6", *small, cwd=tmp_path).returncode == 0
+    (folder,) = {path.parent for path in tmp_path.glob("runs/*/*/result.json")}
+    third = command(f"resume={folder}", "iterations=8", cwd=tmp_path)  # k=2 is remembered
+    assert third.returncode == 0, third.stderr
+    assert sorted(p.name for p in folder.glob("checkpoints/*")) == [f"step-{t:09d}.ckpt" for t in (4, 6, 8)]
+
+
+def test_saved_overrides_come_before_the_new_ones(tmp_path):
+    (tmp_path / "overrides.yaml").write_text("[k=2, resume=auto, iterations=4]")
+    argv = ["train.py", f"resume={tmp_path}", "iterations=9"]
+    assert with_saved_overrides(argv) == ["train.py", "k=2", "iterations=4", *argv[1:]]
+    assert with_saved_overrides(["train.py", "k=3"]) == ["train.py", "k=3"]
+
+
+def test_a_jobs_directory_has_none_of_hydras_own_characters():
+    assert slug("optim.lr=1e-3,model=dcgan,shape=[3,32,32]") == "optim.lr-1e-3_model-dcgan_shape-_3_32_32_"

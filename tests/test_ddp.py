@@ -1,0 +1,67 @@
+"""Two real processes over gloo against one with the joint batch."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from ganlab.loggers.table import read
+from ganlab.runs import RunDirectory
+
+COMMON = ("iterations=6", "k=2", "optim=sgd", "optim.lr=0.05", "batch_size=32", "log_every=1", "ema_decay=0.5", "penalty=r1")
+TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
+
+
+def probe(out, *overrides):
+    environment = {name: value for name, value in os.environ.items() if name not in ("LOCAL_RANK", "WORLD_SIZE", "NODE_RANK")}
+    script = Path(__file__).parent / "ddp_probe.py"
+    done = subprocess.run(
+        [sys.executable, script, out, *overrides], capture_output=True, text=True, timeout=300, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    return [torch.load(path) for path in sorted(out.glob("rank*.pt"))]
+
+
+@pytest.fixture(scope="module")
+def ranks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ddp")
+    return folder, probe(folder / "two", *COMMON, *TWO), *probe(folder / "one", *COMMON, "trainer=cpu")
+
+
+@pytest.mark.slow
+def test_both_ranks_end_with_the_same_weights(ranks):
+    _, (first, second), _ = ranks
+    for name, value in first["weights"].items():
+        assert torch.equal(value, second["weights"][name]), name
+
+
+@pytest.mark.slow
+def test_ranks_see_different_noise_and_data_and_together_what_one_process_sees(ranks):
+    _, (first, second), one = ranks
+    for kind in ("noise", "x"):
+        assert len(one[kind]) > 0
+        for a, b, joint in zip(first[kind], second[kind], one[kind], strict=True):
+            assert not torch.equal(a, b)
+            assert torch.equal(torch.cat([a, b]), joint)
+
+
+@pytest.mark.slow
+def test_gradients_equal_those_of_one_process_with_the_joint_batch(ranks):
+    _, (first, _), one = ranks
+    assert len(one["gradients"]) == 6 * (2 + 1)
+    for mine, joint in zip(first["gradients"], one["gradients"], strict=True):
+        for a, b in zip(mine, joint, strict=True):
+            assert_close(a, b, rtol=0, atol=3e-7)
+
+
+@pytest.mark.slow
+def test_two_ranks_write_one_run(ranks):
+    folder, *_ = ranks
+    two, one = RunDirectory(folder / "two"), RunDirectory(folder / "one")
+    assert two.result["processes"] == 2
+    assert two.result["images"] == one.result["images"] == 6 * 2 * 32
+    assert [row["iteration"] for row in read(two.table_file)] == list(range(1, 7))
