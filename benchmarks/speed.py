@@ -32,6 +32,7 @@ from torch.utils.data import DataLoader
 import ganlab.entry  # noqa: F401 (registers the resolvers)
 from ganlab.config import Settings, build, resolve, validate
 from ganlab.data.images import Images
+from ganlab.data.module import Minibatches
 from ganlab.experiment import Experiment, game_of
 from ganlab.runs import RunDirectory
 from ganlab.types import Source
@@ -70,12 +71,12 @@ def bench(overrides: tuple[str, ...], warm: int, n: int) -> float:
         run = RunDirectory(folder)
         experiment = Experiment(settings, run, {}, "", 0)
         watch = Stopwatch(warm)
-        experiment.trainer.callbacks.append(watch)
+        experiment.trainer.callbacks.append(watch)  # type: ignore[attr-defined]
         run.create(config, list(overrides))
-        data = __import__("ganlab.data.module", fromlist=["Minibatches"])
+        data = Minibatches(experiment.source, 1, settings.batch_size, settings.seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            experiment.trainer.fit(experiment.gan, data.Minibatches(experiment.source, 1, settings.batch_size, settings.seed))
+            experiment.trainer.fit(experiment.gan, data)
         return watch.seconds / n
 
 

@@ -1,8 +1,10 @@
 """Every yaml composes and trains; every mistake is one sentence."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import pytest
 import torch
@@ -13,6 +15,7 @@ from ganlab.config import build, resolve, validate
 from ganlab.entry import slug, with_saved_overrides
 from ganlab.errors import UserError
 from ganlab.experiment import game_of
+from ganlab.runs import RunDirectory
 
 SMALL = ("iterations=2", "batch_size=8", "metrics.n=16", "metrics.every=1")
 CONFIGS = sorted(path.relative_to(ROOT / "conf").with_suffix("") for path in (ROOT / "conf").glob("*/*.yaml"))
@@ -229,6 +232,32 @@ def test_auto_goes_on_with_the_newest_run_of_the_same_config_and_resume_repeats_
     third = command(f"resume={folder}", "iterations=8", cwd=tmp_path)  # k=2 is remembered
     assert third.returncode == 0, third.stderr
     assert sorted(p.name for p in folder.glob("checkpoints/*")) == [f"step-{t:09d}.ckpt" for t in (4, 6, 8)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1], ids=lambda number: number.name)
+def test_a_signal_ends_a_run_with_a_checkpoint_and_resume_goes_on_as_if_nothing_had_happened(tmp_path, number):
+    small = ("logger=csv", "metrics=none", "iterations=400", "log_every=1")
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "train.py", "hydra.run.dir=part", *small], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    table = tmp_path / "part" / "metrics.csv"
+    while not table.exists() or len(table.read_text().splitlines()) < 20:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 75
+    assert "go on with resume=" in told
+    part = RunDirectory(tmp_path / "part")
+    stopped = part.result["iterations"]
+    assert 19 <= stopped < 400
+    assert part.result["status"] == "interrupted"
+    assert part.newest_checkpoint().stem == f"step-{stopped:09d}"
+    assert command("resume=part", cwd=tmp_path).returncode == 0
+    assert command("hydra.run.dir=whole", *small, cwd=tmp_path).returncode == 0
+    a, b = (torch.load(RunDirectory(tmp_path / name).newest_checkpoint(), weights_only=True) for name in ("part", "whole"))
+    assert all(torch.equal(value, b["state_dict"][name]) for name, value in a["state_dict"].items())
 
 
 def test_saved_overrides_come_before_the_new_ones(tmp_path):

@@ -18,11 +18,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ganlab.errors import Diverged, UserError, did_you_mean
+from ganlab.errors import Diverged, Interrupted, UserError, did_you_mean
 
 
 def guarded(main: Callable[[], Any]) -> int:
-    """Run main and return the exit code: 0 done, 2 a user's mistake (one sentence), 3 diverged; our bugs have a traceback.
+    """Run main and return the exit code: 0 done, 2 a user's mistake (one sentence), 3 diverged, 75 interrupted with a
+    checkpoint; our bugs have a traceback.
 
     GANLAB_TRACEBACK=1 shows the traceback of a mistake, too.
     """
@@ -33,6 +34,9 @@ def guarded(main: Callable[[], Any]) -> int:
     except Diverged as error:
         print(f"ganlab: {error}", file=sys.stderr)
         return 3
+    except Interrupted as error:
+        print(f"ganlab: {error}", file=sys.stderr)
+        return 75
     except (UserError, HydraException, OmegaConfBaseException) as error:
         return _told(error, _sentence(error))
     except OSError as error:

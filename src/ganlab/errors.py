@@ -12,6 +12,10 @@ class Diverged(Exception):
     """Training met a value that is not finite; the process ends with code 3, and the last checkpoint is good."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A signal ended training early, with a checkpoint: code 75 (EX_TEMPFAIL), start it again. Ends a sweep as well."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown name."""
     known = sorted(known)

@@ -26,12 +26,13 @@ from ganlab import pictures
 from ganlab.callbacks.checkpoint import AtomicCheckpointIO, Checkpoint
 from ganlab.callbacks.draw import Draw
 from ganlab.callbacks.evaluate import Evaluate
+from ganlab.callbacks.interrupt import Interrupt
 from ganlab.callbacks.log import Log
 from ganlab.callbacks.observer import Clock
 from ganlab.callbacks.progress import ProgressBar
 from ganlab.config import Settings, build, resolve, validate
 from ganlab.data.module import Minibatches
-from ganlab.errors import Diverged, UserError
+from ganlab.errors import Diverged, Interrupted, UserError
 from ganlab.gan import GAN
 from ganlab.loggers.table import RunTable, read
 from ganlab.random import seed_of
@@ -42,8 +43,8 @@ log = logging.getLogger(__name__)
 
 
 def train(cfg: DictConfig) -> None:
-    """The job of train.py, once per job of a sweep. Raises UserError before anything is trained or written, and Diverged
-    after a single run that ended so; in a sweep that is a result like others."""
+    """The job of train.py, once per job of a sweep. Raises UserError before anything is trained or written;
+    Interrupted; and Diverged after a single run that ended so (in a sweep that is a result like others)."""
     hydra = HydraConfig.get()
     config = resolve(cfg)
     settings = validate(config)
@@ -65,6 +66,8 @@ def train(cfg: DictConfig) -> None:
     if experiment.trainer.is_global_zero:
         run.create(config, list(hydra.overrides.task))
     result = experiment.run_to_the_end(config, checkpoint)
+    if result["status"] == "interrupted":
+        raise Interrupted(f"interrupted at iteration {result['iterations']}; go on with resume={run.path}")
     if result["status"] == "diverged" and not sweep:
         raise Diverged(f"diverged at iteration {result['iterations']}: the loss is not finite; see {run.path}")
 
@@ -86,7 +89,8 @@ class Experiment:
         metrics = settings.metrics
         scores = {name: build(node, f"metrics.scores.{name}", source=self.source) for name, node in metrics.scores.items()}
         self.evaluate = Evaluate(metrics.every, self.clock, scores, self.source, metrics.n, settings.seed)
-        observers: list[pl.Callback] = [self.log]
+        self.interrupt = Interrupt()
+        observers: list[pl.Callback] = [self.interrupt, self.log]
         observers += [self.evaluate] if scores else []
         if metrics.picture is not None:
             picture = build(metrics.picture.draw, "metrics.picture.draw", source=self.source)
@@ -115,7 +119,7 @@ class Experiment:
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec")  # Lightning's, against torch 2.15
                 self.trainer.fit(self.gan, data, ckpt_path=checkpoint, weights_only=True)
-            status = "completed" if self.log.diverged_at is None else "diverged"
+            status = "diverged" if self.log.diverged_at else "interrupted" if self.interrupt.received else "completed"
         except BaseException as error:
             problem = f"{type(error).__name__}: {error}"
             raise

@@ -51,7 +51,7 @@ class Observer(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         t = gan.iteration
-        if t % self.every == 0 or t == trainer.max_steps:
+        if t % self.every == 0 or t == trainer.max_steps or trainer.should_stop:
             self.look(trainer, gan)
 
     def look(self, trainer: pl.Trainer, gan: GAN) -> None:

@@ -37,7 +37,9 @@ class ProgressBar(pl.Callback):
             self.bar.start()
             self.task = self.bar.add_task(self.title, total=trainer.max_steps, completed=gan.iteration, status="")
         else:
-            self.console.print(f"{self.title}: {gan.iteration:,} of {trainer.max_steps:,} iterations done", highlight=False)
+            self.console.print(
+                f"{self.title}: {gan.iteration:,} of {trainer.max_steps:,} iterations done", highlight=False, soft_wrap=True
+            )
 
     def on_train_batch_end(self, trainer: pl.Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         now = time.monotonic()
@@ -50,7 +52,12 @@ class ProgressBar(pl.Callback):
             self.bar.update(self.task, completed=t, status=f"{speed:.3g} it/s  {self._values()}")
         elif now >= self.next_line:
             self.next_line = now + max(10.0, 0.5 * (now - self.start[1]))  # ever more rarely: a log file, not a film
-            self.console.print(f"iteration {t:,}/{trainer.max_steps:,}  {speed:.3g} it/s  {self._values()}", highlight=False)
+            self.console.print(
+                f"iteration {t:,}/{trainer.max_steps:,}  {speed:.3g} it/s  {self._values()}", highlight=False, soft_wrap=True
+            )
+
+    def _print(self, line: str) -> None:
+        self.console.print(line, highlight=False, soft_wrap=True)
 
     def _values(self) -> str:
         latest = {name: value for name, value in self.table.latest.items() if name == "train/V" or "eval/" in name}

@@ -10,6 +10,8 @@ from typing import Any
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+KINDS = ("train", "eval", "theory")  # the groups of columns, in their order
+
 
 class RunTable(Logger):
     """One row per logged iteration. Values of one iteration are merged; the file is replaced as a whole, so a reader never
@@ -53,7 +55,7 @@ class RunTable(Logger):
     @rank_zero_only
     def save(self) -> None:
         columns = list(dict.fromkeys(name for row in self.rows for name in row))
-        columns.sort(key=lambda name: ("/" in name, name.split("/")[0] if "/" in name else ""))  # counters, then by kind
+        columns.sort(key=lambda name: KINDS.index(name.split("/")[0]) if "/" in name else -1)  # counters come first
         half = self.path.with_name(self.path.name + ".tmp")
         with half.open("w", newline="") as file:
             writer = csv.DictWriter(file, columns)
