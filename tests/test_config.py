@@ -236,7 +236,7 @@ def test_auto_goes_on_with_the_newest_run_of_the_same_config_and_resume_repeats_
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1], ids=lambda number: number.name)
-def test_a_signal_ends_a_run_with_a_checkpoint_and_resume_goes_on_as_if_nothing_had_happened(tmp_path, number):
+def test_a_signal_ends_a_run_with_a_checkpoint_and_resume_goes_on_as_if_nothing_had_happened(run, tmp_path, number):
     small = ("logger=csv", "metrics=none", "iterations=400", "log_every=1")
     process = subprocess.Popen(
         [sys.executable, ROOT / "train.py", "hydra.run.dir=part", *small], cwd=tmp_path, stderr=subprocess.PIPE, text=True
@@ -254,9 +254,10 @@ def test_a_signal_ends_a_run_with_a_checkpoint_and_resume_goes_on_as_if_nothing_
     assert 19 <= stopped < 400
     assert part.result["status"] == "interrupted"
     assert part.newest_checkpoint().stem == f"step-{stopped:09d}"
-    assert command("resume=part", cwd=tmp_path).returncode == 0
-    assert command("hydra.run.dir=whole", *small, cwd=tmp_path).returncode == 0
-    a, b = (torch.load(RunDirectory(tmp_path / name).newest_checkpoint(), weights_only=True) for name in ("part", "whole"))
+    whole = run(*small, name="whole")
+    run(*small, f"resume={part.path}", name="part")
+    assert part.result["resumed_from"].endswith(f"step-{stopped:09d}.ckpt")
+    a, b = (torch.load(done.newest_checkpoint(), weights_only=True) for done in (part, whole))
     assert all(torch.equal(value, b["state_dict"][name]) for name, value in a["state_dict"].items())
 
 
