@@ -22,17 +22,17 @@ def test_the_default_visibly_works(tmp_path):
         [sys.executable, ROOT / "train.py", "hydra.run.dir=run", "logger=csv"], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr.startswith("ring-mlp-non_saturating-k1-s0: 0 of 3,000 iterations")
+    assert done.stderr.startswith("ring-mlp-non_saturating-k1-s0: 0 of 5,000 iterations")
     run = RunDirectory(tmp_path / "run")
     assert str(run.figures) in done.stdout
     final = {name: score["value"] for name, score in run.result["final"].items()}
     assert final["modes"] == 8
     assert final["high_quality"] >= 0.88
     assert final["reverse_kl"] <= 0.02
-    V = np.mean([row["train/V"] for row in read(run.table_file) if row["iteration"] > 2000])
+    V = np.mean([row["train/V"] for row in read(run.table_file) if row["iteration"] > 3000])
     assert -1.42 < V < -1.34
     with Image.open(run.figures / "training.gif") as animation:
-        assert animation.n_frames == 31
+        assert animation.n_frames == 51
 
 
 @pytest.fixture

@@ -56,7 +56,7 @@ class GAN(pl.LightningModule):
         seed_layers(self.seed, self.global_rank, t, self.device)
         self._noise.manual_seed(seed_of(self.seed, "noise", t))
         self.updates(self, batch)
-        follow(self.G_ema, self.G, self.ema_decay)
+        follow(self.G_ema, self.G, min(self.ema_decay, (1 + t) / (10 + t)))  # the ramp forgets the initial weights
 
     def noise(self) -> Tensor:
         """The next minibatch of z [B, Z]: this rank's share of one draw for all ranks, so they see different noise and
