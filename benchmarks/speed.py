@@ -13,7 +13,6 @@ import argparse
 import itertools
 import logging
 import statistics
-import sys
 import tempfile
 import time
 import warnings
@@ -30,6 +29,7 @@ from torch.nn.functional import softplus
 from torch.utils.data import DataLoader
 
 import ganlab.entry  # noqa: F401 (registers the resolvers)
+from ganlab.callbacks.progress import ProgressBar
 from ganlab.config import Settings, build, resolve, validate
 from ganlab.data.images import Images
 from ganlab.data.module import Minibatches
@@ -71,7 +71,8 @@ def bench(overrides: tuple[str, ...], warm: int, n: int) -> float:
         run = RunDirectory(folder)
         experiment = Experiment(settings, run, {}, "", 0)
         watch = Stopwatch(warm)
-        experiment.trainer.callbacks.append(watch)  # type: ignore[attr-defined]
+        callbacks = experiment.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks[:] = [*(c for c in callbacks if not isinstance(c, ProgressBar)), watch]
         run.create(config, list(overrides))
         data = Minibatches(experiment.source, 1, settings.batch_size, settings.seed)
         with warnings.catch_warnings():
@@ -158,7 +159,6 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    sys.stderr = open("/dev/null", "w")  # noqa: PTH123, SIM115 (progress lines)
     print(f"{'speed relative to the reference':58}  ratio   quartiles    one of ours")
     toy = ("data=ring", "model=mlp")
     compare("toy iteration, mlp 2x128, batch 128 / plain loop", arguments.rounds, *_pair(toy, 50, 400))

@@ -96,9 +96,15 @@ def test_what_cannot_be_sampled_is_told(points, tmp_path):
 
 def test_foreign_code_in_a_run_directory_is_not_run_unasked(points):
     text = points.config_file.read_text()
-    points.config_file.write_text(text.replace("ganlab.networks.mlp.Generator", "torch.nn.Identity"))
-    with pytest.raises(UserError, match="--trust"):
-        sample(points, n=1, seed=0, checkpoint=None, out=None, trust=False)
+    for own, foreign in (
+        ("_target_: ganlab.networks.mlp.Generator", "_target_: torch.nn.Identity"),
+        ("_target_: ganlab.networks.mlp.Generator", "_target_: ganlab.sample.torch.load"),
+        ("    width: 128", "    width: {_target_: builtins.print, _args_: [gotcha]}"),
+    ):
+        assert own in text
+        points.config_file.write_text(text.replace(own, foreign, 1))
+        with pytest.raises(UserError, match="--trust"):
+            sample(points, n=1, seed=0, checkpoint=None, out=None, trust=False)
 
 
 @pytest.mark.slow

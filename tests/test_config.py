@@ -49,8 +49,8 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
         if not SHARED.is_dir():
             pytest.skip("needs ../shared/data")
         overrides.append(f"data.source={SHARED}/MNIST/raw")  # Fashion-MNIST has the same format
-    if "dcgan" in name and group == "model":
-        overrides += ["data=images", f"data.source={pictures}"]
+    if str(config) in {"model/dcgan", "metrics/images"}:
+        overrides[:0] = ["data=images", f"data.source={pictures}"]
     for family, narrow in NARROW.items():
         overrides += narrow if family in name and group != "optim" else ()
     result = run(*overrides, *SMALL).result
@@ -132,8 +132,22 @@ MISTAKES = {
     "trainer.precision=16-mixed": "use bf16-mixed or 32-true",
     "trainer.precision=12": "trainer.precision = 12",
     "penalty=weight_clipping penalty.limit=-1": "penalty: weight clipping needs limit > 0, got -1",
-    "prior.dim=0": "prior: a prior needs dim >= 1, got 0",
+    "prior.dim=0": "prior: dim must be >= 1, got 0",
     "logger.mode=on logger=wandb": "unknown key logger.mode",
+    "k=true": "k = True",
+    "trainer.precision=bf16-true": "use 32-true or bf16-mixed",
+    "trainer=cpu trainer.devices=2": "2 processes need trainer=ddp",
+    "+trainer.gradient_clip_val=1": "trainer.gradient_clip_val is set by ganlab itself",
+    "+trainer.max_time=00:00:01:00": "trainer.max_time is set by ganlab itself",
+    "iterations=5 images=100": "iterations and images are two budgets",
+    "model.G.width=0": "model.G: width must be >= 1, got 0",
+    "model.D.depth=-1": "model.D: depth must be >= 1, got -1",
+    "model=maxout model.D.dropout=[0.2,0.5]": "model.D: dropout needs three shares",
+    "data=mixture1d data.means=[] data.stds=[] data.weights=null": "data: a mixture needs means",
+    "data.radius=inf": "data: the means of a mixture must be finite",
+    "loss._target_=ganlab.priors.Normal +loss.dim=2": "loss._target_ = ganlab.priors.Normal is not a Loss",
+    "metrics=images": "metrics.picture.draw: Grid draws images but shape is [2]: try metrics=points",
+    "metrics.picture.draw.n=0": "metrics.picture.draw: n must be >= 1, got 0",
     "checkpoint.keep=0": "checkpoint.keep = 0",
     "metrics=modes data=swissroll": "metrics.scores.modes: Modes needs a mixture",
     "resume=nowhere": "resume = nowhere is not a run directory",
@@ -151,6 +165,30 @@ def test_a_mistake_is_one_sentence_before_training_and_leaves_nothing(run, tmp_p
         assert MISTAKES[overrides] in str(caught.value)
         assert "\n" not in str(caught.value)
     assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_a_directory_that_has_a_run_is_not_trained_over(run, tmp_path):
+    first = run("iterations=2", "metrics=none")
+    before = {path: path.read_bytes() for path in first.path.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match="has a run already: go on with resume="):
+        run("iterations=1", "k=2", "metrics=none")
+    assert before == {path: path.read_bytes() for path in first.path.rglob("*") if path.is_file()}
+
+
+def test_the_values_that_were_checked_are_the_values_that_are_used_and_kept(run):
+    done = run("iterations=2", "batch_size=8.0", "prior.dim=3.0", "optim.betas=[0,0.9]", "metrics=none")
+    assert repr(done.config["batch_size"]) == "8"
+    assert done.config["optim"]["betas"] == [0.0, 0.9]
+
+
+def test_one_jobs_threads_do_not_become_the_next_ones(run, monkeypatch):
+    import ganlab.experiment
+
+    monkeypatch.setattr(ganlab.experiment, "ALL_THREADS", 2)
+    run("iterations=1", "metrics=none", "threads=1", name="a")
+    assert torch.get_num_threads() == 1
+    run("iterations=1", "metrics=none", "threads=null", name="b")
+    assert torch.get_num_threads() == 2
 
 
 def test_a_gpu_that_is_not_there(run, monkeypatch):
@@ -219,6 +257,8 @@ def test_a_sweep_trains_every_job_in_its_own_directory_and_a_bad_job_does_not_st
     (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
     assert len(list(sweep.glob("*/result.json"))) == 4
     assert {path.name.split("_")[0] for path in sweep.glob("*/")} == {"0", "1", "4", "5"}
+    silent = command("-m", "seed=0,1", "resume=auto", *small, cwd=tmp_path)  # a new directory: nothing to go on with
+    assert (silent.returncode, "a sweep goes on with resume=auto hydra.sweep.dir=PATH" in silent.stderr) == (2, True)
 
 
 @pytest.mark.slow
@@ -262,9 +302,9 @@ def test_a_signal_ends_a_run_with_a_checkpoint_and_resume_goes_on_as_if_nothing_
 
 
 def test_saved_overrides_come_before_the_new_ones(tmp_path):
-    (tmp_path / "overrides.yaml").write_text("[k=2, resume=auto, iterations=4]")
+    (tmp_path / "overrides.yaml").write_text("[k=2, resume=auto, images=400, +x=1]")
     argv = ["train.py", f"resume={tmp_path}", "iterations=9"]
-    assert with_saved_overrides(argv) == ["train.py", "k=2", "iterations=4", *argv[1:]]
+    assert with_saved_overrides(argv) == ["train.py", "k=2", "+x=1", *argv[1:]]  # one budget replaces the other
     assert with_saved_overrides(["train.py", "k=3"]) == ["train.py", "k=3"]
 
 

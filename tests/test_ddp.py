@@ -1,12 +1,15 @@
 """Two real processes over gloo against one with the joint batch."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 import torch
+from conftest import ROOT
 from torch.testing import assert_close
 
 from ganlab.loggers.table import read
@@ -56,6 +59,24 @@ def test_gradients_equal_those_of_one_process_with_the_joint_batch(ranks):
     for mine, joint in zip(first["gradients"], one["gradients"], strict=True):
         for a, b in zip(mine, joint, strict=True):
             assert_close(a, b, rtol=0, atol=3e-7)
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_of_two_processes_ends_both_with_a_checkpoint(tmp_path):
+    small = ("hydra.run.dir=run", "logger=csv", "metrics=none", "iterations=100000", "log_every=5", *TWO)
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "train.py", *small], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    table = tmp_path / "run" / "metrics.csv"
+    while not table.exists() or len(table.read_text().splitlines()) < 20:
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, told = process.communicate(timeout=90)
+    assert process.returncode == 75, told
+    run = RunDirectory(tmp_path / "run")
+    assert (run.result["status"], run.result["iterations"] % 5) == ("interrupted", 0)
+    assert run.newest_checkpoint().stem == f"step-{run.result['iterations']:09d}"
 
 
 @pytest.mark.slow

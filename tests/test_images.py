@@ -17,8 +17,9 @@ from torch.testing import assert_close
 
 from ganlab.data import cache, datasets, decode
 from ganlab.data.idx import read_idx, read_idx_pair
-from ganlab.data.images import Images, to_uint8
+from ganlab.data.images import Images
 from ganlab.errors import UserError
+from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
 
 DATA = Path(__file__).parents[2] / "shared" / "data"

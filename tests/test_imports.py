@@ -11,7 +11,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # the entry points compose and build; everything else is plain torch or plain Lightning
 HYDRA = {"entry", "config", "experiment", "cli"}
 LIGHTNING = {"gan", "data.module", "callbacks", "loggers", "config", "experiment"}
-CORE = {"types", "random", "errors", "priors", "losses", "penalties", "objectives", "updates", "networks", "metrics"}
+CORE = {"types", "pixels", "random", "errors", "priors", "losses", "penalties", "objectives", "updates", "networks", "metrics"}
 LAYERS = {  # who must not know whom
     "networks": ("losses", "penalties", "objectives", "updates", "gan", "data", "metrics", "callbacks"),
     "losses": ("networks", "penalties", "objectives", "gan"),
@@ -19,6 +19,8 @@ LAYERS = {  # who must not know whom
     "data": ("networks", "losses", "penalties", "objectives", "gan", "metrics", "callbacks"),
     "metrics": ("networks", "losses", "gan", "callbacks", "data"),
     "callbacks": ("data", "networks", "losses"),
+    "pictures": ("data", "networks", "losses", "gan", "callbacks"),
+    "runs": ("data", "networks", "losses", "gan", "callbacks"),
     "gan": ("data", "networks", "losses", "penalties", "callbacks", "metrics"),
 }
 

@@ -100,6 +100,18 @@ def test_an_interrupted_run_ends_bit_for_bit_where_an_uninterrupted_one_does(run
     assert parts.result["seconds"] > read(parts.table_file)[3]["seconds"]  # goes on from the first part's
 
 
+def test_images_with_batchnorm_and_flips_resume_bit_for_bit_across_epochs(run, tmp_path):
+    from PIL import Image
+
+    for i in range(20):
+        Image.effect_noise((16, 16), 90.0).save(tmp_path / f"{i}.png")
+    data = ("data=images", f"data.source={tmp_path}", "shape=[1,16,16]", "data.flip=true", "batch_size=6", "k=2")
+    choices = (*data, "model=dcgan", "model.G.width=4", "model.D.width=4", "penalty=r1", "metrics=none", "updates=simultaneous")
+    run(*choices, "iterations=7", name="parts")
+    parts = run(*choices, "iterations=14", f"resume={tmp_path}/parts", name="parts")
+    assert_same_state(newest(parts), newest(run(*choices, "iterations=14", name="whole")))
+
+
 def drop_seconds(row):
     return str({name: value for name, value in sorted(row.items()) if name != "seconds"})  # as text, where nan is nan
 
@@ -128,6 +140,25 @@ def test_a_damaged_checkpoint_is_passed_over(run, tmp_path):
     run(*TINY, "iterations=8", f"resume={tmp_path}/parts", name="parts")
     assert done.result["resumed_from"].endswith("step-000000004.ckpt")
     assert_same_state(newest(done), newest(run(*TINY, "iterations=8", name="whole")))
+
+
+def test_a_run_that_was_killed_after_its_last_checkpoint_still_gets_its_result(run, tmp_path):
+    done = run("iterations=6", "metrics.every=3", "metrics.n=50", name="parts")
+    before = done.result
+    done.result_file.unlink()
+    run("iterations=6", "metrics.every=3", "metrics.n=50", f"resume={tmp_path}/parts", name="parts")
+    assert done.result["status"] == "completed"
+    assert (done.result["iterations"], str(done.result["final"])) == (6, str(before["final"]))
+
+
+def test_a_figure_that_fails_is_a_warning_and_not_the_end_of_the_run(run, monkeypatch):
+    from ganlab import pictures
+
+    def broken(*_):
+        raise RuntimeError("no font")
+
+    monkeypatch.setattr(pictures, "curves", broken)
+    assert run(*TINY, "iterations=2").result["status"] == "completed"
 
 
 def test_when_all_checkpoints_are_damaged_the_run_does_not_silently_start_again(run, tmp_path):

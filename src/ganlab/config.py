@@ -14,13 +14,20 @@ import hydra
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ganlab.errors import UserError, did_you_mean
 
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"input should be a number, not {str(value).lower()}")
+    return value
+
+
 Node = dict[str, Any]  # a mapping with a `_target_`
-Count = Annotated[int, Field(ge=1)]
+Count = Annotated[int, Field(ge=1), BeforeValidator(_no_bool)]
 
 
 class _Part(BaseModel):
@@ -35,7 +42,7 @@ class Model(_Part):
 class Optim(_Part):
     G: Node
     D: Node
-    lr: float | None = None  # shared by G and D where their nodes refer to them
+    lr: float | None = None  # shared by both nets, whose nodes refer to them; what others share stands in both nodes
     betas: tuple[float, float] | None = None
     momentum: float | None = None
 
@@ -60,7 +67,7 @@ class Checkpoints(_Part):
 class Settings(_Part):
     """The top level of a config: Algorithm 1's own numbers, and one choice of each group."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    seed: Annotated[int, Field(ge=0, lt=2**32), BeforeValidator(_no_bool)]
     k: Count
     batch_size: Count
     iterations: Count
@@ -92,13 +99,26 @@ def resolve(cfg: DictConfig) -> dict[str, Any]:
     except MissingMandatoryValue as error:
         raise UserError(f"{error.full_key} is missing: give {error.full_key}=VALUE") from error
     except OmegaConfBaseException as error:
-        raise UserError(_first_line(error)) from error
+        raise UserError(_one_line(error)) from error
 
 
 def validate(config: dict[str, Any]) -> Settings:
-    """The typed top level; raises UserError. Nodes are checked by `build`."""
+    """The typed top level; raises UserError. Nodes are checked by `build`. `plain` gives it back as it is to be kept."""
     settings: Settings = _validated(Settings, config, "")
     return settings
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """What config.yaml holds: the validated values, in plain Python."""
+    return settings.model_dump(mode="json", exclude_unset=True)
+
+
+def build_as(kind: type, node: Node, key: str) -> Any:
+    """`build`, for a node that must describe one of the protocols of types.py."""
+    part = build(node, key)
+    if not isinstance(part, kind):
+        raise UserError(f"{key}._target_ = {node['_target_']} is not a {kind.__name__}: choose one of conf/{key}")
+    return part
 
 
 def build(node: Node, key: str, **given: Any) -> Any:
@@ -106,16 +126,16 @@ def build(node: Node, key: str, **given: Any) -> Any:
 
     What its constructor refuses (ValueError, TypeError) is the user's mistake, and is reported under `key`.
     """
-    check(node, key, given)
+    node = check(node, key, given)
     try:
         return hydra.utils.instantiate(node, _convert_="all", _partial_=True)(**given)  # given objects are not copied
     except (InstantiationException, ValueError, TypeError, MisconfigurationException, ImportError) as error:
         cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
-        raise UserError(f"{key}: {_first_line(cause)}") from error
+        raise UserError(f"{key}: {_one_line(cause)}") from error
 
 
-def check(node: Any, key: str, given: Iterable[str]) -> None:
-    """Raise UserError unless the node's arguments are those that its target takes."""
+def check(node: Any, key: str, given: Iterable[str]) -> Node:
+    """The node with its values as its target's signature types them; raises UserError where they do not fit."""
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise UserError(f"{key} must be a mapping with a _target_, found {node!r}")
     target = _target(node["_target_"], key)
@@ -134,16 +154,29 @@ def check(node: Any, key: str, given: Iterable[str]) -> None:
     hints = _hints(target)
     for name, value in own.items():
         if isinstance(value, Mapping) and "_target_" in value:
-            check(value, f"{key}.{name}", given=())
+            own[name] = check(value, f"{key}.{name}", given=())
         elif name in hints:
-            _validated(hints[name], value, f"{key}.{name}")
+            own[name] = _validated(hints[name], value, f"{key}.{name}")
+    return {"_target_": node["_target_"], **own}
+
+
+def own_code(node: Any) -> bool:
+    """Whether everything that building this node would call is ganlab's, and not reached through it."""
+    if isinstance(node, Mapping):
+        path = str(node.get("_target_", "ganlab."))
+        if not path.startswith("ganlab."):
+            return False
+        if "_target_" in node and not getattr(_target(path, "_target_"), "__module__", "").startswith("ganlab."):
+            return False
+        return all(own_code(value) for value in node.values())
+    return all(own_code(value) for value in node) if isinstance(node, list | tuple) else True
 
 
 def _target(path: str, key: str) -> Callable[..., Any]:
     try:
         return hydra.utils.get_object(path)
     except Exception as error:
-        raise UserError(f"{key}._target_ = {path}: {_first_line(error)}") from error
+        raise UserError(f"{key}._target_ = {path}: {_one_line(error)}") from error
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
@@ -171,5 +204,5 @@ def _validated(kind: Any, value: Any, key: str) -> Any:
         return value
 
 
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0]
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300]

@@ -28,7 +28,9 @@ def guarded(main: Callable[[], Any]) -> int:
     GANLAB_TRACEBACK=1 shows the traceback of a mistake, too.
     """
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print and exit with 1 by itself
-    sys.argv = with_saved_overrides(sys.argv)
+    if "GANLAB_OVERRIDES" not in os.environ:  # the other processes of a run inherit the whole line
+        sys.argv = with_saved_overrides(sys.argv)
+        os.environ["GANLAB_OVERRIDES"] = "complete"
     try:
         main()
     except Diverged as error:
@@ -92,14 +94,20 @@ def _top_level() -> list[str]:
     return [*map(str, OmegaConf.load(conf / "config.yaml")), *(folder.name for folder in conf.iterdir() if folder.is_dir())]
 
 
+BUDGETS = {"iterations", "images"}  # a new one replaces the other
+
+
 def with_saved_overrides(argv: list[str]) -> list[str]:
     """`train.py resume=RUN ...` means the overrides that RUN was started with, and then the new ones."""
     for argument in argv[1:]:
         key, _, value = argument.partition("=")
         saved = Path(value) / "overrides.yaml"
         if key == "resume" and saved.is_file():
-            old = [str(override) for override in OmegaConf.load(saved)]
-            return [argv[0], *(line for line in old if not line.startswith("resume=")), *argv[1:]]
+            new = {line.split("=")[0] for line in argv[1:]}
+            if new & BUDGETS:
+                new |= BUDGETS
+            old = [str(line) for line in OmegaConf.load(saved)]
+            return [argv[0], *(line for line in old if line.split("=")[0] not in new), *argv[1:]]
     return argv
 
 

@@ -21,3 +21,10 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f": did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if known else ""
+
+
+def at_least_one(**counts: int) -> None:
+    """Raise ValueError for the first of the named counts that is not positive."""
+    for name, value in counts.items():
+        if value < 1:
+            raise ValueError(f"{name} must be >= 1, got {value}")

@@ -9,6 +9,8 @@ import shlex
 import subprocess
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -30,14 +32,14 @@ from ganlab.callbacks.interrupt import Interrupt
 from ganlab.callbacks.log import Log
 from ganlab.callbacks.observer import Clock
 from ganlab.callbacks.progress import ProgressBar
-from ganlab.config import Settings, build, resolve, validate
+from ganlab.config import Settings, build, build_as, plain, resolve, validate
 from ganlab.data.module import Minibatches
 from ganlab.errors import Diverged, Interrupted, UserError
 from ganlab.gan import GAN
 from ganlab.loggers.table import RunTable, read
 from ganlab.random import seed_of
-from ganlab.runs import RunDirectory, differences
-from ganlab.types import Source
+from ganlab.runs import RunDirectory, differences, whole
+from ganlab.types import Loss, Penalty, Prior, Source
 
 log = logging.getLogger(__name__)
 
@@ -46,26 +48,35 @@ def train(cfg: DictConfig) -> None:
     """The job of train.py, once per job of a sweep. Raises UserError before anything is trained or written;
     Interrupted; and Diverged after a single run that ended so (in a sweep that is a result like others)."""
     hydra = HydraConfig.get()
-    config = resolve(cfg)
-    settings = validate(config)
+    settings = validate(resolve(cfg))
+    overrides = list(hydra.overrides.task)
+    if {"iterations", "images"} <= {override.split("=")[0] for override in overrides}:
+        raise UserError("iterations and images are two budgets for one run: give one of them")
     if settings.images is not None:
-        config["iterations"] = settings.iterations = math.ceil(settings.images / (settings.k * settings.batch_size))
-    if settings.threads is not None:
-        torch.set_num_threads(settings.threads)
+        settings.iterations = math.ceil(settings.images / (settings.k * settings.batch_size))
+    torch.set_num_threads(settings.threads or ALL_THREADS)
+    config = plain(settings)
     run = RunDirectory(hydra.runtime.output_dir)
     sweep = hydra.mode is RunMode.MULTIRUN
+    if sweep and settings.resume is not None:
+        where = any(override.startswith("hydra.sweep.dir=") for override in hydra.overrides.hydra)
+        if settings.resume != "auto" or not where:
+            raise UserError("a sweep goes on with resume=auto hydra.sweep.dir=PATH, the directory that it was given at first")
 
     checkpoint = _starting_point(settings, config, run)
-    start = 0 if checkpoint is None else int(checkpoint.stem.removeprefix("step-"))
-    if start >= settings.iterations:
-        log.warning("%s already has its %d iterations: nothing to do", run.path, settings.iterations)
+    start = 0 if checkpoint is None else _iteration_of(checkpoint)
+    finished = (run.result or {}).get("status") == "completed"
+    if start > settings.iterations or (start == settings.iterations and finished):
+        log.warning("%s already has its %d iterations: nothing to do", checkpoint, settings.iterations)
         return
     experiment = Experiment(settings, run, dict(hydra.runtime.choices), _group(hydra, settings, sweep), start)
     if sweep and experiment.trainer.world_size > 1:
         raise UserError("a sweep trains one job per process: start jobs on several devices one by one, without -m")
     if experiment.trainer.is_global_zero:
-        run.create(config, list(hydra.overrides.task))
+        run.create(config, overrides)
     result = experiment.run_to_the_end(config, checkpoint)
+    if not experiment.trainer.is_global_zero:
+        return  # rank 0 speaks for all
     if result["status"] == "interrupted":
         raise Interrupted(f"interrupted at iteration {result['iterations']}; go on with resume={run.path}")
     if result["status"] == "diverged" and not sweep:
@@ -79,8 +90,7 @@ class Experiment:
         self.settings, self.run = settings, run
         pl.seed_everything(seed_of(settings.seed, "initial weights") % 2**32, verbose=False)
         self.gan = game_of(settings)
-        self.trainer: pl.Trainer
-        self.source: Source = build(settings.data, "data")
+        self.source: Source = build_as(Source, settings.data, "data")
         if tuple(settings.shape) != self.source.shape:
             raise UserError(f"shape = {settings.shape} but the data has {list(self.source.shape)}: change one of them")
         self.clock = Clock()
@@ -89,18 +99,17 @@ class Experiment:
         metrics = settings.metrics
         scores = {name: build(node, f"metrics.scores.{name}", source=self.source) for name, node in metrics.scores.items()}
         self.evaluate = Evaluate(metrics.every, self.clock, scores, self.source, metrics.n, settings.seed)
-        self.interrupt = Interrupt()
+        self.interrupt = Interrupt(settings.log_every)
         observers: list[pl.Callback] = [self.interrupt, self.log]
         observers += [self.evaluate] if scores else []
         if metrics.picture is not None:
             picture = build(metrics.picture.draw, "metrics.picture.draw", source=self.source)
             observers.append(Draw(metrics.picture.every, self.clock, picture, self.source, run.samples, settings.seed))
         observers.append(Checkpoint(settings.checkpoint.every, self.clock, run.checkpoints, settings.checkpoint.keep))
-        title = f"{settings.name}"
         tags = [choices[group] for group in ("data", "model", "loss", "penalty") if group in choices]
         given = {"run_dir": run.path, "name": settings.name, "group": group, "tags": tags, "runs": Path(settings.runs)}
         self.loggers = [build(node, f"logger.{name}", **given) for name, node in settings.logger.items()]
-        self.trainer = trainer_of(settings, [*observers, ProgressBar(title, self.table)], [self.table, *self.loggers])
+        self.trainer = trainer_of(settings, [*observers, ProgressBar(settings.name, self.table)], [self.table, *self.loggers])
         if settings.batch_size % self.trainer.world_size:
             raise UserError(
                 f"batch_size = {settings.batch_size} cannot be shared by {self.trainer.world_size} processes: "
@@ -111,15 +120,22 @@ class Experiment:
     def run_to_the_end(self, config: dict[str, Any], checkpoint: Path | None) -> dict[str, Any]:
         """Train, then leave figures, loggers and `result.json` behind, in this order, whatever happens."""
         started = datetime.now(UTC)
-        for logger in self.trainer.loggers:
-            logger.log_hyperparams(config)
         status, problem = "failed", None
         try:
+            for logger in self.trainer.loggers:
+                logger.log_hyperparams(config)
             data = Minibatches(self.source, self.settings.k, self.settings.batch_size, self.settings.seed)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec")  # Lightning's, against torch 2.15
                 self.trainer.fit(self.gan, data, ckpt_path=checkpoint, weights_only=True)
-            status = "diverged" if self.log.diverged_at else "interrupted" if self.interrupt.received else "completed"
+            if self.log.diverged_at is not None:
+                status = "diverged"
+            elif self.gan.iteration >= self.settings.iterations:
+                status = "completed"
+            elif self.interrupt.stopped:
+                status = "interrupted"
+            else:
+                problem = "Lightning ended the training early"
         except BaseException as error:
             problem = f"{type(error).__name__}: {error}"
             raise
@@ -130,11 +146,15 @@ class Experiment:
         return result if self.trainer.is_global_zero else {"status": status, "iterations": self.gan.iteration}
 
     def _close(self, result: dict[str, Any]) -> None:
+        """The result is written even where a figure or a logger fails: that is a warning, and not the end of the run."""
         self.table.save()
-        figures = self._figures()
+        figures: list[Path] = []
         lines = [f"run        {self.run.path}", f"look       {self.run.figures}"]
+        with _warned("the figures"):
+            figures = self._figures()
         for logger in self.loggers:
-            lines += logger.close(result, figures)
+            with _warned(f"{type(logger).__name__}"):
+                lines += logger.close(result, figures)
         self.run.write_result(result)
         if result["status"] != "failed":
             report(result, lines)
@@ -167,24 +187,25 @@ class Experiment:
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
             "command": shlex.join(sys.argv),
             "commit": commit(),
-            "device": str(self.gan.device),
+            "device": str(self.trainer.strategy.root_device),  # the module itself is back on the CPU by now
             "processes": self.trainer.world_size,
             "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
         }
 
 
+ALL_THREADS = torch.get_num_threads()  # before the first job of a sweep changes it
 PACKAGES = ("ganlab", "torch", "torchvision", "pytorch-lightning", "hydra-core", "torchmetrics", "wandb", "numpy")
 
 
 def game_of(settings: Settings) -> GAN:
-    prior = build(settings.prior, "prior")
+    prior = build_as(Prior, settings.prior, "prior")
     G, D = build(settings.model.G, "model.G"), build(settings.model.D, "model.D")
     return GAN(
         G,
         D,
         prior=prior,
-        loss=build(settings.loss, "loss"),
-        penalty=build(settings.penalty, "penalty"),
+        loss=build_as(Loss, settings.loss, "loss"),
+        penalty=build_as(Penalty, settings.penalty, "penalty"),
         updates=build(settings.updates, "updates"),
         opt_G=build(settings.optim.G, "optim.G", params=G.parameters()),
         opt_D=build(settings.optim.D, "optim.D", params=D.parameters()),
@@ -196,19 +217,32 @@ def game_of(settings: Settings) -> GAN:
 
 
 def trainer_of(settings: Settings, callbacks: list[pl.Callback], loggers: list[Any]) -> pl.Trainer:
+    """Lightning's Trainer. What would end, clip or accumulate behind the bench's back is given here, so it cannot be set."""
     node = settings.trainer
-    if str(node.get("precision")) in ("16", "16-mixed", "16-true"):
+    precision = str(node.get("precision"))
+    if precision in ("16", "16-mixed", "16-true"):
         raise UserError(
-            f"trainer.precision = {node['precision']}: fp16 needs a loss scale, and one scale cannot serve two optimizers "
+            f"trainer.precision = {precision}: fp16 needs a loss scale, and one scale cannot serve two optimizers "
             "that step at different times; use bf16-mixed or 32-true"
         )
+    if precision not in ("32-true", "32", "bf16-mixed"):
+        raise UserError(f"trainer.precision = {precision}: use 32-true or bf16-mixed")
     if node.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UserError("trainer.accelerator = gpu but torch finds no GPU on this machine: use trainer=cpu or trainer=auto")
-    return build(
+    trainer = build(
         node,
         "trainer",
         max_steps=settings.iterations,
         max_epochs=-1,
+        max_time=None,
+        min_steps=None,
+        min_epochs=None,
+        limit_train_batches=None,
+        overfit_batches=0.0,
+        fast_dev_run=False,
+        barebones=False,
+        gradient_clip_val=None,
+        accumulate_grad_batches=1,
         callbacks=callbacks,
         logger=loggers,
         plugins=[AtomicCheckpointIO()],
@@ -217,6 +251,9 @@ def trainer_of(settings: Settings, callbacks: list[pl.Callback], loggers: list[A
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
+    if trainer.world_size > 1 and node.get("strategy") == "auto":
+        raise UserError(f"{trainer.world_size} processes need trainer=ddp: add it, or leave out trainer.devices")
+    return trainer
 
 
 def report(result: dict[str, Any], lines: list[str]) -> None:
@@ -252,14 +289,26 @@ def commit() -> str | None:
         return None
 
 
+@contextmanager
+def _warned(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        log.warning("%s could not be finished: %s: %s", what, type(error).__name__, error, exc_info=error)
+
+
 def _starting_point(settings: Settings, config: dict[str, Any], run: RunDirectory) -> Path | None:
     """The checkpoint to go on from: of this run directory, or one file that a new run branches off from."""
     if settings.resume is None:
+        if run.config_file.exists():
+            raise UserError(f"{run.path} has a run already: go on with resume={run.path}, or name another directory")
         return None
     if settings.resume.endswith(".ckpt"):
         checkpoint = Path(settings.resume)
         if not checkpoint.is_file():
             raise UserError(f"resume = {checkpoint}: there is no such file")
+        if not whole(checkpoint):
+            raise UserError(f"resume = {checkpoint} is damaged: take another one")
         old = RunDirectory(checkpoint.parent.parent)
     else:
         if not run.config_file.exists():
@@ -273,6 +322,10 @@ def _starting_point(settings: Settings, config: dict[str, Any], run: RunDirector
     if changed := differences(old.config, config):
         raise UserError(f"resume = {old.path} was trained with another config ({'; '.join(changed)}): start a new run")
     return checkpoint
+
+
+def _iteration_of(checkpoint: Path) -> int:
+    return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
 
 
 def _group(hydra: Any, settings: Settings, sweep: bool) -> str:

@@ -114,11 +114,14 @@ class GAN(pl.LightningModule):
 @contextmanager
 def frozen(net: nn.Module) -> Iterator[None]:
     """Gradients flow through the net and not into it (DDP needs its weights out of the graph, not only ungraded)."""
-    net.requires_grad_(False)
+    trained = [p for p in net.parameters() if p.requires_grad]
+    for p in trained:
+        p.requires_grad_(False)
     try:
         yield
     finally:
-        net.requires_grad_(True)
+        for p in trained:
+            p.requires_grad_(True)
 
 
 @torch.no_grad()

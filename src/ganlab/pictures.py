@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import make_grid
 
-from ganlab.data.images import to_uint8
+from ganlab.errors import at_least_one
+from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
 from ganlab.types import Source
 
@@ -32,6 +33,9 @@ class Points:
     """Samples over data in the plane (the first two coordinates), or two histograms on the line."""
 
     def __init__(self, source: Source, n: int, inches: float = 4.8, dpi: int = 100) -> None:
+        at_least_one(n=n)
+        if len(source.shape) != 1:
+            raise ValueError(f"Points draws points but shape is {list(source.shape)}: try metrics=images")
         self.n, self.inches, self.dpi = n, inches, dpi
         generator = generator_of(0, "picture", device=getattr(source, "device", "cpu"))
         self.data = source.sample(max(n, 2000), generator)[0].cpu().numpy()
@@ -65,6 +69,9 @@ class Grid:
     """n images in [-1, 1], row by row, enlarged by whole pixels until a side has about 500."""
 
     def __init__(self, source: Source, n: int, columns: int = 8) -> None:
+        at_least_one(n=n, columns=columns)
+        if len(source.shape) != 3:
+            raise ValueError(f"Grid draws images but shape is {list(source.shape)}: try metrics=points")
         self.n, self.columns = n, columns
 
     def draw(self, x: Tensor, caption: str) -> Image.Image:

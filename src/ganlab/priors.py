@@ -5,12 +5,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ganlab.errors import at_least_one
+
 
 class Normal:
     """z ~ N(0, I_dim)."""
 
     def __init__(self, dim: int) -> None:
-        self.dim = _positive(dim)
+        at_least_one(dim=dim)
+        self.dim = dim
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         return torch.randn(n, self.dim, generator=generator, device=generator.device)
@@ -28,7 +31,8 @@ class Uniform:
     def __init__(self, dim: int, low: float = -1.0, high: float = 1.0) -> None:
         if not low < high:
             raise ValueError(f"a uniform prior needs low < high, got low={low}, high={high}")
-        self.dim, self.low, self.high = _positive(dim), low, high
+        at_least_one(dim=dim)
+        self.dim, self.low, self.high = dim, low, high
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         u = torch.rand(n, self.dim, generator=generator, device=generator.device)
@@ -37,9 +41,3 @@ class Uniform:
     def interpolate(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor:
         """Along the straight line, which stays in the cube: share [n] in 0..1 -> [n, Z]."""
         return torch.lerp(a, b, share[:, None])
-
-
-def _positive(dim: int) -> int:
-    if dim < 1:
-        raise ValueError(f"a prior needs dim >= 1, got {dim}")
-    return dim

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from ganlab.callbacks.checkpoint import checkpoints
 from ganlab.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -19,7 +19,18 @@ log = logging.getLogger(__name__)
 IDENTITY = ("seed", "k", "batch_size", "ema_decay", "shape", "data", "model", "prior", "loss", "penalty", "updates", "optim")
 
 
+def name_of(iteration: int) -> str:
+    return f"step-{iteration:09d}.ckpt"
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """Oldest first."""
+    return sorted(folder.glob("step-*.ckpt"))
+
+
 class RunDirectory:
+    """Where the parts of a run lie."""
+
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.config_file = self.path / "config.yaml"
@@ -34,8 +45,8 @@ class RunDirectory:
         """Lay out the directory of a run that is about to begin, or to go on."""
         for folder in (self.checkpoints, self.samples, self.figures):
             folder.mkdir(parents=True, exist_ok=True)
-        self.config_file.write_text(yaml.safe_dump(config, sort_keys=False))
-        self.overrides_file.write_text(yaml.safe_dump(overrides))
+        _replace(self.overrides_file, yaml.safe_dump(overrides))
+        _replace(self.config_file, yaml.safe_dump(config, sort_keys=False))
         self.result_file.unlink(missing_ok=True)
 
     @property
@@ -43,26 +54,34 @@ class RunDirectory:
         """The resolved config; raises UserError where there is no run."""
         if not self.config_file.is_file():
             raise UserError(f"{self.path} is not a run directory: it has no config.yaml")
-        return yaml.safe_load(self.config_file.read_text())
+        try:
+            config = yaml.safe_load(self.config_file.read_text())
+        except (yaml.YAMLError, UnicodeDecodeError):
+            config = None
+        if not isinstance(config, dict):
+            raise UserError(f"{self.config_file} is damaged: it is not a yaml mapping")
+        return config
 
     @property
     def result(self) -> dict[str, Any] | None:
         return json.loads(self.result_file.read_text()) if self.result_file.is_file() else None
 
     def write_result(self, result: dict[str, Any]) -> None:
-        half = self.result_file.with_suffix(".json.tmp")
-        half.write_text(json.dumps(result, indent=2, allow_nan=False) + "\n")
-        half.replace(self.result_file)
+        _replace(self.result_file, json.dumps(result, indent=2, allow_nan=False) + "\n")
 
     def newest_checkpoint(self) -> Path | None:
-        """The newest one that is whole, by its checksums; None if there never was one; UserError if all are damaged."""
+        """The newest one that is whole, by its checksums; None if there never was one; UserError if all are damaged.
+
+        A damaged one is renamed to `.corrupt`, so that it does not count among the newest that are kept.
+        """
         found = checkpoints(self.checkpoints)
         for path in reversed(found):
-            if _whole(path):
+            if whole(path):
                 return path
             log.warning("checkpoint %s is damaged, trying the one before", path)
-        if found:
-            raise UserError(f"all {len(found)} checkpoints in {self.checkpoints} are damaged: start a new run without resume")
+            path.replace(path.with_suffix(".corrupt"))
+        if found or any(self.checkpoints.glob("*.corrupt")):
+            raise UserError(f"all checkpoints in {self.checkpoints} are damaged: start a new run")
         return None
 
 
@@ -87,9 +106,17 @@ def newest_like(config: dict[str, Any], runs: Path) -> Path | None:
     return None
 
 
-def _whole(path: Path) -> bool:
+def whole(path: Path) -> bool:
+    """Whether a checkpoint's checksums are right: torch.load does not look at them."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
     except (OSError, zipfile.BadZipFile):
         return False
+
+
+def _replace(path: Path, text: str) -> None:
+    """A reader sees the old file or the new one."""
+    half = path.with_name(f"{path.name}.tmp{os.getpid()}")
+    half.write_text(text)
+    half.replace(path)

@@ -11,12 +11,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ganlab import pictures
-from ganlab.callbacks.checkpoint import checkpoints
-from ganlab.config import build
-from ganlab.data.images import to_uint8
+from ganlab.config import build, own_code
 from ganlab.errors import UserError
+from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
-from ganlab.runs import RunDirectory
+from ganlab.runs import RunDirectory, checkpoints
 from ganlab.types import Prior
 
 PATHS, STEPS = 8, 10  # of an interpolation
@@ -56,8 +55,8 @@ def generator(config: dict[str, Any], checkpoint: Path, trust: bool = False) -> 
     """G_ema in evaluation mode on the CPU, and its prior. A run directory may come from anyone: what its config names is
     only built if it is ganlab's own, or trusted."""
     for key, node in (("model.G", config["model"]["G"]), ("prior", config["prior"]), ("data", config["data"])):
-        if not trust and not str(node.get("_target_")).startswith("ganlab."):
-            raise UserError(f"{key}._target_ = {node.get('_target_')} is not ganlab's own code: pass --trust to run it")
+        if not trust and not own_code(node):
+            raise UserError(f"{key} = {node} is not ganlab's own code alone: pass --trust to run it")
     G: nn.Module = build(config["model"]["G"], "model.G")
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]

@@ -13,7 +13,7 @@ Letters of shapes (used in every comment of this package):
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -30,6 +30,7 @@ Generator = Callable[[Tensor, Tensor], Tensor]  # (z [B, Z], y [B]) -> x [B, *S]
 Discriminator = Callable[[Tensor, Tensor], Tensor]  # (x [B, *S], y [B]) -> logit [B], never [B, 1]
 
 
+@runtime_checkable
 class Loss(Protocol):
     """A value function on logits: what D descends and what G descends, each a scalar."""
 
@@ -38,6 +39,7 @@ class Loss(Protocol):
     def g(self, fake: Tensor) -> Tensor: ...
 
 
+@runtime_checkable
 class Penalty(Protocol):
     """A constraint on D: a term of its loss (in fp32, differentiable), and a projection after each of its steps."""
 
@@ -46,6 +48,7 @@ class Penalty(Protocol):
     def project(self, D: nn.Module) -> None: ...
 
 
+@runtime_checkable
 class Prior(Protocol):
     """p_z."""
 
@@ -56,6 +59,7 @@ class Prior(Protocol):
     def interpolate(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor: ...  # a, b [Z], share [n] -> [n, Z]
 
 
+@runtime_checkable
 class Source(Protocol):
     """p_data."""
 

@@ -11,7 +11,9 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from ganlab.callbacks.observer import Clock, Observer
+from ganlab.errors import at_least_one
 from ganlab.gan import GAN
+from ganlab.runs import checkpoints, name_of
 
 
 class Checkpoint(Observer):
@@ -22,8 +24,7 @@ class Checkpoint(Observer):
 
     def __init__(self, every: int, clock: Clock, folder: Path, keep: int) -> None:
         super().__init__(every, clock)
-        if keep < 1:
-            raise ValueError(f"checkpoint.keep must be >= 1, got {keep}")
+        at_least_one(keep=keep)
         self.folder, self.keep = folder, keep
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> None:
@@ -33,15 +34,6 @@ class Checkpoint(Observer):
         if trainer.is_global_zero:
             for old in checkpoints(self.folder)[: -self.keep]:
                 old.unlink()
-
-
-def name_of(iteration: int) -> str:
-    return f"step-{iteration:09d}.ckpt"
-
-
-def checkpoints(folder: Path) -> list[Path]:
-    """Oldest first."""
-    return sorted(folder.glob("step-*.ckpt"))
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):

@@ -16,22 +16,25 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 class Interrupt(pl.Callback):
     """Stops training after the iteration in which a signal came; comes before the observers, which then look a last time.
 
-    A second signal ends the process at once. Several processes would stop at different iterations and wait for each other
-    forever, so that there Lightning's handling stays. `received` is the signal's name.
+    Several processes agree every `every` iterations whether one of them got a signal. A second signal has its usual effect.
+    `stopped` says whether the run was ended so.
     """
 
-    received: str | None = None
+    stopped = False
 
-    def __init__(self) -> None:
+    def __init__(self, every: int) -> None:
+        self.every, self._received = every, False
         self._before: dict[signal.Signals, Any] = {}
 
     def on_train_start(self, trainer: pl.Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if trainer.world_size == 1:
-            self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
 
     def on_train_batch_end(self, trainer: pl.Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
-        if self.received:
-            trainer.should_stop = True
+        stop = self._received
+        if trainer.world_size > 1:  # all at the same iteration, or they would wait for each other forever
+            stop = gan.iteration % self.every == 0 and trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if stop:
+            self.stopped = trainer.should_stop = True
 
     def on_train_end(self, trainer: pl.Trainer, gan: GAN) -> None:  # type: ignore[override]
         self._restore()
@@ -40,7 +43,7 @@ class Interrupt(pl.Callback):
         self._restore()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.received = signal.Signals(number).name
+        self._received = True
         self._restore()
 
     def _restore(self) -> None:

@@ -9,7 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 
+from ganlab.errors import at_least_one
 from ganlab.gan import GAN
 
 
@@ -42,8 +44,7 @@ class Observer(pl.Callback):
     rank_zero_only = True
 
     def __init__(self, every: int, clock: Clock) -> None:
-        if every < 1:
-            raise ValueError(f"every must be >= 1 iterations, got {every}")
+        at_least_one(every=every)
         self.every, self.clock = every, clock
 
     @abstractmethod
@@ -56,6 +57,8 @@ class Observer(pl.Callback):
 
     def look(self, trainer: pl.Trainer, gan: GAN) -> None:
         if trainer.is_global_zero or not self.rank_zero_only:
+            if gan.device.type == "cuda":
+                torch.cuda.synchronize(gan.device)  # iterations that are still queued are training time
             with self.clock.stopped():
                 self.observe(trainer, gan)
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ganlab.errors import UserError
+from ganlab.pixels import to_float
 from ganlab.random import generator_of
 from ganlab.types import Batch
 
@@ -68,25 +69,16 @@ class Images:
         if self.flip:
             heads = torch.rand(k, B, generator=generator_of(seed, "flip", t))[:, part] < 0.5  # [k, b]
             x = torch.where(_send(heads, self.device)[..., None, None, None], x.flip(-1), x)
-        return Batch(_normalised(x), y)
+        return Batch(to_float(x), y)
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """x [n, C, H, W] in [-1, 1] and y [n], drawn with replacement, on the generator's device."""
         index = torch.randint(len(self), (n,), generator=generator, device=generator.device).to(self.x.device)
-        return _normalised(self._rows(index).to(generator.device)), self.y[index].to(generator.device)
+        return to_float(self._rows(index).to(generator.device)), self.y[index].to(generator.device)
 
     def _rows(self, index: Tensor) -> Tensor:
         # on the CPU index_select copies whole rows, several times as fast as x[index]
         return self.x.index_select(0, index.flatten()).unflatten(0, index.shape)
-
-
-def to_uint8(x: Tensor) -> Tensor:
-    """[-1, 1] -> 0 ... 255 of the same shape, rounded; what lies outside is clamped. Inverts the normalisation."""
-    return x.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)
-
-
-def _normalised(x: Tensor) -> Tensor:
-    return x.float().mul_(2 / 255).sub_(1)
 
 
 @lru_cache(maxsize=4)  # an iteration needs one epoch's, or two at a border

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
+from ganlab.errors import at_least_one
 from ganlab.random import generator_of
 from ganlab.types import Batch
 
@@ -30,16 +32,19 @@ class Density(ABC):
         return Batch(x.view(k, batch_size, *self.shape)[:, part], y.view(k, batch_size)[:, part])
 
     def to(self, device: torch.device) -> Density:
-        self.device = device
-        return self
+        moved = copy.copy(self)
+        moved.device = device
+        return moved
 
 
 class Mixture(Density):
     """K Gaussians with diagonal covariance: means [K, d], stds [K, d], weights [K]; y is the component."""
 
     def __init__(self, means: Tensor, stds: Tensor, weights: Tensor | None = None) -> None:
-        if means.dim() != 2 or means.shape != stds.shape:
+        if means.dim() != 2 or len(means) < 1 or means.shape != stds.shape:
             raise ValueError(f"a mixture needs means and stds [K, d], got {list(means.shape)} and {list(stds.shape)}")
+        if not bool(means.isfinite().all()):
+            raise ValueError(f"the means of a mixture must be finite, got {means.flatten().tolist()}")
         if not bool((stds > 0).all()):
             raise ValueError(f"the standard deviations of a mixture must be > 0, got {stds.flatten().tolist()}")
         self.means, self.stds = means, stds
@@ -60,14 +65,15 @@ class Mixture(Density):
         return self.means[y] + self.stds[y] * noise, y
 
     def to(self, device: torch.device) -> Mixture:
-        super().to(device)
-        self.means, self.stds, self.weights = (a.to(device) for a in (self.means, self.stds, self.weights))
-        return self
+        moved = copy.copy(self)
+        moved.device = device
+        moved.means, moved.stds, moved.weights = (a.to(device) for a in (self.means, self.stds, self.weights))
+        return moved
 
 
 def ring(modes: int, radius: float, std: float) -> Mixture:
     """Equal Gaussians at the angles 2 pi i / modes of a circle."""
-    _at_least_one(modes=modes)
+    at_least_one(modes=modes)
     angle = 2 * math.pi * torch.arange(modes, dtype=torch.float64) / modes
     means = radius * torch.stack([angle.cos(), angle.sin()], 1)  # [K, 2]
     return _equal(means, std)
@@ -75,7 +81,7 @@ def ring(modes: int, radius: float, std: float) -> Mixture:
 
 def grid(side: int, spacing: float, std: float) -> Mixture:
     """side x side equal Gaussians, centred on the origin."""
-    _at_least_one(side=side)
+    at_least_one(side=side)
     ticks = spacing * (torch.arange(side, dtype=torch.float64) - (side - 1) / 2)
     return _equal(torch.cartesian_prod(ticks, ticks), std)
 
@@ -109,9 +115,3 @@ def _equal(means: Tensor, std: float) -> Mixture:
         raise ValueError(f"std must be > 0, got {std}")
     means = means.float()
     return Mixture(means, torch.full_like(means, std))
-
-
-def _at_least_one(**count: int) -> None:
-    for name, value in count.items():
-        if value < 1:
-            raise ValueError(f"{name} must be >= 1, got {value}")

@@ -48,6 +48,8 @@ class Wandb(WandbLogger):
     def _available() -> str:
         """WANDB_MODE if set; online when logged in and the server answers; otherwise offline. Never prompts."""
         if mode := os.environ.get("WANDB_MODE"):
+            if mode not in MODES[1:]:
+                raise ValueError(f"the environment's WANDB_MODE must be one of {', '.join(MODES[1:])}, got {mode!r}")
             return mode
         try:
             return "online" if wandb.login(prompt=False) else "offline"

@@ -9,6 +9,7 @@ from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from ganlab.errors import at_least_one
 from ganlab.random import generator_of
 from ganlab.types import Source
 
@@ -27,6 +28,7 @@ class SlicedWasserstein(Metric):
 
     def __init__(self, source: Source, directions: int = 128, **kwargs: Any) -> None:
         super().__init__(sync_on_compute=False, **kwargs)
+        at_least_one(directions=directions)
         generator = generator_of(0, "directions")
         normals = torch.randn(directions, *source.shape, generator=generator).flatten(1)
         self.register_buffer("directions", (normals / normals.norm(dim=1, keepdim=True)).T)  # [prod S, directions]

@@ -12,12 +12,15 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from ganlab.errors import at_least_one
+
 
 class Generator(nn.Module):
     """z [B, Z] -> x [B, C, H, W] in [-1, 1]; `width` channels before the last stage, twice as many in each one above."""
 
     def __init__(self, shape: Sequence[int], z_dim: int, width: int) -> None:
         super().__init__()
+        at_least_one(width=width)
         channels, *size = _image(shape)
         stages = _stages(size)
         base = [math.ceil(side / 2**stages) for side in size]
@@ -45,6 +48,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, shape: Sequence[int], width: int) -> None:
         super().__init__()
+        at_least_one(width=width)
         channels, *size = _image(shape)
         stages = _stages(size)
         widths = [width * 2**i for i in range(stages)]

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ganlab.errors import at_least_one
+
 
 class Maxout(nn.Module):
     """[B, size] -> [B, units]: the largest of `pieces` linear maps for each unit (Goodfellow et al., 2013)."""
@@ -30,6 +32,7 @@ class Generator(nn.Module):
 
     def __init__(self, shape: Sequence[int], z_dim: int, width: int = 1200, irange: float = 0.05) -> None:
         super().__init__()
+        at_least_one(width=width)
         self.net = nn.Sequential(
             nn.Linear(z_dim, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, math.prod(shape))
         )
@@ -53,6 +56,9 @@ class Discriminator(nn.Module):
         irange: float = 0.005,
     ) -> None:
         super().__init__()
+        at_least_one(units=units, pieces=pieces)
+        if len(dropout) != 3:
+            raise ValueError(f"dropout needs three shares, one before each linear map, got {list(dropout)}")
         first, second, third = dropout
         self.net = nn.Sequential(
             nn.Flatten(),

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
+from ganlab.errors import at_least_one
 from ganlab.networks.shapes import output_range
 
 
@@ -16,6 +17,7 @@ class Generator(nn.Module):
 
     def __init__(self, shape: Sequence[int], z_dim: int, width: int, depth: int) -> None:
         super().__init__()
+        at_least_one(width=width, depth=depth)
         sizes = [z_dim, *[width] * depth]
         hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
         self.net = nn.Sequential(*hidden, nn.Linear(sizes[-1], math.prod(shape)))
@@ -30,6 +32,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, shape: Sequence[int], width: int, depth: int) -> None:
         super().__init__()
+        at_least_one(width=width, depth=depth)
         sizes = [math.prod(shape), *[width] * depth]
         hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
         self.net = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(sizes[-1], 1), nn.Flatten(0))
