@@ -278,15 +278,14 @@ def test_auto_goes_on_with_the_newest_run_of_the_same_config_and_resume_repeats_
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1], ids=lambda number: number.name)
 def test_a_signal_ends_a_run_with_a_checkpoint_and_resume_goes_on_as_if_nothing_had_happened(run, tmp_path, number):
     small = ("logger=csv", "metrics=none", "iterations=400", "log_every=1")
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "train.py", "hydra.run.dir=part", *small], cwd=tmp_path, stderr=subprocess.PIPE, text=True
-    )
+    line = [sys.executable, ROOT / "train.py", "hydra.run.dir=part", *small]
     table = tmp_path / "part" / "metrics.csv"
-    while not table.exists() or len(table.read_text().splitlines()) < 20:
-        assert process.poll() is None
-        time.sleep(0.02)
-    process.send_signal(number)
-    _, told = process.communicate(timeout=60)
+    with subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        while not table.exists() or len(table.read_text().splitlines()) < 20:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.02)
+        process.send_signal(number)
+        _, told = process.communicate(timeout=60)
     assert process.returncode == 75
     assert "go on with resume=" in told
     part = RunDirectory(tmp_path / "part")

@@ -64,15 +64,14 @@ def test_gradients_equal_those_of_one_process_with_the_joint_batch(ranks):
 @pytest.mark.slow
 def test_a_signal_to_one_of_two_processes_ends_both_with_a_checkpoint(tmp_path):
     small = ("hydra.run.dir=run", "logger=csv", "metrics=none", "iterations=100000", "log_every=5", *TWO)
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "train.py", *small], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    line = [sys.executable, ROOT / "train.py", *small]
     table = tmp_path / "run" / "metrics.csv"
-    while not table.exists() or len(table.read_text().splitlines()) < 20:
-        assert process.poll() is None
-        time.sleep(0.05)
-    process.send_signal(signal.SIGTERM)
-    _, told = process.communicate(timeout=90)
+    with subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        while not table.exists() or len(table.read_text().splitlines()) < 20:
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=90)
     assert process.returncode == 75, told
     run = RunDirectory(tmp_path / "run")
     assert (run.result["status"], run.result["iterations"] % 5) == ("interrupted", 0)

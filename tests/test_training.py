@@ -103,9 +103,10 @@ def test_an_interrupted_run_ends_bit_for_bit_where_an_uninterrupted_one_does(run
 def test_images_with_batchnorm_and_flips_resume_bit_for_bit_across_epochs(run, tmp_path):
     from PIL import Image
 
+    (tmp_path / "pictures").mkdir()
     for i in range(20):
-        Image.effect_noise((16, 16), 90.0).save(tmp_path / f"{i}.png")
-    data = ("data=images", f"data.source={tmp_path}", "shape=[1,16,16]", "data.flip=true", "batch_size=6", "k=2")
+        Image.effect_noise((16, 16), 90.0).save(tmp_path / "pictures" / f"{i}.png")
+    data = ("data=images", f"data.source={tmp_path}/pictures", "shape=[1,16,16]", "data.flip=true", "batch_size=6", "k=2")
     choices = (*data, "model=dcgan", "model.G.width=4", "model.D.width=4", "penalty=r1", "metrics=none", "updates=simultaneous")
     run(*choices, "iterations=7", name="parts")
     parts = run(*choices, "iterations=14", f"resume={tmp_path}/parts", name="parts")

@@ -21,6 +21,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
@@ -300,7 +301,7 @@ def _warned(what: str) -> Iterator[None]:
 def _starting_point(settings: Settings, config: dict[str, Any], run: RunDirectory) -> Path | None:
     """The checkpoint to go on from: of this run directory, or one file that a new run branches off from."""
     if settings.resume is None:
-        if run.config_file.exists():
+        if run.config_file.exists() and rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # (other ranks come after it)
             raise UserError(f"{run.path} has a run already: go on with resume={run.path}, or name another directory")
         return None
     if settings.resume.endswith(".ckpt"):
