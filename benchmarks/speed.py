@@ -33,7 +33,8 @@ from ganlab.callbacks.progress import ProgressBar
 from ganlab.config import Settings, build, resolve, validate
 from ganlab.data.images import Images
 from ganlab.data.module import Minibatches
-from ganlab.experiment import Experiment, game_of
+from ganlab.experiment import Experiment
+from ganlab.parts import game_of
 from ganlab.runs import RunDirectory
 from ganlab.types import Source
 

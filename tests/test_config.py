@@ -14,7 +14,7 @@ from PIL import Image
 from ganlab.config import build, resolve, validate
 from ganlab.entry import slug, with_saved_overrides
 from ganlab.errors import UserError
-from ganlab.experiment import game_of
+from ganlab.parts import game_of
 from ganlab.runs import RunDirectory
 
 SMALL = ("iterations=2", "batch_size=8", "metrics.n=16", "metrics.every=1")

@@ -10,7 +10,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # the entry points compose and build; everything else is plain torch or plain Lightning
 HYDRA = {"entry", "config", "experiment", "cli"}
-LIGHTNING = {"gan", "data.module", "callbacks", "loggers", "config", "experiment"}
+LIGHTNING = {"gan", "data.module", "callbacks", "loggers", "config", "parts", "experiment"}
 CORE = {"types", "pixels", "random", "errors", "priors", "losses", "penalties", "objectives", "updates", "networks", "metrics"}
 LAYERS = {  # who must not know whom
     "networks": ("losses", "penalties", "objectives", "updates", "gan", "data", "metrics", "callbacks"),

@@ -12,9 +12,10 @@ from conftest import composed
 from ganlab.callbacks.checkpoint import checkpoints
 from ganlab.config import resolve, validate
 from ganlab.errors import UserError
-from ganlab.experiment import Experiment, game_of
+from ganlab.experiment import Experiment
 from ganlab.gan import GAN
 from ganlab.loggers.table import read
+from ganlab.parts import game_of
 from ganlab.runs import RunDirectory
 
 TINY = ("model.G.width=8", "model.D.width=8", "metrics=none")

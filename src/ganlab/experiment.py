@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-import platform
-import shlex
-import subprocess
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +16,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
-from rich.console import Console
-from rich.table import Table
 
 from ganlab import pictures
-from ganlab.callbacks.checkpoint import AtomicCheckpointIO, Checkpoint
+from ganlab.callbacks.checkpoint import Checkpoint
 from ganlab.callbacks.draw import Draw
 from ganlab.callbacks.evaluate import Evaluate
 from ganlab.callbacks.interrupt import Interrupt
@@ -36,13 +28,15 @@ from ganlab.callbacks.progress import ProgressBar
 from ganlab.config import Settings, build, build_as, plain, resolve, validate
 from ganlab.data.module import Minibatches
 from ganlab.errors import Diverged, Interrupted, UserError
-from ganlab.gan import GAN
 from ganlab.loggers.table import RunTable, read
+from ganlab.parts import game_of, trainer_of
 from ganlab.random import seed_of
+from ganlab.result import finite, now, provenance, report
 from ganlab.runs import RunDirectory, differences, whole
-from ganlab.types import Loss, Penalty, Prior, Source
+from ganlab.types import Source
 
 log = logging.getLogger(__name__)
+ALL_THREADS = torch.get_num_threads()  # before the first job of a sweep changes it
 
 
 def train(cfg: DictConfig) -> None:
@@ -99,18 +93,19 @@ class Experiment:
         self.log = Log(settings.log_every, self.clock)
         metrics = settings.metrics
         scores = {name: build(node, f"metrics.scores.{name}", source=self.source) for name, node in metrics.scores.items()}
-        self.evaluate = Evaluate(metrics.every, self.clock, scores, self.source, metrics.n, settings.seed)
+        self.evaluate = Evaluate(metrics.every, self.clock, scores, metrics.n, settings.seed)
         self.interrupt = Interrupt(settings.log_every)
         observers: list[pl.Callback] = [self.interrupt, self.log]
         observers += [self.evaluate] if scores else []
         if metrics.picture is not None:
             picture = build(metrics.picture.draw, "metrics.picture.draw", source=self.source)
-            observers.append(Draw(metrics.picture.every, self.clock, picture, self.source, run.samples, settings.seed))
+            observers.append(Draw(metrics.picture.every, self.clock, picture, run.samples, settings.seed))
         observers.append(Checkpoint(settings.checkpoint.every, self.clock, run.checkpoints, settings.checkpoint.keep))
         tags = [choices[group] for group in ("data", "model", "loss", "penalty") if group in choices]
         given = {"run_dir": run.path, "name": settings.name, "group": group, "tags": tags, "runs": Path(settings.runs)}
         self.loggers = [build(node, f"logger.{name}", **given) for name, node in settings.logger.items()]
         self.trainer = trainer_of(settings, [*observers, ProgressBar(settings.name, self.table)], [self.table, *self.loggers])
+        self.gan.trainer = self.trainer  # its counters are asked for even where fit never begins
         if settings.batch_size % self.trainer.world_size:
             raise UserError(
                 f"batch_size = {settings.batch_size} cannot be shared by {self.trainer.world_size} processes: "
@@ -120,7 +115,7 @@ class Experiment:
 
     def run_to_the_end(self, config: dict[str, Any], checkpoint: Path | None) -> dict[str, Any]:
         """Train, then leave figures, loggers and `result.json` behind, in this order, whatever happens."""
-        started = datetime.now(UTC)
+        started = now()
         status, problem = "failed", None
         try:
             for logger in self.trainer.loggers:
@@ -171,123 +166,24 @@ class Experiment:
             pictures.animation(frames, figures[-1])
         return figures
 
-    def _result(self, status: str, problem: str | None, started: datetime, checkpoint: Path | None) -> dict[str, Any]:
+    def _result(self, status: str, problem: str | None, started: str, checkpoint: Path | None) -> dict[str, Any]:
         return {
             "status": status,
             "error": problem,
             "name": self.settings.name,
             "seed": self.settings.seed,
             "iterations": self.gan.iteration,
-            "d_steps": self.gan.counters()["d_steps"],
-            "images": self.gan.counters()["images"],
+            **{name: count for name, count in self.gan.counters().items() if name != "iteration"},
             "seconds": round(self.clock.seconds, 3),
-            "final": _finite(self.evaluate.final),
-            "best": _finite(self.evaluate.best),
+            "final": finite(self.evaluate.final),
+            "best": finite(self.evaluate.best),
             "resumed_from": None if checkpoint is None else str(checkpoint),
-            "started": started.isoformat(timespec="seconds"),
-            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-            "command": shlex.join(sys.argv),
-            "commit": commit(),
+            "started": started,
+            "finished": now(),
             "device": str(self.trainer.strategy.root_device),  # the module itself is back on the CPU by now
             "processes": self.trainer.world_size,
-            "versions": {"python": platform.python_version(), **{p: version(p) for p in PACKAGES}},
+            **provenance(),
         }
-
-
-ALL_THREADS = torch.get_num_threads()  # before the first job of a sweep changes it
-PACKAGES = ("ganlab", "torch", "torchvision", "pytorch-lightning", "hydra-core", "torchmetrics", "wandb", "numpy")
-
-
-def game_of(settings: Settings) -> GAN:
-    prior = build_as(Prior, settings.prior, "prior")
-    G, D = build(settings.model.G, "model.G"), build(settings.model.D, "model.D")
-    return GAN(
-        G,
-        D,
-        prior=prior,
-        loss=build_as(Loss, settings.loss, "loss"),
-        penalty=build_as(Penalty, settings.penalty, "penalty"),
-        updates=build(settings.updates, "updates"),
-        opt_G=build(settings.optim.G, "optim.G", params=G.parameters()),
-        opt_D=build(settings.optim.D, "optim.D", params=D.parameters()),
-        k=settings.k,
-        batch_size=settings.batch_size,
-        ema_decay=settings.ema_decay,
-        seed=settings.seed,
-    )
-
-
-def trainer_of(settings: Settings, callbacks: list[pl.Callback], loggers: list[Any]) -> pl.Trainer:
-    """Lightning's Trainer. What would end, clip or accumulate behind the bench's back is given here, so it cannot be set."""
-    node = settings.trainer
-    precision = str(node.get("precision"))
-    if precision in ("16", "16-mixed", "16-true"):
-        raise UserError(
-            f"trainer.precision = {precision}: fp16 needs a loss scale, and one scale cannot serve two optimizers "
-            "that step at different times; use bf16-mixed or 32-true"
-        )
-    if precision not in ("32-true", "32", "bf16-mixed"):
-        raise UserError(f"trainer.precision = {precision}: use 32-true or bf16-mixed")
-    if node.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise UserError("trainer.accelerator = gpu but torch finds no GPU on this machine: use trainer=cpu or trainer=auto")
-    trainer = build(
-        node,
-        "trainer",
-        max_steps=settings.iterations,
-        max_epochs=-1,
-        max_time=None,
-        min_steps=None,
-        min_epochs=None,
-        limit_train_batches=None,
-        overfit_batches=0.0,
-        fast_dev_run=False,
-        barebones=False,
-        gradient_clip_val=None,
-        accumulate_grad_batches=1,
-        callbacks=callbacks,
-        logger=loggers,
-        plugins=[AtomicCheckpointIO()],
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        use_distributed_sampler=False,
-    )
-    if trainer.world_size > 1 and node.get("strategy") == "auto":
-        raise UserError(f"{trainer.world_size} processes need trainer=ddp: add it, or leave out trainer.devices")
-    return trainer
-
-
-def report(result: dict[str, Any], lines: list[str]) -> None:
-    """The end of a run in the terminal: what it scored, and where to look."""
-    console = Console()
-    title = (
-        f"{result['name']}: {result['status']} after {result['iterations']:,} iterations, "
-        f"{result['images']:,} images, {result['seconds']:.0f} s"
-    )
-    table = Table()
-    for column in ("score of G_ema", "final", "best", "at iteration"):
-        table.add_column(column, justify="left" if column.startswith("score") else "right")
-    for name, final in result["final"].items():
-        best = result["best"].get(name, {"value": None, "iteration": None})
-        table.add_row(name, *(_short(v) for v in (final["value"], best["value"])), f"{best['iteration'] or 0:,}")
-    console.print(title, highlight=False, soft_wrap=True)
-    if result["final"]:
-        console.print(table)
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
-
-
-def commit() -> str | None:
-    """The commit of the code that runs, with `+` if files were changed since; None outside a checkout."""
-    here = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 @contextmanager
@@ -332,15 +228,3 @@ def _iteration_of(checkpoint: Path) -> int:
 def _group(hydra: Any, settings: Settings, sweep: bool) -> str:
     """Runs that belong together in W&B: the jobs of a sweep, or the seeds of one setting."""
     return Path(hydra.sweep.dir).name if sweep else settings.name.removesuffix(f"-s{settings.seed}")
-
-
-def _finite(scores: dict[str, dict[str, float]]) -> dict[str, dict[str, float | None]]:
-    """JSON has no NaN: a score that could not be computed is null."""
-    return {
-        name: {"value": s["value"] if math.isfinite(s["value"]) else None, "iteration": s["iteration"]}
-        for name, s in scores.items()
-    }
-
-
-def _short(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4g}"

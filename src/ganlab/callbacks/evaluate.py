@@ -9,24 +9,23 @@ from typing import Any
 import pytorch_lightning as pl
 from torchmetrics import Metric
 
-from ganlab.callbacks.observer import Clock, Observer, record
+from ganlab.callbacks.observer import Clock, Observer, record, source_of
 from ganlab.gan import GAN
 from ganlab.random import generator_of
-from ganlab.types import Source
 
 
 class Evaluate(Observer):
     """Every n iterations, the metrics of n samples of G_ema against n real ones, as `eval/...`; z and the real sample are the
     same every time. Keeps for each metric the newest and the best value, with their iterations."""
 
-    def __init__(self, every: int, clock: Clock, metrics: Mapping[str, Metric], source: Source, n: int, seed: int) -> None:
+    def __init__(self, every: int, clock: Clock, metrics: Mapping[str, Metric], n: int, seed: int) -> None:
         super().__init__(every, clock)
-        self.metrics, self.source, self.n, self.seed = dict(metrics), source, n, seed
+        self.metrics, self.n, self.seed = dict(metrics), n, seed
         self.final: dict[str, dict[str, float]] = {}
         self.best: dict[str, dict[str, float]] = {}
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> None:
-        real, y = self.source.sample(self.n, generator_of(self.seed, "reference", device=gan.device))
+        real, y = source_of(trainer).sample(self.n, generator_of(self.seed, "reference", device=gan.device))
         z = gan.prior.sample(self.n, generator_of(self.seed, "evaluation", device=gan.device))
         fake = gan.generate(z, y)
         scores = {}

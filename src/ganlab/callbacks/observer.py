@@ -13,6 +13,7 @@ import torch
 
 from ganlab.errors import at_least_one
 from ganlab.gan import GAN
+from ganlab.types import Source
 
 
 class Clock:
@@ -61,6 +62,11 @@ class Observer(pl.Callback):
                 torch.cuda.synchronize(gan.device)  # iterations that are still queued are training time
             with self.clock.stopped():
                 self.observe(trainer, gan)
+
+
+def source_of(trainer: pl.Trainer) -> Source:
+    """p_data, where the networks are."""
+    return trainer.datamodule.source  # type: ignore[attr-defined]
 
 
 def record(trainer: pl.Trainer, gan: GAN, clock: Clock, values: dict[str, float]) -> None:

@@ -1,0 +1,73 @@
+"""From settings to the game and to Lightning's Trainer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+
+from ganlab.callbacks.checkpoint import AtomicCheckpointIO
+from ganlab.config import Settings, build, build_as
+from ganlab.errors import UserError
+from ganlab.gan import GAN
+from ganlab.types import Loss, Penalty, Prior
+
+
+def game_of(settings: Settings) -> GAN:
+    prior = build_as(Prior, settings.prior, "prior")
+    G, D = build(settings.model.G, "model.G"), build(settings.model.D, "model.D")
+    return GAN(
+        G,
+        D,
+        prior=prior,
+        loss=build_as(Loss, settings.loss, "loss"),
+        penalty=build_as(Penalty, settings.penalty, "penalty"),
+        updates=build(settings.updates, "updates"),
+        opt_G=build(settings.optim.G, "optim.G", params=G.parameters()),
+        opt_D=build(settings.optim.D, "optim.D", params=D.parameters()),
+        k=settings.k,
+        batch_size=settings.batch_size,
+        ema_decay=settings.ema_decay,
+        seed=settings.seed,
+    )
+
+
+def trainer_of(settings: Settings, callbacks: list[pl.Callback], loggers: list[Any]) -> pl.Trainer:
+    """Lightning's Trainer. What would end, clip or accumulate behind the bench's back is given here, so it cannot be set."""
+    node = settings.trainer
+    precision = str(node.get("precision"))
+    if precision in ("16", "16-mixed", "16-true"):
+        raise UserError(
+            f"trainer.precision = {precision}: fp16 needs a loss scale, and one scale cannot serve two optimizers "
+            "that step at different times; use bf16-mixed or 32-true"
+        )
+    if precision not in ("32-true", "32", "bf16-mixed"):
+        raise UserError(f"trainer.precision = {precision}: use 32-true or bf16-mixed")
+    if node.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise UserError("trainer.accelerator = gpu but torch finds no GPU on this machine: use trainer=cpu or trainer=auto")
+    trainer = build(
+        node,
+        "trainer",
+        max_steps=settings.iterations,
+        max_epochs=-1,
+        max_time=None,
+        min_steps=None,
+        min_epochs=None,
+        limit_train_batches=None,
+        overfit_batches=0.0,
+        fast_dev_run=False,
+        barebones=False,
+        gradient_clip_val=None,
+        accumulate_grad_batches=1,
+        callbacks=callbacks,
+        logger=loggers,
+        plugins=[AtomicCheckpointIO()],
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        use_distributed_sampler=False,
+    )
+    if trainer.world_size > 1 and node.get("strategy") == "auto":
+        raise UserError(f"{trainer.world_size} processes need trainer=ddp: add it, or leave out trainer.devices")
+    return trainer

@@ -1,0 +1,75 @@
+"""How a run ended: what goes into result.json, and onto the terminal."""
+
+from __future__ import annotations
+
+import math
+import platform
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+PACKAGES = ("ganlab", "torch", "torchvision", "pytorch-lightning", "hydra-core", "torchmetrics", "wandb", "numpy")
+
+Scores = dict[str, dict[str, float]]  # of a metric: its value and the iteration
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def provenance() -> dict[str, Any]:
+    """What made the numbers: command, commit and versions."""
+    versions = {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
+    return {"command": shlex.join(sys.argv), "commit": commit(), "versions": versions}
+
+
+def commit() -> str | None:
+    """The commit of the code that runs, with `+` if files were changed since; None outside a checkout."""
+    here = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def finite(scores: Scores) -> dict[str, dict[str, float | None]]:
+    """JSON has no NaN: a score that could not be computed is null."""
+    return {
+        name: {"value": s["value"] if math.isfinite(s["value"]) else None, "iteration": s["iteration"]}
+        for name, s in scores.items()
+    }
+
+
+def report(result: dict[str, Any], lines: list[str]) -> None:
+    """The end of a run in the terminal: what it scored, and where to look."""
+    console = Console()
+    title = (
+        f"{result['name']}: {result['status']} after {result['iterations']:,} iterations, "
+        f"{result['images']:,} images, {result['seconds']:.0f} s"
+    )
+    table = Table()
+    for column in ("score of G_ema", "final", "best", "at iteration"):
+        table.add_column(column, justify="left" if column.startswith("score") else "right")
+    for name, final in result["final"].items():
+        best = result["best"].get(name, {"value": None, "iteration": None})
+        table.add_row(name, *(_short(v) for v in (final["value"], best["value"])), f"{best['iteration'] or 0:,}")
+    console.print(title, highlight=False, soft_wrap=True)
+    if result["final"]:
+        console.print(table)
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
+
+
+def _short(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
