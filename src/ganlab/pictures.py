@@ -43,7 +43,8 @@ class Points:
         half = 0.65 * (self.data.max(0) - self.data.min(0)).max()  # equal axes, with room for what G has not learnt yet
         self.low, self.high = middle - half, middle + half
 
-    def draw(self, x: Tensor, caption: str) -> Image.Image:
+    def draw(self, x: Tensor, caption: str, walks: int = 0) -> Image.Image:
+        """x [n, d]; with `walks`, x is that many walks of equal length one after the other, drawn as lines."""
         points = x.cpu().numpy()
         figure = Figure(figsize=(self.inches, self.inches), dpi=self.dpi, layout="constrained")
         axes = figure.add_subplot()
@@ -55,9 +56,11 @@ class Points:
         else:
             axes.scatter(self.data[:, 0], self.data[:, 1], s=3, color=DATA, alpha=0.35, linewidths=0, label="data")
             axes.scatter(points[:, 0], points[:, 1], s=5, color=SAMPLES, alpha=0.6, linewidths=0, label="samples of G")
+            for walk in np.split(points, walks) if walks else ():
+                axes.plot(walk[:, 0], walk[:, 1], color=SAMPLES, lw=0.8, alpha=0.6)
             axes.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
             axes.set(xlim=(self.low[0], self.high[0]), ylim=(self.low[1], self.high[1]))
-        legend = axes.legend(loc="upper right", framealpha=0.9)
+        legend = axes.legend(loc="upper right", framealpha=0.9, markerscale=3)
         for handle in legend.legend_handles:
             if handle is not None:
                 handle.set_alpha(1)

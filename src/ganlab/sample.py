@@ -18,7 +18,7 @@ from ganlab.random import generator_of
 from ganlab.runs import RunDirectory, checkpoints
 from ganlab.types import Prior
 
-PATHS, STEPS = 8, 10  # of an interpolation
+WALKS, STEPS, FINE = 8, 10, 200  # of an interpolation: so many walks, of so many images or points
 
 
 def sample(run: RunDirectory, n: int, seed: int, checkpoint: Path | None, out: Path | None, trust: bool) -> Path:
@@ -33,9 +33,11 @@ def sample(run: RunDirectory, n: int, seed: int, checkpoint: Path | None, out: P
     out = out or run.path / "generated" / f"{path.stem}-seed{seed}"
     out.mkdir(parents=True, exist_ok=True)
     x = _generate(G, prior.sample(n, generator_of(seed, "sample")))
-    ends = prior.sample(2 * PATHS, generator_of(seed, "interpolation")).split(PATHS)
-    share = torch.linspace(0, 1, STEPS)
-    walk = _generate(G, torch.cat([prior.interpolate(a, b, share) for a, b in zip(*ends, strict=True)]))  # [PATHS * STEPS, *S]
+    ends = prior.sample(2 * WALKS, generator_of(seed, "interpolation")).split(WALKS)
+    share = torch.linspace(0, 1, STEPS if x.dim() == 4 else FINE)
+    walk = _generate(
+        G, torch.cat([prior.interpolate(a, b, share) for a, b in zip(*ends, strict=True)])
+    )  # [WALKS * len(share), *S]
     if x.dim() == 4:
         for i, image in enumerate(to_uint8(x).permute(0, 2, 3, 1).numpy()):
             Image.fromarray(image.squeeze()).save(out / f"{i:05d}.png")
@@ -47,7 +49,7 @@ def sample(run: RunDirectory, n: int, seed: int, checkpoint: Path | None, out: P
         )
         draw = pictures.Points(build(config["data"], "data"), n)
         draw.draw(x, f"{n:,} samples").save(out / "samples.png")
-        draw.draw(walk, f"{PATHS} walks through the prior").save(out / "interpolation.png")
+        draw.draw(walk, f"{WALKS} walks through the prior", walks=WALKS).save(out / "interpolation.png")
     return out
 
 
