@@ -232,13 +232,13 @@ def test_the_average_follows_g(run):
     assert all(torch.equal(state[name], state[name.replace("G.", "G_ema.", 1)]) for name in state if name.startswith("G."))
 
     gan = game_of(validate(resolve(composed(*TINY, "ema_decay=0.75", path=RunDirectory("x").path))))
-    from ganlab.gan import follow
+    from ganlab.gan import follower
 
     old = [p.clone() for p in gan.G_ema.parameters()]
     with torch.no_grad():
         for p in gan.G.parameters():
             p.add_(1.0)
-    follow(gan.G_ema, gan.G, 0.75)
+    follower(gan.G_ema, gan.G)(0.75)
     for before, now in zip(old, gan.G_ema.parameters(), strict=True):
         torch.testing.assert_close(now, before + 0.25)
 

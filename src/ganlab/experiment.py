@@ -82,7 +82,7 @@ class Experiment:
     """The objects of one run, all built and checked against each other before the first iteration."""
 
     def __init__(self, settings: Settings, run: RunDirectory, choices: dict[str, str], group: str, start: int) -> None:
-        self.settings, self.run = settings, run
+        self.settings, self.run, self.provenance = settings, run, provenance()
         pl.seed_everything(seed_of(settings.seed, "initial weights") % 2**32, verbose=False)
         self.gan = game_of(settings)
         self.source: Source = build_as(Source, settings.data, "data")
@@ -182,7 +182,7 @@ class Experiment:
             "finished": now(),
             "device": str(self.trainer.strategy.root_device),  # the module itself is back on the CPU by now
             "processes": self.trainer.world_size,
-            **provenance(),
+            **self.provenance,
         }
 
 

@@ -56,7 +56,7 @@ class GAN(pl.LightningModule):
         seed_layers(self.seed, self.global_rank, t, self.device)
         self._noise.manual_seed(seed_of(self.seed, "noise", t))
         self.updates(self, batch)
-        follow(self.G_ema, self.G, min(self.ema_decay, (1 + t) / (10 + t)))  # the ramp forgets the initial weights
+        self._average(min(self.ema_decay, (1 + t) / (10 + t)))  # the ramp forgets the initial weights
 
     def noise(self) -> Tensor:
         """The next minibatch of z [B, Z]: this rank's share of one draw for all ranks, so they see different noise and
@@ -109,6 +109,7 @@ class GAN(pl.LightningModule):
         self._opt_G = self.optimizers()[0]  # type: ignore[index]
         self._opt_D = self.optimizers(use_pl_optimizer=False)[1]  # type: ignore[index]
         self._noise = torch.Generator(self.device)
+        self._average = follower(self.G_ema, self.G)
 
 
 @contextmanager
@@ -124,12 +125,19 @@ def frozen(net: nn.Module) -> Iterator[None]:
             p.requires_grad_(True)
 
 
-@torch.no_grad()
-def follow(average: nn.Module, net: nn.Module, decay: float) -> None:
-    """average <- decay * average + (1 - decay) * net; buffers (BatchNorm statistics) are copied.
+def follower(average: nn.Module, net: nn.Module) -> Callable[[float], None]:
+    """decay -> None: average <- decay * average + (1 - decay) * net; buffers (BatchNorm statistics) are copied.
 
     torch's AveragedModel asks a tensor whether this is its first update, which waits for the GPU in every iteration.
     """
-    torch._foreach_lerp_(list(average.parameters()), list(net.parameters()), 1 - decay)
-    for mine, its in zip(average.buffers(), net.buffers(), strict=True):
-        mine.copy_(its)
+    averages: list[Tensor] = list(average.parameters())
+    weights: list[Tensor] = list(net.parameters())
+    buffers = list(zip(average.buffers(), net.buffers(), strict=True))
+
+    @torch.no_grad()
+    def follow(decay: float) -> None:
+        torch._foreach_lerp_(averages, weights, 1 - decay)
+        for mine, its in buffers:
+            mine.copy_(its)
+
+    return follow

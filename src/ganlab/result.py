@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ def provenance() -> dict[str, Any]:
     return {"command": shlex.join(sys.argv), "commit": commit(), "versions": versions}
 
 
+@cache  # of the code as it was when the process began
 def commit() -> str | None:
     """The commit of the code that runs, with `+` if files were changed since; None outside a checkout."""
     here = Path(__file__).parent
