@@ -62,7 +62,7 @@ def train(cfg: DictConfig) -> None:
     start = 0 if checkpoint is None else _iteration_of(checkpoint)
     finished = (run.result or {}).get("status") == "completed"
     if start > settings.iterations or (start == settings.iterations and finished):
-        log.warning("%s already has its %d iterations: nothing to do", checkpoint, settings.iterations)
+        log.warning("%s is at iteration %d of %d already: nothing to do", checkpoint, start, settings.iterations)
         return
     experiment = Experiment(settings, run, dict(hydra.runtime.choices), _group(hydra, settings, sweep), start)
     if sweep and experiment.trainer.world_size > 1:
