@@ -215,6 +215,26 @@ def test_a_run_that_diverges_stops_says_so_and_keeps_a_good_checkpoint(run, tmp_
     assert all(torch.isfinite(v).all() for v in newest(done)["state_dict"].values())
 
 
+def test_batchnorm_statistics_that_are_not_finite_are_not_saved(run, tmp_path, monkeypatch):
+    """One poisoned minibatch of x can leave the weights alone and spoil the statistics."""
+    from PIL import Image
+
+    (tmp_path / "pictures").mkdir()
+    for i in range(8):
+        Image.effect_noise((16, 16), 90.0).save(tmp_path / "pictures" / f"{i}.png")
+    original = GAN.D_step
+
+    def poisoned(gan):
+        original(gan)
+        if gan.iteration == 5:
+            next(buffer for name, buffer in gan.D.named_buffers() if "running_var" in name).fill_(float("inf"))
+
+    monkeypatch.setattr(GAN, "D_step", poisoned)
+    data = ("data=images", f"data.source={tmp_path}/pictures", "shape=[1,16,16]", "batch_size=4", "model=dcgan")
+    done = run(*data, "model.G.width=4", "model.D.width=4", "metrics=none", "iterations=6", "checkpoint.every=2")
+    assert checkpoints(done.checkpoints)[-1].name == "step-000000004.ckpt"
+
+
 def test_a_failing_run_leaves_a_result_that_says_so(run, tmp_path, monkeypatch):
     def broken(gan, *arguments):
         raise RuntimeError("broken on purpose")

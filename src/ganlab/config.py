@@ -42,7 +42,7 @@ class Model(_Part):
 class Optim(_Part):
     G: Node
     D: Node
-    lr: float | None = None  # shared by both nets, whose nodes refer to them; what others share stands in both nodes
+    lr: float | None = None  # these three both nodes may refer to; any other number is written into each of them
     betas: tuple[float, float] | None = None
     momentum: float | None = None
 

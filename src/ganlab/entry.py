@@ -112,7 +112,7 @@ def with_saved_overrides(argv: list[str]) -> list[str]:
 
 
 def run_dir(resume: str | None, fresh: str, *, _root_: DictConfig) -> str:
-    """`${run_dir:${resume},...}`: the directory of the run to go on with, otherwise a fresh one ."""
+    """`${run_dir:${resume},...}`: the directory of the run to go on with, otherwise a fresh one."""
     from ganlab.runs import IDENTITY, newest_like
 
     if resume == "auto":

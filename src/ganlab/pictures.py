@@ -18,7 +18,7 @@ from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
 from ganlab.types import Source
 
-DATA, SAMPLES, THEORY = "#0072B2", "#D55E00", "#009E73"  # Okabe and Ito: told apart by colour-blind readers
+DATA, SAMPLES = "#0072B2", "#D55E00"  # Okabe and Ito: told apart by colour-blind readers
 
 
 class Picture(Protocol):
@@ -37,8 +37,7 @@ class Points:
         if len(source.shape) != 1:
             raise ValueError(f"Points draws points but shape is {list(source.shape)}: try metrics=images")
         self.n, self.inches, self.dpi = n, inches, dpi
-        generator = generator_of(0, "picture", device=getattr(source, "device", "cpu"))
-        self.data = source.sample(max(n, 2000), generator)[0].cpu().numpy()
+        self.data = source.sample(max(n, 2000), generator_of(0, "picture"))[0].numpy()
         middle = (self.data.max(0) + self.data.min(0)) / 2
         half = 0.65 * (self.data.max(0) - self.data.min(0)).max()  # equal axes, with room for what G has not learnt yet
         self.low, self.high = middle - half, middle + half

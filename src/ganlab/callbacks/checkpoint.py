@@ -17,8 +17,8 @@ from ganlab.runs import checkpoints, name_of
 
 
 class Checkpoint(Observer):
-    """Every n iterations and after the last one, `step-000001200.ckpt`; the newest `keep` stay. Weights that are not finite
-    are never written, so the newest checkpoint is always one to go on from."""
+    """Every n iterations and after the last one, `step-000001200.ckpt`; the newest `keep` stay. Weights and
+    BatchNorm statistics that are not finite are never written, so the newest checkpoint is always one to go on from."""
 
     rank_zero_only = False
 
@@ -28,7 +28,7 @@ class Checkpoint(Observer):
         self.folder, self.keep = folder, keep
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> None:
-        if not all(bool(p.isfinite().all()) for p in gan.parameters()):
+        if not all(bool(value.isfinite().all()) for value in gan.state_dict().values()):
             return
         trainer.save_checkpoint(self.folder / name_of(gan.iteration))
         if trainer.is_global_zero:
