@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ganlab.data import toy
+from ganlab.data import line, toy
 from ganlab.metrics.modes import HighQuality, Modes, ReverseKL
 from ganlab.metrics.sliced import SlicedWasserstein
 from ganlab.random import generator_of, seed_of
@@ -34,13 +34,13 @@ def test_samples_follow_the_density_that_the_source_states():
     for source, K, std in ((toy.ring(8, 1.0, 0.01), 8, 0.01), (GRID, 25, 0.05)):
         x, y = draws(source, 20_000)
         exact = math.log(K) + math.log(2 * math.pi * math.e * std**2)
-        nats = -source.distribution.log_prob(x)
+        nats = -source.log_prob(x)
         assert abs(nats.mean().item() - exact) < 4 * nats.std().item() / math.sqrt(len(x))
         assert_close(torch.cdist(x, source.means).argmin(1), y)
 
 
 def test_weights_are_the_shares_of_the_modes():
-    source = toy.mixture1d([-5.0, 0.0, 5.0], [0.1, 0.1, 0.1], [1.0, 2.0, 5.0])
+    source = line.mixture1d([-5.0, 0.0, 5.0], [0.1, 0.1, 0.1], [1.0, 2.0, 5.0])
     share = torch.bincount(draws(source, 40_000)[1]) / 40_000
     assert_close(share, torch.tensor([0.125, 0.25, 0.625]), atol=0.01, rtol=0)
     assert source.shape == (1,)
@@ -94,12 +94,12 @@ def test_without_a_high_quality_sample_the_kl_is_unknown():
 
 
 def test_exactly_three_standard_deviations_is_not_high_quality():
-    source = toy.mixture1d([0.0], [1.0])
+    source = line.mixture1d([0.0], [1.0])
     assert score(HighQuality(source), torch.tensor([[2.999], [3.0], [-3.0], [0.0]])) == 0.5
 
 
 def test_sliced_wasserstein_on_the_line_is_the_distance_of_a_shift():
-    source = toy.mixture1d([0.0], [1.0])
+    source = line.mixture1d([0.0], [1.0])
     x = draws(source)[0]
     metric = SlicedWasserstein(source)
     metric.update(x, real=True)
@@ -119,8 +119,8 @@ def test_swiss_roll_spirals_within_its_radii():
     [
         (lambda: toy.ring(0, 1.0, 0.1), "modes"),
         (lambda: toy.ring(8, 1.0, 0.0), "std"),
-        (lambda: toy.mixture1d([0.0, 1.0], [1.0]), "means and stds"),
-        (lambda: toy.mixture1d([0.0, 1.0], [1.0, 1.0], [1.0]), "weights"),
+        (lambda: line.mixture1d([0.0, 1.0], [1.0]), "means and stds"),
+        (lambda: line.mixture1d([0.0, 1.0], [1.0, 1.0], [1.0]), "weights"),
         (lambda: Modes(toy.SwissRoll(0.0, 1.0)), "metrics=points"),
     ],
 )

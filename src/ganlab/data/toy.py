@@ -1,11 +1,10 @@
-"""Points from a density. Mixtures know theirs, through torch.distributions; data are drawn afresh for every minibatch."""
+"""Points in the plane (and beyond) from a density; data are drawn afresh for every minibatch. data/line.py has the line."""
 
 from __future__ import annotations
 
 import copy
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -56,8 +55,17 @@ class Mixture(Density):
 
     @property
     def distribution(self) -> MixtureSameFamily:
-        """The exact density: log_prob maps x [n, d] to [n], in nats."""
-        return MixtureSameFamily(Categorical(self.weights), Independent(Normal(self.means, self.stds), 1))
+        """In float64 on the CPU."""
+        means, stds, weights = (a.double().cpu() for a in (self.means, self.stds, self.weights))
+        return MixtureSameFamily(Categorical(weights / weights.sum()), Independent(Normal(means, stds), 1))
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """log p_data in nats, [n, d] -> [n] in float64."""
+        return self.distribution.log_prob(x.double().cpu())
+
+    def blurred(self, std: float) -> Mixture:
+        """The distribution of x + std * N(0, I): what is left of it at that resolution."""
+        return Mixture(self.means, (self.stds.double().square() + std**2).sqrt().float(), self.weights)
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         y = torch.multinomial(self.weights, n, replacement=True, generator=generator)
@@ -84,13 +92,6 @@ def grid(side: int, spacing: float, std: float) -> Mixture:
     at_least_one(side=side)
     ticks = spacing * (torch.arange(side, dtype=torch.float64) - (side - 1) / 2)
     return _equal(torch.cartesian_prod(ticks, ticks), std)
-
-
-def mixture1d(means: Sequence[float], stds: Sequence[float], weights: Sequence[float] | None = None) -> Mixture:
-    """Gaussians on the line."""
-    return Mixture(
-        torch.tensor(means)[:, None], torch.tensor(stds)[:, None], None if weights is None else torch.tensor(weights)
-    )
 
 
 class SwissRoll(Density):
