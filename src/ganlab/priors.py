@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributions
 
 from ganlab.errors import at_least_one
 
@@ -14,6 +14,7 @@ class Normal:
     def __init__(self, dim: int) -> None:
         at_least_one(dim=dim)
         self.dim = dim
+        self.coordinate = distributions.Normal(*_exact(0.0, 1.0))
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         return torch.randn(n, self.dim, generator=generator, device=generator.device)
@@ -33,6 +34,7 @@ class Uniform:
             raise ValueError(f"a uniform prior needs low < high, got low={low}, high={high}")
         at_least_one(dim=dim)
         self.dim, self.low, self.high = dim, low, high
+        self.coordinate = distributions.Uniform(*_exact(low, high), validate_args=False)
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
         u = torch.rand(n, self.dim, generator=generator, device=generator.device)
@@ -41,3 +43,7 @@ class Uniform:
     def interpolate(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor:
         """Along the straight line, which stays in the cube: share [n] in 0..1 -> [n, Z]."""
         return torch.lerp(a, b, share[:, None])
+
+
+def _exact(a: float, b: float) -> tuple[Tensor, Tensor]:
+    return torch.tensor(a, dtype=torch.float64), torch.tensor(b, dtype=torch.float64)

@@ -5,6 +5,7 @@ Letters of shapes (used in every comment of this package):
     B   a minibatch (the paper's m)          S   the shape of one x: (2,) for points, (C, H, W) for images
     k   steps of D per iteration             Z   the dimension of z
     K   modes of a mixture                   N   examples in a data set        n   any other count
+    M   cells that the theory is measured on
 
 `x` is data, `y` its label (mixture component, digit, class), `z` noise from the prior p_z; `real` and `fake` are D's logits
 [B] on data and on G(z). D returns a logit; the paper's D(x) is its sigmoid.
@@ -17,6 +18,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.distributions import Distribution
 
 
 class Batch(NamedTuple):
@@ -40,26 +42,6 @@ class Loss(Protocol):
 
 
 @runtime_checkable
-class Penalty(Protocol):
-    """A constraint on D: a term of its loss (in fp32, differentiable), and a projection after each of its steps."""
-
-    def __call__(self, D: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor: ...
-
-    def project(self, D: nn.Module) -> None: ...
-
-
-@runtime_checkable
-class Prior(Protocol):
-    """p_z."""
-
-    dim: int
-
-    def sample(self, n: int, generator: torch.Generator) -> Tensor: ...  # [n, Z] on the generator's device
-
-    def interpolate(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor: ...  # a, b [Z], share [n] -> [n, Z]
-
-
-@runtime_checkable
 class Source(Protocol):
     """p_data."""
 
@@ -75,3 +57,74 @@ class Source(Protocol):
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """x [n, *S] and y [n], drawn with replacement on the generator's device."""
         ...
+
+
+class Cells(NamedTuple):
+    """p_data and p_g as masses on the same M cells, in float64."""
+
+    x: Tensor  # [M, *S] one point in each; on the line they ascend
+    log_p: Tensor  # [M] log of the mass of p_data
+    log_q: Tensor  # [M] log of the mass of p_g
+
+
+class Law(Protocol):
+    def log_prob(self, x: Tensor) -> Tensor: ...  # [n, *S] -> [n], in nats and float64
+
+
+@runtime_checkable
+class Blurrable(Source, Protocol):
+    """A source whose density is known at any resolution."""
+
+    def blurred(self, std: float) -> Law:
+        """The law of x + std * N(0, I)."""
+        ...
+
+
+@runtime_checkable
+class LineLaw(Source, Law, Protocol):
+    """A source on the line whose distribution function F is known."""
+
+    def cdf(self, x: Tensor) -> Tensor: ...  # F, [n] -> [n]
+
+    def quantile(self, u: Tensor) -> Tensor: ...  # F^{-1}, [n] -> [n]
+
+
+@runtime_checkable
+class Solved(Loss, Protocol):
+    """A loss whose optimum is known. A loss without these methods has none, as far as the instruments are concerned."""
+
+    divergence_name: str
+    is_V: bool  # whether -d is the V(D, G) of the 2014 paper, and D's output the logit of D(x)
+
+    def optimal(self, cells: Cells) -> Tensor | None:
+        """The output [M] of the D that descends d to its minimum; None where no closed form is known."""
+        ...
+
+    def admissible(self, output: Tensor, cells: Cells) -> Tensor:
+        """The output [M] of any D, brought into the set that `optimal` is the best of."""
+        ...
+
+    def divergence(self, cells: Cells) -> Tensor:
+        """What G descends while D is optimal, a scalar, 0 at p_g = p_data; -min d where G plays the same game as D."""
+        ...
+
+
+@runtime_checkable
+class Penalty(Protocol):
+    """A constraint on D: a term of its loss (in fp32, differentiable), and a projection after each of its steps."""
+
+    def __call__(self, D: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor: ...
+
+    def project(self, D: nn.Module) -> None: ...
+
+
+@runtime_checkable
+class Prior(Protocol):
+    """p_z."""
+
+    dim: int
+    coordinate: Distribution  # of each of its independent coordinates, in float64
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor: ...  # [n, Z] on the generator's device
+
+    def interpolate(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor: ...  # a, b [Z], share [n] -> [n, Z]

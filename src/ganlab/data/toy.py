@@ -12,7 +12,9 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from ganlab.errors import at_least_one
 from ganlab.random import generator_of
-from ganlab.types import Batch
+from ganlab.types import Batch, Law
+
+KERNELS = 2000  # points that stand for a curve, or for a law on the line
 
 
 class Density(ABC):
@@ -65,7 +67,7 @@ class Mixture(Density):
 
     def blurred(self, std: float) -> Mixture:
         """The distribution of x + std * N(0, I): what is left of it at that resolution."""
-        return Mixture(self.means, (self.stds.double().square() + std**2).sqrt().float(), self.weights)
+        return Mixture(self.means, (self.stds.square() + std**2).sqrt(), self.weights)
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         y = torch.multinomial(self.weights, n, replacement=True, generator=generator)
@@ -96,7 +98,7 @@ def grid(side: int, spacing: float, std: float) -> Mixture:
 
 class SwissRoll(Density):
     """sklearn's make_swiss_roll(noise)[:, [0, 2]] / scale: (t cos t, t sin t) with t = 1.5 pi (1 + 2 u), u ~ U(0, 1), plus
-    Gaussian noise (as in Gulrajani et al., 2017). It has no closed density; y is 0."""
+    Gaussian noise (as in Gulrajani et al., 2017). y is 0."""
 
     shape = (2,)
     classes = 1
@@ -105,14 +107,28 @@ class SwissRoll(Density):
         self.noise, self.scale = noise, scale
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        t = 1.5 * math.pi * (1 + 2 * torch.rand(n, generator=generator, device=generator.device))
+        u = torch.rand(n, generator=generator, device=generator.device)
         noise = self.noise * torch.randn(n, 2, generator=generator, device=generator.device)
-        x = (torch.stack([t * t.cos(), t * t.sin()], 1) + noise) / self.scale
+        x = (self._spiral(u) + noise) / self.scale
         return x, torch.zeros(n, dtype=torch.long, device=generator.device)
+
+    def blurred(self, std: float) -> Law:
+        """The law of x + std * N(0, I): one Gaussian at each of many points of the spiral."""
+        u = (torch.arange(KERNELS, dtype=torch.float64) + 0.5) / KERNELS
+        return gaussians(self._spiral(u) / self.scale, math.hypot(self.noise / self.scale, std))
+
+    @staticmethod
+    def _spiral(u: Tensor) -> Tensor:
+        t = 1.5 * math.pi * (1 + 2 * u)
+        return torch.stack([t * t.cos(), t * t.sin()], 1)
+
+
+def gaussians(means: Tensor, std: float) -> Mixture:
+    """Equal and round, around means [K, d]."""
+    return Mixture(means, torch.full_like(means, std))
 
 
 def _equal(means: Tensor, std: float) -> Mixture:
     if not std > 0:
         raise ValueError(f"std must be > 0, got {std}")
-    means = means.float()
-    return Mixture(means, torch.full_like(means, std))
+    return gaussians(means.float(), std)

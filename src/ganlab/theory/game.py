@@ -1,0 +1,29 @@
+"""A loss measured against its own optimum."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ganlab.types import Cells, Loss, Solved
+
+
+def expected_d(loss: Loss, output: Tensor, cells: Cells) -> Tensor:
+    """E d over p_data and p_g for D's output [M] on the cells, of a loss that is a mean of real's terms plus one of fake's:
+    d(l, l') = A(l) + B(l')."""
+    d, zero = torch.vmap(loss.d), torch.zeros_like(output)
+    nothing = loss.d(zero[0], zero[0])  # A(0) + B(0)
+    has_p, has_q = cells.log_p > -torch.inf, cells.log_q > -torch.inf  # 0 * inf: a cell without mass adds nothing
+    real = (cells.log_p.exp() * (d(output, zero) - nothing))[has_p].sum()
+    fake = (cells.log_q.exp() * (d(zero, output) - nothing))[has_q].sum()
+    return real + fake + nothing
+
+
+def best_output(loss: Loss, cells: Cells) -> Tensor | None:
+    """D's optimal output [M]; None where no closed form is known for this loss."""
+    return loss.optimal(cells) if isinstance(loss, Solved) else None
+
+
+def suboptimality(loss: Solved, output: Tensor, best: Tensor, cells: Cells) -> Tensor:
+    """E d(D) - min E d >= 0, in the loss's own units; C(G) - V(D, G) in nats for the losses of the 2014 paper."""
+    return expected_d(loss, loss.admissible(output, cells), cells) - expected_d(loss, best, cells)
