@@ -59,6 +59,12 @@ class Metrics(_Part):
     picture: Pictures | None
 
 
+class Theory(_Part):
+    every: Count
+    frames: Annotated[int, Field(ge=0), BeforeValidator(_no_bool)]
+    instrument: Node | None
+
+
 class Checkpoints(_Part):
     every: Count
     keep: Count
@@ -87,6 +93,7 @@ class Settings(_Part):
     updates: Node
     optim: Optim
     metrics: Metrics
+    theory: Theory
     trainer: Node
     logger: dict[str, Node]
     checkpoint: Checkpoints

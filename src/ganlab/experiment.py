@@ -23,6 +23,7 @@ from ganlab.callbacks.draw import Draw
 from ganlab.callbacks.evaluate import Evaluate
 from ganlab.callbacks.interrupt import Interrupt
 from ganlab.callbacks.log import Log
+from ganlab.callbacks.measure import Measure
 from ganlab.callbacks.observer import Clock
 from ganlab.callbacks.progress import ProgressBar
 from ganlab.config import Settings, build, build_as, plain, resolve, validate
@@ -97,6 +98,8 @@ class Experiment:
         self.interrupt = Interrupt(settings.log_every)
         observers: list[pl.Callback] = [self.interrupt, self.log]
         observers += [self.evaluate] if scores else []
+        self.measure = self._measure()
+        observers += [self.measure] if self.measure else []
         if metrics.picture is not None:
             picture = build(metrics.picture.draw, "metrics.picture.draw", source=self.source)
             observers.append(Draw(metrics.picture.every, self.clock, picture, run.samples, settings.seed))
@@ -112,6 +115,14 @@ class Experiment:
                 "make it a multiple"
             )
         self.source.minibatches(0, 1, settings.batch_size, settings.seed, slice(0, 1))  # a batch larger than the data
+
+    def _measure(self) -> Measure | None:
+        theory, gan = self.settings.theory, self.gan
+        if theory.instrument is None:
+            return None
+        parts = {"source": self.source, "prior": gan.prior, "loss": gan.loss}
+        instrument = build(theory.instrument, "theory.instrument", **parts)
+        return Measure(theory.every, self.clock, instrument, self.run.theory, theory.frames, self.settings.iterations)
 
     def run_to_the_end(self, config: dict[str, Any], checkpoint: Path | None) -> dict[str, Any]:
         """Train, then leave figures, loggers and `result.json` behind, in this order, whatever happens."""
@@ -157,9 +168,12 @@ class Experiment:
 
     def _figures(self) -> list[Path]:
         figures = []
-        if rows := read(self.run.table_file):
+        rows = read(self.run.table_file)
+        if any("train/V" in row for row in rows):
             figures.append(self.run.figures / "curves.png")
             pictures.curves(rows, figures[-1])
+        if self.measure is not None:
+            figures += self.measure.instrument.figures(self.measure.frames(), rows, self.run.figures)
         if frames := sorted(self.run.samples.glob("step-*.png")):
             figures += [self.run.figures / "samples.png", self.run.figures / "training.gif"]
             figures[-2].write_bytes(frames[-1].read_bytes())
@@ -167,6 +181,10 @@ class Experiment:
         return figures
 
     def _result(self, status: str, problem: str | None, started: str, checkpoint: Path | None) -> dict[str, Any]:
+        scores = self.evaluate.scores
+        if self.measure is not None:
+            scores.final |= self.measure.scores.final
+            scores.best |= self.measure.scores.best
         return {
             "status": status,
             "error": problem,
@@ -175,8 +193,9 @@ class Experiment:
             "iterations": self.gan.iteration,
             **{name: count for name, count in self.gan.counters().items() if name != "iteration"},
             "seconds": round(self.clock.seconds, 3),
-            "final": finite(self.evaluate.final),
-            "best": finite(self.evaluate.best),
+            "seconds_of_theory": round(self.measure.seconds, 3) if self.measure else 0.0,
+            "final": finite(scores.final),
+            "best": finite(scores.best),
             "resumed_from": None if checkpoint is None else str(checkpoint),
             "started": started,
             "finished": now(),

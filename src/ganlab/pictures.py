@@ -88,19 +88,26 @@ def grid(x: Tensor, columns: int) -> Image.Image:
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
 
 
-def animation(frames: Sequence[Path], out: Path, milliseconds: int = 120, most: int = 60) -> None:
-    """A GIF of at most `most` frames of equal size, evenly spread, that rests on the last one."""
-    chosen = [frames[i] for i in sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(most, len(frames)))})]
-    images = [Image.open(path).convert("RGB").quantize(64, dither=Image.Dither.NONE) for path in chosen]
-    durations = [milliseconds] * (len(images) - 1) + [2500]
-    images[0].save(out, save_all=True, append_images=images[1:], duration=durations, loop=0, optimize=True)
+def animation(frames: Sequence[Path], out: Path, most: int = 60) -> None:
+    """A GIF of at most `most` picture files of equal size, evenly spread."""
+    gif(
+        [Image.open(frames[i]) for i in sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(most, len(frames)))})],
+        out,
+    )
+
+
+def gif(images: Sequence[Image.Image], out: Path, milliseconds: int = 120) -> None:
+    """Images of equal size one after the other; it rests on the last one."""
+    small = [image.convert("RGB").quantize(64, dither=Image.Dither.NONE) for image in images]
+    durations = [milliseconds] * (len(small) - 1) + [2500]
+    small[0].save(out, save_all=True, append_images=small[1:], duration=durations, loop=0, optimize=True)
 
 
 def curves(rows: Sequence[dict[str, float]], out: Path) -> None:
     """The columns of metrics.csv against the iteration: losses, V(D, G) with its value at p_g = p_data, D's outputs, scores."""
     names = dict.fromkeys(name for row in rows for name in row if "/" in name)
     panels = [["train/loss_D", "train/loss_G"], ["train/V"], ["train/D_real", "train/D_fake"]]
-    panels += [[name] for name in names if not name.startswith("train/")]
+    panels += [[name] for name in names if name.startswith("eval/")]  # theory has its own
     panels = [kept for panel in panels if (kept := [name for name in panel if name in names])]
     columns = min(3, len(panels))
     lines = -(-len(panels) // columns)

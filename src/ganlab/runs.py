@@ -40,6 +40,7 @@ class RunDirectory:
         self.checkpoints = self.path / "checkpoints"
         self.samples = self.path / "samples"
         self.figures = self.path / "figures"
+        self.theory = self.path / "theory"
 
     def create(self, config: dict[str, Any], overrides: list[str]) -> None:
         """Lay out the directory of a run that is about to begin, or to go on."""

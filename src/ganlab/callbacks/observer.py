@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,9 +41,11 @@ class Clock:
 
 
 class Observer(pl.Callback):
-    """Looks at the game every `every` iterations and after the last one, on all ranks or on the first only."""
+    """Looks at the game every `every` iterations and after the last one, on all ranks or on the first only. `seconds` is what
+    that has cost since training began or was resumed."""
 
     rank_zero_only = True
+    seconds = 0.0
 
     def __init__(self, every: int, clock: Clock) -> None:
         at_least_one(every=every)
@@ -51,17 +54,44 @@ class Observer(pl.Callback):
     @abstractmethod
     def observe(self, trainer: pl.Trainer, gan: GAN) -> None: ...
 
+    def due(self, t: int) -> bool:
+        return t % self.every == 0
+
     def on_train_batch_end(self, trainer: pl.Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         t = gan.iteration
-        if t % self.every == 0 or t == trainer.max_steps or trainer.should_stop:
+        if self.due(t) or t == trainer.max_steps or trainer.should_stop:
             self.look(trainer, gan)
 
     def look(self, trainer: pl.Trainer, gan: GAN) -> None:
         if trainer.is_global_zero or not self.rank_zero_only:
             if gan.device.type == "cuda":
                 torch.cuda.synchronize(gan.device)  # iterations that are still queued are training time
+            started = time.perf_counter()
             with self.clock.stopped():
                 self.observe(trainer, gan)
+            self.seconds += time.perf_counter() - started
+
+
+class Scores:
+    """The newest and the best value of each score, with its iteration. Of a score that is in neither list there is no best."""
+
+    def __init__(self, higher: Iterable[str] = (), lower: Iterable[str] = ()) -> None:
+        self.sign = {**dict.fromkeys(higher, 1), **dict.fromkeys(lower, -1)}
+        self.final: dict[str, dict[str, float]] = {}
+        self.best: dict[str, dict[str, float]] = {}
+
+    def keep(self, values: Mapping[str, float], iteration: int) -> None:
+        for name, value in values.items():
+            self.final[name] = {"value": value, "iteration": iteration}
+            best, sign = self.best.get(name), self.sign.get(name, 0)
+            if sign and math.isfinite(value) and (best is None or sign * value > sign * best["value"]):
+                self.best[name] = self.final[name]
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"final": self.final, "best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.final, self.best = state_dict["final"], state_dict["best"]
 
 
 def source_of(trainer: pl.Trainer) -> Source:

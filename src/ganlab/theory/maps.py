@@ -16,12 +16,13 @@ Map = Callable[[Tensor], Tensor]  # [n] -> [n], elementwise
 TURNS = 60  # of bisection: more than a float64 has bits
 
 
-def roots(f: Map, edges: Tensor) -> Tensor:
-    """Where f [n] -> [n] changes its sign between neighbours of `edges` [M + 1], ascending, by bisection to the last bit."""
+def roots(f: Map, edges: Tensor, turns: int = TURNS) -> Tensor:
+    """Where f [n] -> [n] changes its sign between neighbours of `edges` [M + 1], ascending: by bisection, to 2^-turns of the
+    distance between the two."""
     sign = f(edges) > 0
     (cell,) = torch.nonzero(sign[1:] != sign[:-1], as_tuple=True)
     low, high, below = edges[cell], edges[cell + 1], sign[cell]
-    for _ in range(TURNS):
+    for _ in range(turns):
         middle = (low + high) / 2
         same = (f(middle) > 0) == below
         low, high = torch.where(same, middle, low), torch.where(same, high, middle)
@@ -72,24 +73,25 @@ def pushforward(Gz: Tensor, F_z: Tensor) -> Map:
     return F_g
 
 
-def w1(F: Map, G: Map, edges: Tensor) -> Tensor:
+def w1(F: Map, G: Map, edges: Tensor, turns: int = TURNS) -> Tensor:
     """W1 = int |F - G| dx of two distribution functions in units of x, by Simpson's rule on the cells between `edges` [M + 1]
-    and the crossings of F and G; what lies beyond the ends is left out."""
+    and the crossings of F and G (of `roots`); what lies beyond the ends is left out."""
 
     def gap(x: Tensor) -> Tensor:
         return F(x) - G(x)
 
-    edges = torch.cat([edges, roots(gap, edges)]).sort().values
+    edges = torch.cat([edges, roots(gap, edges, turns)]).sort().values
     left, right, middle = gap(edges[:-1]), gap(edges[1:]), gap((edges[:-1] + edges[1:]) / 2)
     return ((left + 4 * middle + right) / 6 * edges.diff()).abs().sum()
 
 
-def inverse_cdf_error(Gz: Tensor, F_z: Tensor, quantile: Map) -> tuple[float, int]:
+def inverse_cdf_error(Gz: Tensor, F_z: Tensor, rising: Tensor, falling: Tensor) -> tuple[float, int]:
     """E |G(z) - F^{-1}(F_z(z))| in units of x, and +1; or, where that is nearer, with the falling F^{-1}(1 - F_z(z)), and -1:
-    both make p_data of p_z. Gz and F_z are values at cell edges of z [M + 1]."""
-    u, share, middle = (F_z[1:] + F_z[:-1]) / 2, F_z.diff(), (Gz[1:] + Gz[:-1]) / 2
-    rising, falling = ((middle - quantile(u_)).abs() @ share for u_ in (u, 1 - u))
-    return (rising.item(), 1) if rising <= falling else (falling.item(), -1)
+    both make p_data of p_z. Gz and F_z are values at cell edges of z [M + 1], rising and falling the two inverse CDFs at
+    their centres in F_z [M]."""
+    share, middle = F_z.diff(), (Gz[1:] + Gz[:-1]) / 2
+    up, down = (((middle - inverse).abs() @ share).item() for inverse in (rising, falling))
+    return (up, 1) if up <= down else (down, -1)
 
 
 def monotone_share(Gz: Tensor, F_z: Tensor) -> Tensor:
