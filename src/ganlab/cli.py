@@ -20,6 +20,10 @@ def main() -> None:
     command.add_argument("--out", type=Path, help="folder (default: RUN/generated/CHECKPOINT-seedSEED)")
     command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
     command.set_defaults(do=_sample)
+    command = commands.add_parser("phase", help="phase portraits of Dirac-GANs side by side, and how far each ended")
+    command.add_argument("runs", metavar="DIR", nargs="+", type=Path, help="run directories, or folders of them")
+    command.add_argument("--out", type=Path, default=Path("phase.png"), help="the picture (default: phase.png)")
+    command.set_defaults(do=_phase)
     arguments = parser.parse_args()
     sys.exit(guarded(lambda: arguments.do(arguments)))
 
@@ -32,6 +36,33 @@ def _sample(arguments: argparse.Namespace) -> None:
     run.config  # noqa: B018 (a wrong path is reported before a wrong checkpoint)
     checkpoint = named(run, arguments.checkpoint)
     print(sample(run, arguments.n, arguments.seed, checkpoint, arguments.out, arguments.trust))
+
+
+def _phase(arguments: argparse.Namespace) -> None:
+    import yaml
+
+    from ganlab import phase
+    from ganlab.config import build
+    from ganlab.errors import UserError
+    from ganlab.instruments.dirac import field, path_of
+    from ganlab.loggers.table import read
+    from ganlab.runs import RunDirectory, natural
+
+    files = [file for folder in arguments.runs for file in folder.glob("**/metrics.csv")]
+    panels = []
+    for file in sorted(files, key=natural):
+        run = RunDirectory(file.parent)
+        if path := path_of(read(file)):
+            given = [
+                o.split("=")[1] for o in yaml.safe_load(run.overrides_file.read_text()) if o.startswith(("exp", "updates"))
+            ]
+            title = ", ".join(given).replace("dirac_", "").replace("_", " ")
+            panels.append((title, path, field(build(run.config["loss"], "loss"), build(run.config["penalty"], "penalty"))))
+            print(f"{(path[-1][0] ** 2 + path[-1][1] ** 2) ** 0.5:10.3g}  {title or run.path}")
+    if not panels:
+        raise UserError(f"{', '.join(map(str, arguments.runs))}: no run of model=dirac lies there")
+    phase.portrait(panels).save(arguments.out)
+    print(arguments.out)
 
 
 if __name__ == "__main__":

@@ -90,6 +90,7 @@ class Settings(_Part):
     prior: Node
     loss: Node
     penalty: Node
+    augment: Node
     updates: Node
     optim: Optim
     metrics: Metrics

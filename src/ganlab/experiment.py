@@ -18,12 +18,13 @@ from omegaconf import DictConfig
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ganlab import pictures
+from ganlab.augment import Augment
 from ganlab.callbacks.checkpoint import Checkpoint
 from ganlab.callbacks.draw import Draw
 from ganlab.callbacks.evaluate import Evaluate
 from ganlab.callbacks.interrupt import Interrupt
 from ganlab.callbacks.log import Log
-from ganlab.callbacks.measure import Measure
+from ganlab.callbacks.measure import Measure, function_of
 from ganlab.callbacks.observer import Clock
 from ganlab.callbacks.progress import ProgressBar
 from ganlab.config import Settings, build, build_as, plain, resolve, validate
@@ -34,7 +35,8 @@ from ganlab.parts import game_of, trainer_of
 from ganlab.random import seed_of
 from ganlab.result import finite, now, provenance, report
 from ganlab.runs import RunDirectory, differences, whole
-from ganlab.types import Source
+from ganlab.theory.game import Unsolved
+from ganlab.types import Rules, Source
 
 log = logging.getLogger(__name__)
 ALL_THREADS = torch.get_num_threads()  # before the first job of a sweep changes it
@@ -120,8 +122,10 @@ class Experiment:
         theory, gan = self.settings.theory, self.gan
         if theory.instrument is None:
             return None
-        parts = {"source": self.source, "prior": gan.prior, "loss": gan.loss}
-        instrument = build(theory.instrument, "theory.instrument", **parts)
+        G, D = (function_of(net, torch.device("cpu")) for net in (gan.G, gan.D))
+        loss = gan.loss if type(gan.augment) is Augment else Unsolved(gan.loss)  # D* of what D sees is another one
+        rules = Rules(self.source, gan.prior, loss, gan.penalty, G, D)
+        instrument = build(theory.instrument, "theory.instrument", rules=rules)
         return Measure(theory.every, self.clock, instrument, self.run.theory, theory.frames, self.settings.iterations)
 
     def run_to_the_end(self, config: dict[str, Any], checkpoint: Path | None) -> dict[str, Any]:

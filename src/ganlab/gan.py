@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ganlab.objectives import DTerms, GTerms, discriminator_objective, generator_objective
+from ganlab.objectives import DTerms, GTerms, consensus_gradient, discriminator_objective, generator_objective
 from ganlab.random import seed_layers, seed_of
 from ganlab.types import Batch, Loss, Penalty, Prior
 
@@ -35,6 +35,7 @@ class GAN(pl.LightningModule):
         prior: Prior,
         loss: Loss,
         penalty: Penalty,
+        augment: Callable[[Tensor], Tensor],
         updates: Callable[[Any, Batch], None],
         opt_G: Optimizer,
         opt_D: Optimizer,
@@ -46,7 +47,7 @@ class GAN(pl.LightningModule):
         super().__init__()
         self.automatic_optimization = False
         self.G, self.D, self.G_ema = G, D, copy.deepcopy(G).requires_grad_(False)
-        self.prior, self.loss, self.penalty, self.updates = prior, loss, penalty, updates
+        self.prior, self.loss, self.penalty, self.augment, self.updates = prior, loss, penalty, augment, updates
         self._optimizers = opt_G, opt_D
         self.k, self.batch_size, self.ema_decay, self.seed = k, batch_size, ema_decay, seed
 
@@ -65,15 +66,28 @@ class GAN(pl.LightningModule):
         return self.prior.sample(self.batch_size, self._noise)[self.global_rank * share :][:share]
 
     def D_gradient(self, x: Tensor, y: Tensor, z: Tensor) -> None:
-        terms = discriminator_objective(self.D, self.G, self.loss, self.penalty, x, y, z)
+        terms = discriminator_objective(self.sees, self.G, self.loss, self.penalty, x, y, z)
         self.manual_backward(terms.loss)
         self.D_terms = DTerms(*(term.detach() for term in terms))
 
     def G_gradient(self, y: Tensor, z: Tensor) -> None:
         with frozen(self.D):
-            terms = generator_objective(self.D, self.G, self.loss, y, z)
+            terms = generator_objective(self.sees, self.G, self.loss, y, z)
             self.manual_backward(terms.loss)
         self.G_terms = GTerms(*(term.detach() for term in terms))
+
+    def consensus_gradient(self, x: Tensor, y: Tensor, z: Tensor, gamma: float) -> None:
+        w_D, w_G = list(self.D.parameters()), list(self.G.parameters())
+        played = self.sees, self.G, self.loss, self.penalty
+        D_terms, G_terms, gradients = consensus_gradient(*played, x, y, z, w_D, w_G, gamma)
+        # a sum whose gradients these are: backward through it tells DDP of them, which averages them over processes
+        self.manual_backward(torch.stack([(w * g).sum() for w, g in zip([*w_D, *w_G], gradients, strict=True)]).sum())
+        self.D_terms = DTerms(*(term.detach() for term in D_terms))
+        self.G_terms = GTerms(*(term.detach() for term in G_terms))
+
+    def sees(self, x: Tensor, y: Tensor) -> Tensor:
+        """D's logits [B] on what it is shown of x [B, *S]."""
+        return self.D(self.augment(x), y)
 
     def D_step(self) -> None:
         self._opt_D.step()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -38,6 +39,26 @@ def generator_objective(D: Discriminator, G: Generator, loss: Loss, y: Tensor, z
     """What one step of G descends: y [B], z [B, Z]."""
     fake_logit = _full(D(G(z, y), y))  # [B]
     return GTerms(loss.g(fake_logit), fake_logit)
+
+
+def consensus_gradient(
+    D: Discriminator, G: Generator, loss: Loss, penalty: Penalty, x: Tensor, y: Tensor, z: Tensor, w_D: Sequence[Tensor],
+    w_G: Sequence[Tensor], gamma: float,
+) -> tuple[DTerms, GTerms, list[Tensor]]:  # fmt: skip
+    """Numerics of GANs (Mescheder et al., 2017): with v the gradients of both players' losses by their own weights, both also
+    descend gamma/2 |v|^2. Returns what was played, and the gradients by [*w_D, *w_G]."""
+    fake = G(z, y)
+    real_logit, fake_logit = _full(D(x, y)), _full(D(fake, y))
+    term = penalty(lambda x: D(x, y), x, fake)
+    d, g = loss.d(real_logit, fake_logit) + term, loss.g(fake_logit)
+    v = [*torch.autograd.grad(d, w_D, create_graph=True), *torch.autograd.grad(g, w_G, create_graph=True)]
+    size = gamma / 2 * torch.stack([part.square().sum() for part in v]).sum()
+    pull = torch.autograd.grad(size, [*w_D, *w_G], materialize_grads=True)
+    return (
+        DTerms(d, term, real_logit, fake_logit),
+        GTerms(g, fake_logit),
+        [(a + b).detach() for a, b in zip(v, pull, strict=True)],
+    )
 
 
 def _full(logit: Tensor) -> Tensor:

@@ -24,6 +24,7 @@ def game_of(settings: Settings) -> GAN:
         prior=prior,
         loss=build_as(Loss, settings.loss, "loss"),
         penalty=build_as(Penalty, settings.penalty, "penalty"),
+        augment=build(settings.augment, "augment"),
         updates=build(settings.updates, "updates"),
         opt_G=build(settings.optim.G, "optim.G", params=G.parameters()),
         opt_D=build(settings.optim.D, "optim.D", params=D.parameters()),

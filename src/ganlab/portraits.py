@@ -94,7 +94,8 @@ def stages(frames: Frames, rows: Sequence[Row]) -> list[Stage]:
 
 def _line_picture(frame: Frame, loss: Loss, caption: str) -> Image.Image:
     figure = Figure(figsize=(6.6, 4.8), dpi=DPI)
-    parts = figure.add_gridspec(2, 1, left=0.1, right=0.9, top=0.84, bottom=0.09, hspace=0.36, height_ratios=[3, 1])
+    bottom = 0.09 if "z" in frame else -0.18  # without a map, there is nothing below the densities
+    parts = figure.add_gridspec(2, 1, left=0.1, right=0.9, top=0.84, bottom=bottom, hspace=0.36, height_ratios=[3, 1])
     handles = _draw_line(figure, parts[0], parts[1], frame, loss, left=True, right=True)
     figure.suptitle(caption, x=0.1, y=0.97, ha="left", fontsize=12)
     figure.legend(handles=handles, loc="upper right", bbox_to_anchor=(0.92, 0.995), ncols=2, frameon=False, fontsize=10)

@@ -61,13 +61,16 @@ def report(result: dict[str, Any], lines: list[str]) -> None:
         f"{result['images']:,} images, {result['seconds']:.0f} s"
     )
     table = Table()
-    for column in ("score of G_ema", "final", "best", "at iteration"):
+    for column in ("score of G_ema (theory: of G)", "final", "best", "at iteration"):
         table.add_column(column, justify="left" if column.startswith("score") else "right")
     for name, final in result["final"].items():
-        best = result["best"].get(name, {"value": None, "iteration": None})
-        table.add_row(name, *(_short(v) for v in (final["value"], best["value"])), f"{best['iteration'] or 0:,}")
+        best = result["best"].get(name)
+        if best is not None:
+            table.add_row(name, _short(final["value"]), _short(best["value"]), f"{best['iteration']:,}")
+        elif not name.startswith("theory/"):
+            table.add_row(name, _short(final["value"]), "-", "-")
     console.print(title, highlight=False, soft_wrap=True)
-    if result["final"]:
+    if table.rows:
         console.print(table)
     for line in lines:
         console.print(line, highlight=False, soft_wrap=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from ganlab.errors import UserError
 log = logging.getLogger(__name__)
 
 # what decides every iteration; the rest of the config may differ between a run and its continuation
-IDENTITY = ("seed", "k", "batch_size", "ema_decay", "shape", "data", "model", "prior", "loss", "penalty", "updates", "optim")
+IDENTITY = ("seed", "k", "batch_size", "ema_decay", "shape", "data", "model", "prior", "loss", "penalty", "augment", "updates",
+            "optim")  # fmt: skip
 
 
 def name_of(iteration: int) -> str:
@@ -84,6 +86,11 @@ class RunDirectory:
         if found or any(self.checkpoints.glob("*.corrupt")):
             raise UserError(f"all checkpoints in {self.checkpoints} are damaged: start a new run")
         return None
+
+
+def natural(path: Path) -> list[tuple[int, str]]:
+    """A key to sort paths by: numbers by their value, so that job 10 comes after job 9."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", str(path))]
 
 
 def differences(old: dict[str, Any], new: dict[str, Any], keys: tuple[str, ...] = IDENTITY) -> list[str]:

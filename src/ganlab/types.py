@@ -59,6 +59,17 @@ class Source(Protocol):
         ...
 
 
+class Rules(NamedTuple):
+    """The game, for an instrument that is to measure it."""
+
+    source: Source
+    prior: Prior
+    loss: Loss
+    penalty: Penalty
+    G: Callable[[Tensor], Tensor]  # z [n, Z] -> x [n, *S], on the CPU and without gradient
+    D: Callable[[Tensor], Tensor]  # x [n, *S] -> output [n]
+
+
 class Cells(NamedTuple):
     """p_data and p_g as masses on the same M cells, in float64."""
 

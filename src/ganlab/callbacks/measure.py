@@ -15,7 +15,8 @@ from ganlab.callbacks.observer import Clock, Observer, Scores, record
 from ganlab.gan import GAN
 from ganlab.instruments.reading import Frame, Instrument, moments
 
-BEST = ("jsd", "kl", "reverse_kl", "total_variation", "w1", "sliced_w1", "ks", "inverse_cdf_error", "D_gap", "D_distance")
+BEST = ("jsd", "kl", "reverse_kl", "total_variation", "w1", "sliced_w1", "ks", "inverse_cdf_error", "D_gap", "D_distance",
+        "radius")  # fmt: skip  # the lower the better; the rest are not scores
 
 
 class Measure(Observer):
@@ -40,9 +41,9 @@ class Measure(Observer):
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> None:
         t = gan.iteration
-        values, frame = self.instrument.measure(_function(gan.G, gan.device), _function(gan.D, gan.device))
+        values, frame = self.instrument.measure(function_of(gan.G, gan.device), function_of(gan.D, gan.device))
         if gan.ema_decay > 0 and (super().due(t) or t == trainer.max_steps):
-            average = self.instrument.distances(_function(gan.G_ema, gan.device))
+            average = self.instrument.distances(function_of(gan.G_ema, gan.device))
             values |= {f"ema_{name}": value for name, value in average.items() if name in BEST}
         values = {f"theory/{name}": value for name, value in values.items()}
         self.scores.keep(values, t)
@@ -67,7 +68,7 @@ class Measure(Observer):
         self.scores.load_state_dict(state_dict)
 
 
-def _function(net: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
+def function_of(net: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
     """The net as a function of its first argument, in evaluation mode, from and to the CPU."""
 
     @torch.no_grad()

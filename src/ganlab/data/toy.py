@@ -96,6 +96,16 @@ def grid(side: int, spacing: float, std: float) -> Mixture:
     return _equal(torch.cartesian_prod(ticks, ticks), std)
 
 
+class Dirac(Density):
+    """A point mass at 0 on the line: the data of the smallest GAN (Mescheder et al., 2018). y is 0."""
+
+    shape = (1,)
+    classes = 1
+
+    def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        return torch.zeros(n, 1, device=generator.device), torch.zeros(n, dtype=torch.long, device=generator.device)
+
+
 class SwissRoll(Density):
     """sklearn's make_swiss_roll(noise)[:, [0, 2]] / scale: (t cos t, t sin t) with t = 1.5 pi (1 + 2 u), u ~ U(0, 1), plus
     Gaussian noise (as in Gulrajani et al., 2017). y is 0."""

@@ -14,7 +14,7 @@ from ganlab.errors import at_least_one
 from ganlab.instruments.reading import Frame, Reading, Row, Values, against_optimum, distances, say_if_unknown
 from ganlab.random import generator_of
 from ganlab.theory.game import best_output
-from ganlab.types import Blurrable, Cells, Loss, Prior, Source
+from ganlab.types import Blurrable, Cells, Rules
 
 SHOWN = 600  # points of data and of samples in a picture
 SLICED = 4000  # samples in the sliced distance
@@ -30,7 +30,8 @@ class Estimate:
     What is finer than a cell is not seen: JSD, KL and total variation are lower bounds. z is the same every time.
     """
 
-    def __init__(self, source: Source, prior: Prior, loss: Loss, side: int, n: int) -> None:
+    def __init__(self, rules: Rules, side: int, n: int) -> None:
+        source, prior, loss = rules.source, rules.prior, rules.loss
         at_least_one(n=n)
         if side < 8:
             raise ValueError(f"side must be >= 8, got {side}")

@@ -12,7 +12,7 @@ from ganlab import portraits
 from ganlab.instruments.reading import Frame, Reading, Row, Values, against_optimum, distances, say_if_unknown
 from ganlab.theory import maps
 from ganlab.theory.game import best_output
-from ganlab.types import Cells, LineLaw, Loss, Prior, Source
+from ganlab.types import Cells, LineLaw, Rules
 
 TAIL = 1e-9  # of a law is beyond the outermost cells; they get its mass
 TURNS = 6  # of bisection for the crossings in W1: a 64th of a cell
@@ -26,7 +26,8 @@ class Line:
     `cells` come from the quantiles of p_data, half as many from those of p_g; G is taken as linear between `z_points`.
     """
 
-    def __init__(self, source: Source, prior: Prior, loss: Loss, cells: int, z_points: int) -> None:
+    def __init__(self, rules: Rules, cells: int, z_points: int) -> None:
+        source, prior, loss = rules.source, rules.prior, rules.loss
         if source.shape != (1,) or not isinstance(source, LineLaw):
             raise ValueError(
                 f"theory=line needs data on the line with a known density, and this data has the shape {list(source.shape)}"

@@ -8,6 +8,13 @@ from torch import Tensor
 from ganlab.types import Cells, Loss, Solved
 
 
+class Unsolved:
+    """A loss in a game whose optimum is not that of the loss alone."""
+
+    def __init__(self, loss: Loss) -> None:
+        self.d, self.g = loss.d, loss.g
+
+
 def expected_d(loss: Loss, output: Tensor, cells: Cells) -> Tensor:
     """E d over p_data and p_g for D's output [M] on the cells, of a loss that is a mean of real's terms plus one of fake's:
     d(l, l') = A(l) + B(l')."""
