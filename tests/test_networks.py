@@ -8,7 +8,8 @@ from ganlab.networks import dcgan, maxout, mlp
 
 
 def pair(family, shape, z_dim=5):
-    small = {dcgan: ({"width": 4}, {"width": 4}), mlp: ({"width": 8, "depth": 2}, {"width": 8, "depth": 2})}
+    plain = {"width": 8, "depth": 2, "activation": nn.LeakyReLU(0.2)}
+    small = {dcgan: ({"width": 4}, {"width": 4}), mlp: (plain, plain)}
     g, d = small.get(family, ({"width": 8}, {"units": 4, "pieces": 3}))
     return family.Generator(shape, z_dim, **g), family.Discriminator(shape, **d)
 

@@ -47,6 +47,11 @@ class Optim(_Part):
     momentum: float | None = None
 
 
+class Schedule(_Part):
+    G: Node
+    D: Node
+
+
 class Pictures(_Part):
     every: Count
     draw: Node
@@ -93,6 +98,7 @@ class Settings(_Part):
     augment: Node
     updates: Node
     optim: Optim
+    schedule: Schedule
     metrics: Metrics
     theory: Theory
     trainer: Node
@@ -168,13 +174,17 @@ def check(node: Any, key: str, given: Iterable[str]) -> Node:
     return {"_target_": node["_target_"], **own}
 
 
+HARMLESS = ("ganlab.", "torch.nn.modules.activation")  # where what a run directory may name has to be defined
+
+
 def own_code(node: Any) -> bool:
-    """Whether everything that building this node would call is ganlab's, and not reached through it."""
+    """Whether everything that building this node would call is ganlab's, or one of torch's activations, and not something
+    else that is reached through them."""
     if isinstance(node, Mapping):
         path = str(node.get("_target_", "ganlab."))
-        if not path.startswith("ganlab."):
+        if not path.startswith(("ganlab.", "torch.nn.")):
             return False
-        if "_target_" in node and not getattr(_target(path, "_target_"), "__module__", "").startswith("ganlab."):
+        if "_target_" in node and not getattr(_target(path, "_target_"), "__module__", "").startswith(HARMLESS):
             return False
         return all(own_code(value) for value in node.values())
     return all(own_code(value) for value in node) if isinstance(node, list | tuple) else True

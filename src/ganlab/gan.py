@@ -39,6 +39,8 @@ class GAN(pl.LightningModule):
         updates: Callable[[Any, Batch], None],
         opt_G: Optimizer,
         opt_D: Optimizer,
+        schedule_G: Callable[[int], float],
+        schedule_D: Callable[[int], float],
         k: int,
         batch_size: int,
         ema_decay: float,
@@ -48,12 +50,14 @@ class GAN(pl.LightningModule):
         self.automatic_optimization = False
         self.G, self.D, self.G_ema = G, D, copy.deepcopy(G).requires_grad_(False)
         self.prior, self.loss, self.penalty, self.augment, self.updates = prior, loss, penalty, augment, updates
-        self._optimizers = opt_G, opt_D
+        self._optimizers, self._schedules = (opt_G, opt_D), (schedule_G, schedule_D)
+        self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers]
         self.k, self.batch_size, self.ema_decay, self.seed = k, batch_size, ema_decay, seed
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Iteration t: k steps of D and one of G in the order of `updates`; batch.x is [k, B, *S]."""
         t = self.iteration
+        self._set_rates(t)
         seed_layers(self.seed, self.global_rank, t, self.device)
         self._noise.manual_seed(seed_of(self.seed, "noise", t))
         self.updates(self, batch)
@@ -97,6 +101,18 @@ class GAN(pl.LightningModule):
     def G_step(self) -> None:
         self._opt_G.step()
         self._opt_G.zero_grad()
+
+    def _set_rates(self, t: int) -> None:
+        """Afresh from the config's rates: a checkpoint holds those of its own iteration."""
+        for optimizer, rates, schedule in zip(self._optimizers, self._rates, self._schedules, strict=True):
+            for group, rate in zip(optimizer.param_groups, rates, strict=True):
+                group["lr"] = rate * schedule(t)
+
+    @property
+    def rates(self) -> tuple[float, float]:
+        """The learning rates of G and of D in the newest iteration (of their first parameter groups)."""
+        G, D = (optimizer.param_groups[0]["lr"] for optimizer in self._optimizers)
+        return G, D
 
     @property
     def iteration(self) -> int:

@@ -28,6 +28,8 @@ def game_of(settings: Settings) -> GAN:
         updates=build(settings.updates, "updates"),
         opt_G=build(settings.optim.G, "optim.G", params=G.parameters()),
         opt_D=build(settings.optim.D, "optim.D", params=D.parameters()),
+        schedule_G=build(settings.schedule.G, "schedule.G"),
+        schedule_D=build(settings.schedule.D, "schedule.D"),
         k=settings.k,
         batch_size=settings.batch_size,
         ema_decay=settings.ema_decay,

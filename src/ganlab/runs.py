@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 # what decides every iteration; the rest of the config may differ between a run and its continuation
 IDENTITY = ("seed", "k", "batch_size", "ema_decay", "shape", "data", "model", "prior", "loss", "penalty", "augment", "updates",
-            "optim")  # fmt: skip
+            "optim", "schedule")  # fmt: skip
 
 
 def name_of(iteration: int) -> str:

@@ -45,7 +45,8 @@ class Log(Observer):
 
 
 def statistics(gan: GAN) -> dict[str, float]:
-    """The newest minibatch's losses, the paper's V(D, G) in nats whatever the loss, and D's mean output on both sides."""
+    """The newest minibatch's losses, the paper's V(D, G) in nats whatever the loss, D's mean output on both
+    sides, and the learning rates."""
     D, G = gan.D_terms, gan.G_terms
     values = {
         "train/loss_D": D.loss,
@@ -55,4 +56,5 @@ def statistics(gan: GAN) -> dict[str, float]:
         "train/D_real": D.real.sigmoid().mean(),
         "train/D_fake": D.fake.sigmoid().mean(),
     }
-    return dict(zip(values, torch.stack([value.float() for value in values.values()]).tolist(), strict=True))  # one sync
+    read = dict(zip(values, torch.stack([value.float() for value in values.values()]).tolist(), strict=True))  # one sync
+    return read | dict(zip(("train/lr_G", "train/lr_D"), gan.rates, strict=True))

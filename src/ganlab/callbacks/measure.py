@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from ganlab.instruments.reading import Frame, Instrument, moments
 
 BEST = ("jsd", "kl", "reverse_kl", "total_variation", "w1", "sliced_w1", "ks", "inverse_cdf_error", "D_gap", "D_distance",
         "radius")  # fmt: skip  # the lower the better; the rest are not scores
+
+
+class NotFinite(Exception):
+    """A network gave a value that is not a number."""
 
 
 class Measure(Observer):
@@ -40,6 +45,10 @@ class Measure(Observer):
             self.look(trainer, gan)
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> None:
+        with suppress(NotFinite):  # there is no law to measure; the log will find that the run has diverged
+            self._observe(trainer, gan)
+
+    def _observe(self, trainer: pl.Trainer, gan: GAN) -> None:
         t = gan.iteration
         values, frame = self.instrument.measure(function_of(gan.G, gan.device), function_of(gan.D, gan.device))
         if gan.ema_decay > 0 and (super().due(t) or t == trainer.max_steps):
@@ -78,6 +87,8 @@ def function_of(net: nn.Module, device: torch.device) -> Callable[[Tensor], Tens
         y = torch.zeros(len(x), dtype=torch.long, device=device)
         out = net(x.to(device), y).float().cpu()
         net.train(training)
+        if not out.isfinite().all():
+            raise NotFinite
         return out
 
     return function

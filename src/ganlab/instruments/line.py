@@ -14,7 +14,9 @@ from ganlab.theory import maps
 from ganlab.theory.game import best_output
 from ganlab.types import Cells, LineLaw, Rules
 
-TAIL = 1e-9  # of a law is beyond the outermost cells; they get its mass
+TAIL = 1e-9  # of p_data is beyond the outermost of its quantiles
+Z_TAIL = 1e-15  # of the prior is left out at either end
+NOTHING = 1e-8  # mass of p_data that counts as none in a cell which p_g does not reach
 TURNS = 6  # of bisection for the crossings in W1: a 64th of a cell
 BARS = 20  # of the histogram of F(G(z))
 
@@ -40,7 +42,7 @@ class Line:
         if cells < 10 or z_points < 10:
             raise ValueError(f"cells and z_points must be >= 10, got {cells} and {z_points}")
         self.source, self.loss = source, loss
-        low, high = prior.coordinate.icdf(torch.tensor([TAIL, 1 - TAIL], dtype=torch.float64)).tolist()
+        low, high = prior.coordinate.icdf(torch.tensor([Z_TAIL, 1 - Z_TAIL], dtype=torch.float64)).tolist()
         self.z = torch.linspace(low, high, z_points, dtype=torch.float64)
         F_z = prior.coordinate.cdf(self.z)
         self.F_z = (F_z - F_z[0]) / (F_z[-1] - F_z[0])
@@ -78,7 +80,8 @@ class Line:
         low, high = min(ordered[0], self.of_data[0]), max(ordered[-1], self.of_data[-1])
         least = 1e-7 * (high - low)
         own = ordered[torch.linspace(0, len(Gz) - 1, len(self.u) // 2).long()]
-        edges = torch.cat([self.of_data, own, self.support, torch.stack([low - 2 * least, high + 2 * least])]).sort().values
+        ends = torch.stack([low - 2 * least, ordered[0] - 2 * least, ordered[-1] + 2 * least, high + 2 * least])
+        edges = torch.cat([self.of_data, own, self.support, ends]).sort().values
         edges = edges[torch.cat([torch.ones(1, dtype=torch.bool), edges.diff() > least])]
         return self._masses(edges, F_g)
 
@@ -87,6 +90,7 @@ class Line:
         P, Q = self.source.cdf(edges).diff(), F_g(edges).diff()
         thin = self.source.log_prob(x[:, None]) + width.log()  # differences of F near 1 are rounded to 1e-16
         log_p = torch.where(P > 1e-11, P.log(), thin)
+        log_p = torch.where((Q == 0) & (P < NOTHING), -torch.inf, log_p)  # z was cut off at Z_TAIL: nobody knows of p_g there
         return Cells(x[:, None], log_p - log_p.logsumexp(0), Q.log() - Q.sum().log())
 
     def _distances(self, Gz: Tensor, F_g: maps.Map, cells: Cells) -> Values:

@@ -13,13 +13,14 @@ from ganlab.networks.shapes import output_range
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> x [B, *S]: `depth` ReLU layers of `width` units."""
+    """z [B, Z] -> x [B, *S]: `depth` layers of `width` units. The activation is one module for all of them: a smooth one
+    makes a smooth p_g."""
 
-    def __init__(self, shape: Sequence[int], z_dim: int, width: int, depth: int) -> None:
+    def __init__(self, shape: Sequence[int], z_dim: int, width: int, depth: int, activation: nn.Module) -> None:
         super().__init__()
         at_least_one(width=width, depth=depth)
         sizes = [z_dim, *[width] * depth]
-        hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.ReLU())]
+        hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), activation)]
         self.net = nn.Sequential(*hidden, nn.Linear(sizes[-1], math.prod(shape)))
         self.shape, self.output = tuple(shape), output_range(shape)
 
@@ -28,13 +29,13 @@ class Generator(nn.Module):
 
 
 class Discriminator(nn.Module):
-    """x [B, *S] -> logit [B]: `depth` LeakyReLU(0.2) layers of `width` units."""
+    """x [B, *S] -> logit [B]: `depth` layers of `width` units."""
 
-    def __init__(self, shape: Sequence[int], width: int, depth: int) -> None:
+    def __init__(self, shape: Sequence[int], width: int, depth: int, activation: nn.Module) -> None:
         super().__init__()
         at_least_one(width=width, depth=depth)
         sizes = [math.prod(shape), *[width] * depth]
-        hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), nn.LeakyReLU(0.2))]
+        hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), activation)]
         self.net = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(sizes[-1], 1), nn.Flatten(0))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
