@@ -39,7 +39,7 @@ spy("G_step", gradients("G"))
 
 torch.set_num_threads(1)
 run = RunDirectory(out)
-config = resolve(composed("logger=csv", "metrics=none", *overrides, path=Path(out)))
+config = resolve(composed("logger=csv", "metrics=none", "theory=none", *overrides, path=Path(out)))
 experiment = Experiment(validate(config), run, {}, "", 0)
 run.create(config, overrides)
 experiment.run_to_the_end(config, None)

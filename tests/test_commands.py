@@ -37,7 +37,7 @@ def test_the_default_visibly_works(tmp_path):
 
 @pytest.fixture
 def points(run):
-    return run("iterations=4", "metrics=none", "checkpoint.every=2")
+    return run("iterations=4", "metrics=none", "theory=none", "checkpoint.every=2")
 
 
 def test_samples_of_points(points):
@@ -48,7 +48,7 @@ def test_samples_of_points(points):
 
 
 def test_samples_are_those_of_the_averaged_generator(run, tmp_path):
-    done = run("iterations=4", "metrics=none", "ema_decay=0.9")
+    done = run("iterations=4", "metrics=none", "theory=none", "ema_decay=0.9")
     out = sample(done, n=3, seed=5, checkpoint=None, out=tmp_path / "out", trust=False)
     from ganlab.config import build
     from ganlab.random import generator_of

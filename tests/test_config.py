@@ -17,10 +17,11 @@ from ganlab.errors import UserError
 from ganlab.parts import game_of
 from ganlab.runs import RunDirectory
 
-SMALL = ("iterations=2", "batch_size=8", "metrics.n=16", "metrics.every=1")
+SMALL = ("iterations=2", "batch_size=8", "metrics.n=16", "metrics.every=1", "theory.frames=0")
 CONFIGS = sorted(path.relative_to(ROOT / "conf").with_suffix("") for path in (ROOT / "conf").glob("*/*.yaml"))
 CONFIGS = [config for config in CONFIGS if config.parts[0] != "hydra"]  # part of every run
 CIFAR = {"data/cifar10", "data/cifar100", "experiment/cifar10_dcgan"}  # their own files are not here: our pictures stand in
+ALONE = {"theory/line": "data=normal1d", "theory/dirac": "model=dirac"}  # what is refused on the default's data
 NARROW = {"dcgan": ("model.G.width=4", "model.D.width=4"), "maxout": ("model.G.width=16", "model.D.units=8")}
 
 
@@ -50,6 +51,10 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
         overrides.append(f"data.source={SHARED}/MNIST/raw")  # Fashion-MNIST has the same format
     if str(config) in {"model/dcgan", "metrics/images"}:
         overrides[:0] = ["data=images", f"data.source={pictures}"]
+    if str(config) in ALONE:
+        overrides[:0] = [ALONE[str(config)]]
+    if group not in {"data", "experiment", "loss", "theory", "model"}:  # what the instruments depend on
+        overrides.append("theory=none")
     for family, narrow in NARROW.items():
         overrides += narrow if family in name and group != "optim" else ()
     result = run(*overrides, *SMALL).result
@@ -88,7 +93,14 @@ def test_images_and_dcgan_alone_pick_a_recipe_that_trains_well(tmp_path):
 
 def test_the_command_line_has_the_last_word_over_a_recipe(tmp_path):
     config = chosen(
-        "data=cifar10", "model=dcgan", "optim=sgd", "metrics=none", "batch_size=9", "prior=uniform", tmp_path=tmp_path
+        "data=cifar10",
+        "model=dcgan",
+        "optim=sgd",
+        "metrics=none",
+        "theory=none",
+        "batch_size=9",
+        "prior=uniform",
+        tmp_path=tmp_path,
     )
     assert config["optim"]["D"]["_target_"] == "torch.optim.SGD"
     assert config["metrics"]["picture"] is None
@@ -167,15 +179,15 @@ def test_a_mistake_is_one_sentence_before_training_and_leaves_nothing(run, tmp_p
 
 
 def test_a_directory_that_has_a_run_is_not_trained_over(run, tmp_path):
-    first = run("iterations=2", "metrics=none")
+    first = run("iterations=2", "metrics=none", "theory=none")
     before = {path: path.read_bytes() for path in first.path.rglob("*") if path.is_file()}
     with pytest.raises(UserError, match="has a run already: go on with resume="):
-        run("iterations=1", "k=2", "metrics=none")
+        run("iterations=1", "k=2", "metrics=none", "theory=none")
     assert before == {path: path.read_bytes() for path in first.path.rglob("*") if path.is_file()}
 
 
 def test_the_values_that_were_checked_are_the_values_that_are_used_and_kept(run):
-    done = run("iterations=2", "batch_size=8.0", "prior.dim=3.0", "optim.betas=[0,0.9]", "metrics=none")
+    done = run("iterations=2", "batch_size=8.0", "prior.dim=3.0", "optim.betas=[0,0.9]", "metrics=none", "theory=none")
     assert repr(done.config["batch_size"]) == "8"
     assert done.config["optim"]["betas"] == [0.0, 0.9]
 
@@ -184,9 +196,9 @@ def test_one_jobs_threads_do_not_become_the_next_ones(run, monkeypatch):
     import ganlab.experiment
 
     monkeypatch.setattr(ganlab.experiment, "ALL_THREADS", 2)
-    run("iterations=1", "metrics=none", "threads=1", name="a")
+    run("iterations=1", "metrics=none", "theory=none", "threads=1", name="a")
     assert torch.get_num_threads() == 1
-    run("iterations=1", "metrics=none", "threads=null", name="b")
+    run("iterations=1", "metrics=none", "theory=none", "threads=null", name="b")
     assert torch.get_num_threads() == 2
 
 
@@ -249,7 +261,7 @@ def test_a_directory_that_cannot_be_made(tmp_path):
 
 @pytest.mark.slow
 def test_a_sweep_trains_every_job_in_its_own_directory_and_a_bad_job_does_not_stop_the_rest(tmp_path):
-    small = ("iterations=4", "logger=csv", "metrics.n=20", f"runs={tmp_path}/runs")
+    small = ("iterations=4", "logger=csv", "metrics=none", "theory=none", f"runs={tmp_path}/runs")
     done = command("-m", "k=1,0,2", "loss=minimax,hinge", *small, cwd=tmp_path)
     assert done.returncode == 2
     assert "k = 0" in done.stderr.splitlines()[-1]
@@ -262,7 +274,7 @@ def test_a_sweep_trains_every_job_in_its_own_directory_and_a_bad_job_does_not_st
 
 @pytest.mark.slow
 def test_auto_goes_on_with_the_newest_run_of_the_same_config_and_resume_repeats_its_overrides(tmp_path):
-    small = ("logger=csv", "metrics=none", "k=2", "resume=auto")
+    small = ("logger=csv", "metrics=none", "theory=none", "k=2", "resume=auto")
     assert command("iterations=4", *small, cwd=tmp_path).returncode == 0
     again = command("iterations=4", *small, cwd=tmp_path)
     assert (again.returncode, "nothing to do" in again.stderr) == (0, True)
@@ -276,7 +288,7 @@ def test_auto_goes_on_with_the_newest_run_of_the_same_config_and_resume_repeats_
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR1], ids=lambda number: number.name)
 def test_a_signal_ends_a_run_with_a_checkpoint_and_resume_goes_on_as_if_nothing_had_happened(run, tmp_path, number):
-    small = ("logger=csv", "metrics=none", "iterations=400", "log_every=1")
+    small = ("logger=csv", "metrics=none", "theory=none", "iterations=400", "log_every=1")
     line = [sys.executable, ROOT / "train.py", "hydra.run.dir=part", *small]
     table = tmp_path / "part" / "metrics.csv"
     with subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:

@@ -63,7 +63,7 @@ def test_gradients_equal_those_of_one_process_with_the_joint_batch(ranks):
 
 @pytest.mark.slow
 def test_a_signal_to_one_of_two_processes_ends_both_with_a_checkpoint(tmp_path):
-    small = ("hydra.run.dir=run", "logger=csv", "metrics=none", "iterations=100000", "log_every=5", *TWO)
+    small = ("hydra.run.dir=run", "logger=csv", "metrics=none", "theory=none", "iterations=100000", "log_every=5", *TWO)
     line = [sys.executable, ROOT / "train.py", *small]
     table = tmp_path / "run" / "metrics.csv"
     with subprocess.Popen(line, cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:

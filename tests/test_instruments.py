@@ -269,10 +269,12 @@ def test_measuring_does_not_change_what_is_trained(run, data):
 
 
 def test_a_resumed_run_measures_what_an_uninterrupted_one_does(run):
-    small = ("data=normal1d", *TINY, "theory.every=4", "theory.frames=0")
+    small = ("data=normal1d", *TINY, "theory.every=4", "theory.frames=5")
     whole = run(*small, "iterations=16", name="whole")
-    part = run(*small, "iterations=8", name="part")
+    part = run(*small, "iterations=16", "checkpoint.every=8", name="part")
+    (part.checkpoints / "step-000000016.ckpt").unlink()  # as if it had been killed after iteration 8
     run(*small, "iterations=16", f"resume={part.path}", name="part")
+    assert {p.name for p in whole.theory.iterdir()} == {p.name for p in part.theory.iterdir()}
     untimed = lambda r: [{k: v for k, v in row.items() if k != "seconds"} for row in columns(r)]  # noqa: E731
     assert untimed(whole) == untimed(part)
     assert whole.result["best"] == part.result["best"]
@@ -335,15 +337,23 @@ def test_moments_are_first_last_and_ever_further_apart():
 
 
 def test_the_four_stages_are_told_from_the_readings():
-    """(b) is where D is nearest to its optimum while p_g has hardly moved, (c) where the JSD has halved since."""
+    """(b) is where D sees most of what there is to see while p_g is far, (c) where the JSD has halved since."""
     jsd = [0.6, 0.59, 0.55, 0.5, 0.4, 0.2, 0.1, 0.01]
-    gap = [1.2, 0.8, 0.1, 0.3, 0.2, 0.1, 0.05, 0.01]
+    gap = [1.2, 0.8, 0.1, 0.3, 0.2, 0.1, 0.05, 0.0001]
     frames = [(10 * i, {}) for i in range(8)]
     rows = [{"iteration": 10 * i, "theory/jsd": a, "theory/D_gap": b} for i, (a, b) in enumerate(zip(jsd, gap, strict=True))]
-    assert [stage.title.split("\n")[0] for stage in stages(frames, rows)] == [
-        "(a) iteration 0", "(b) iteration 20", "(c) iteration 50", "(d) iteration 70",
+    titles = [stage.title.split("\n")[:2] for stage in stages(frames, rows)]
+    assert titles == [
+        ["(a) the beginning", "iteration 0"], ["(b) D has found D*", "iteration 20"], ["(c) G has stepped", "iteration 50"],
+        ["(d) the end", "iteration 70"],
     ]  # fmt: skip
-    assert len(stages(frames, [])) == 4  # without readings, evenly spread
+    unread = stages(frames, [])
+    assert [stage.title for stage in unread] == [
+        "(a)\niteration 0",
+        "(b)\niteration 20",
+        "(c)\niteration 50",
+        "(d)\niteration 70",
+    ]
     assert len(stages(frames[:1], rows)) == 1
 
 

@@ -7,6 +7,7 @@ from torch.testing import assert_close
 from ganlab.data import line, toy
 from ganlab.metrics.modes import HighQuality, Modes, ReverseKL
 from ganlab.metrics.sliced import SlicedWasserstein
+from ganlab.metrics.transport import Transport
 from ganlab.random import generator_of, seed_of
 
 RING, GRID = toy.ring(8, 1.0, 0.1), toy.grid(5, 2.0, 0.05)
@@ -105,6 +106,21 @@ def test_sliced_wasserstein_on_the_line_is_the_distance_of_a_shift():
     metric.update(x, real=True)
     metric.update(x + 0.7, real=False)
     assert metric.compute().item() == pytest.approx(0.7, abs=1e-5)
+
+
+def test_transport_is_the_exact_distance_between_samples():
+    """On the line that of the sorted samples; in the plane a shift costs its length, and no pairing is cheaper."""
+    rng = torch.Generator().manual_seed(0)
+    a, b = torch.randn(200, 1, generator=rng), 2 * torch.randn(200, 1, generator=rng)
+    metric = Transport(line.mixture1d([0.0], [1.0]))
+    metric.update(a, real=True)
+    metric.update(b, real=False)
+    assert metric.compute().item() == pytest.approx((a.sort(0).values - b.sort(0).values).abs().mean().item(), abs=1e-6)
+    x, shift = draws(RING, 100)[0], torch.tensor([0.03, 0.04])
+    metric = Transport(RING, most=50)
+    metric.update(x, real=True)
+    metric.update((x + shift)[:50].flip(0), real=False)
+    assert metric.compute().item() == pytest.approx(0.05, abs=1e-6)
 
 
 def test_swiss_roll_spirals_within_its_radii():

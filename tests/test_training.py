@@ -18,7 +18,7 @@ from ganlab.loggers.table import read
 from ganlab.parts import game_of
 from ganlab.runs import RunDirectory
 
-TINY = ("model.G.width=8", "model.D.width=8", "metrics=none")
+TINY = ("model.G.width=8", "model.D.width=8", "metrics=none", "theory=none")
 
 
 def newest(run):
@@ -90,7 +90,8 @@ def test_no_net_keeps_a_gradient_and_none_reaches_the_other(run, monkeypatch):
     ids=["gradient_penalty", "dropout"],
 )
 def test_an_interrupted_run_ends_bit_for_bit_where_an_uninterrupted_one_does(run, tmp_path, choices):
-    choices = (*choices, "k=2", "ema_decay=0.9", "metrics=modes", "metrics.every=10", "log_every=5")
+    choices = (*choices, "k=2", "ema_decay=0.9", "metrics=modes", "metrics.every=10", "log_every=5", "theory.every=10",
+               "theory.frames=0")  # fmt: skip
     run(*choices, "iterations=20", name="parts")
     run(*choices, "iterations=40", f"resume={tmp_path}/parts", name="parts")
     run(*choices, "iterations=40", "seed=0", name="whole")
@@ -121,7 +122,7 @@ def drop_seconds(row):
 def test_looking_does_not_change_what_is_looked_at(run):
     """Scores, pictures, logging and checkpoints on or off: the same weights."""
     seen = run("metrics.every=3", "metrics.picture.every=4", "log_every=1", "checkpoint.every=5", "iterations=12", name="seen")
-    unseen = run("metrics=none", "iterations=12", name="unseen")
+    unseen = run("metrics=none", "theory=none", "iterations=12", name="unseen")
     assert_same_state(newest(seen), newest(unseen))
 
 
@@ -186,13 +187,16 @@ def test_the_run_directory_is_what_the_docs_say(run):
     with done.table_file.open() as file:
         header = next(csv.reader(file))
     assert header[:4] == ["iteration", "d_steps", "images", "seconds"]
-    assert {name.split("/")[0] for name in header[4:]} == {"train", "eval"}
+    assert {name.split("/")[0] for name in header[4:]} == {"train", "eval", "theory"}
     assert [p.name for p in sorted(done.samples.iterdir())] == [f"step-{t:09d}.png" for t in (0, 10, 20)]
-    assert {p.name for p in done.figures.iterdir()} == {"curves.png", "samples.png", "training.gif"}
+    game = {"game.png", "game.gif", "figure1.png", "theory.png"}
+    assert {p.name for p in done.figures.iterdir()} == {"curves.png", "samples.png", "training.gif", *game}
+    assert done.theory.is_dir()
     assert yaml.safe_load(done.config_file.read_text())["data"]["modes"] == 8
     result = json.loads(done.result_file.read_text())
     assert result["status"] == "completed"
-    assert set(result["final"]) == {"modes", "high_quality", "reverse_kl"}
+    assert {name for name in result["final"] if "/" not in name} == {"modes", "high_quality", "reverse_kl"}
+    assert result["final"]["theory/C"]["value"] > -1.387
     assert result["final"]["modes"]["iteration"] == 20
     assert torch.__version__.startswith(result["versions"]["torch"])
     assert len([row for row in read(done.table_file) if row["iteration"] == 10]) == 1  # losses and scores share a row

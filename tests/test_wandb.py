@@ -58,7 +58,12 @@ def test_one_offline_run_per_job_with_config_rows_pictures_and_no_question_asked
         summary = {name: value for row in of(rows, "summary") for name, value in row["update"].items()}
         assert {"final/modes", "best/modes"} <= set(summary)
         assert len(list(folder.glob("files/media/images/samples_*.png"))) == 3
-        assert {path.name.split("_")[0] for path in folder.glob("files/media/*/figures/*")} == {"curves", "samples", "training"}
+        measured = {row["iteration"]: row["theory/jsd"] for row in history if "theory/jsd" in row}
+        assert {0, 6} <= set(measured)
+        assert axes["theory/*"] == "images"
+        assert summary["final/theory/jsd"] == measured[6]
+        figures = {path.name.split("_")[0] for path in folder.glob("files/media/*/figures/*")}
+        assert figures == {"curves", "samples", "training", "game", "figure1", "theory"}
 
 
 def test_without_an_account_auto_is_offline(tmp_path):

@@ -45,6 +45,7 @@ class Points:
     def draw(self, x: Tensor, caption: str, walks: int = 0) -> Image.Image:
         """x [n, d]; with `walks`, x is that many walks of equal length one after the other, drawn as lines."""
         points = x.cpu().numpy()
+        points = points if walks else points[np.isfinite(points).all(1)]  # of a run that has diverged, what there is
         figure = Figure(figsize=(self.inches, self.inches), dpi=self.dpi, layout="constrained")
         axes = figure.add_subplot()
         if self.data.shape[1] == 1:

@@ -63,30 +63,34 @@ def _game(frames: Frames, draw: Draw, loss: Loss, folder: Path) -> list[Path]:
 class Stage:
     """One panel of Figure 1."""
 
-    def __init__(self, letter: str, t: int, frame: Frame, row: Row) -> None:
+    def __init__(self, title: str, t: int, frame: Frame, row: Row) -> None:
         self.frame = frame
         numbers = [f"{label} {row[key]:.3f}" for label, key in NUMBERS if key in row]
-        self.title = f"({letter}) iteration {t:,}\n{', '.join(numbers)}"
+        self.title = f"{title}\niteration {t:,}\n{', '.join(numbers)}".strip()
 
 
 NUMBERS = (("JSD", "theory/jsd"), ("C - V", "theory/D_gap"))
+NAMES = ("(a) the beginning", "(b) D has found D*", "(c) G has stepped", "(d) the end")
+FAR = 0.1  # of the first JSD: while p_g is further away than that, panel (b) is looked for
 
 
 def stages(frames: Frames, rows: Sequence[Row]) -> list[Stage]:
-    """The paper's panels: (a) the beginning; (b) D nearest to its optimum while p_g has hardly moved; (c) G has stepped, and
-    is half as far from p_data; (d) the end. Evenly spread frames where the run does not have them in this order."""
+    """The paper's panels: (a) the beginning; (b) while p_g is still far from p_data, D is nearest to its optimum, measured by
+    the share of 2 JSD that it does not see; (c) G has stepped, and is half as far; (d) the end. Where a run does not have
+    them in this order, evenly spread frames without names."""
     row = {int(r["iteration"]): r for r in rows}
     jsd = [row.get(t, {}).get("theory/jsd", np.nan) for t, _ in frames]
     gap = [row.get(t, {}).get("theory/D_gap", np.nan) for t, _ in frames]
     last = len(frames) - 1
-    chosen = {round(i) for i in np.linspace(0, last, 4)}
-    early = [i for i in range(1, last) if jsd[i] > 0.6 * jsd[0] and np.isfinite(gap[i])]
-    if early:
-        b = min(early, key=lambda i: gap[i])
-        c = next((i for i in range(b + 1, last) if jsd[i] <= 0.5 * jsd[b]), None)
-        chosen = chosen if c is None else {0, b, c, last}
-    picked = [frames[i] for i in sorted(chosen)]
-    return [Stage(letter, t, frame, row.get(t, {})) for letter, (t, frame) in zip("abcd", picked, strict=False)]
+    far = [i for i in range(1, last) if jsd[i] > FAR * jsd[0] and np.isfinite(gap[i])]
+    b = min(far, key=lambda i: gap[i] / jsd[i], default=last)
+    c = next((i for i in range(b + 1, last) if jsd[i] <= 0.5 * jsd[b]), last)
+    if b < c < last:
+        chosen, names = [0, b, c, last], NAMES
+    else:
+        chosen, names = sorted({round(i) for i in np.linspace(0, last, 4)}), ("(a)", "(b)", "(c)", "(d)")
+    picked = [(name, *frames[i]) for name, i in zip(names, chosen, strict=False)]
+    return [Stage(name, t, frame, row.get(t, {})) for name, t, frame in picked]
 
 
 # --- one dimension
@@ -103,9 +107,9 @@ def _line_picture(frame: Frame, loss: Loss, caption: str) -> Image.Image:
 
 
 def _line_stages(chosen: Sequence[Stage], loss: Loss) -> Image.Image:
-    figure = Figure(figsize=(12, 4), dpi=DPI)
+    figure = Figure(figsize=(12, 4.2), dpi=DPI)
     parts = figure.add_gridspec(
-        2, len(chosen), left=0.05, right=0.95, top=0.76, bottom=0.12, hspace=0.48, wspace=0.12, height_ratios=[3, 1]
+        2, len(chosen), left=0.05, right=0.95, top=0.74, bottom=0.11, hspace=0.48, wspace=0.12, height_ratios=[3, 1]
     )
     for i, stage in enumerate(chosen):
         ends = {"left": i == 0, "right": i == len(chosen) - 1}
@@ -201,7 +205,7 @@ def _plane_picture(frame: Frame, loss: Loss, caption: str) -> Image.Image:
 
 
 def _plane_stages(chosen: Sequence[Stage], loss: Loss) -> Image.Image:
-    figure = Figure(figsize=(12, 3.9), dpi=DPI, layout="constrained")
+    figure = Figure(figsize=(12, 4.1), dpi=DPI, layout="constrained")
     panels = figure.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
     for axes, stage in zip(panels, chosen, strict=True):
         colours = _draw_plane(axes, stage.frame, loss, size=2)

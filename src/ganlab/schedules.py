@@ -1,4 +1,4 @@
-"""Learning rates over a run: factors on the optimizer's own rate, pure functions of the iteration, so there is no state to save."""
+"""Learning rates over a run: factors on the optimizer's own rate, pure functions of the iteration with no state to save."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Constant:
 
 
 class Cosine:
-    """Half a cosine from 1 at the first iteration to `floor` after `iterations`, where it stays (Loshchilov and Hutter, 2017)."""
+    """Half a cosine from 1 at the first iteration to `floor` after `iterations` (Loshchilov and Hutter, 2017)."""
 
     def __init__(self, iterations: int, floor: float = 0.0) -> None:
         at_least_one(iterations=iterations)

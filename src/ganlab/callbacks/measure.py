@@ -41,6 +41,9 @@ class Measure(Observer):
         return t in self.moments or super().due(t)
 
     def on_train_start(self, trainer: pl.Trainer, gan: GAN) -> None:  # type: ignore[override]
+        if trainer.is_global_zero:
+            for path, _ in self._frames(after=gan.iteration):  # of a run that went further than the checkpoint
+                path.unlink()
         if gan.iteration == 0:
             self.look(trainer, gan)
 
@@ -65,10 +68,14 @@ class Measure(Observer):
     def frames(self) -> list[tuple[int, Frame]]:
         """What was kept, of this run and of those that it goes on from, in the order of iterations."""
         found: list[tuple[int, Frame]] = []
-        for path in sorted(self.folder.glob("step-*.npz")):
+        for path, t in self._frames():
             with np.load(path) as arrays:
-                found.append((int(path.stem.removeprefix("step-")), {k: torch.from_numpy(arrays[k]) for k in arrays}))
+                found.append((t, {k: torch.from_numpy(arrays[k]) for k in arrays}))
         return found
+
+    def _frames(self, after: int = -1) -> list[tuple[Path, int]]:
+        all_of_them = [(path, int(path.stem.removeprefix("step-"))) for path in sorted(self.folder.glob("step-*.npz"))]
+        return [(path, t) for path, t in all_of_them if t > after]
 
     def state_dict(self) -> dict[str, Any]:
         return self.scores.state_dict()

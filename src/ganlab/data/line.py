@@ -43,7 +43,7 @@ class OnTheLine(Density):
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         bits = torch.randint(2**BITS, (n,), generator=generator, device=generator.device)
-        x = self.quantile((bits.cpu() + 0.5) / 2**BITS)
+        x = self.quantile((bits.cpu().double() + 0.5) / 2**BITS)
         y = self.label(x, generator)
         return x.float()[:, None].to(generator.device), y.to(generator.device)
 
@@ -79,7 +79,7 @@ class Line(OnTheLine):
 
     def blurred(self, std: float) -> Law:
         """The law of x + std * N(0, 1): one Gaussian at each of many quantiles."""
-        return gaussians(self.quantile((torch.arange(KERNELS) + 0.5) / KERNELS)[:, None], std)
+        return gaussians(self.quantile((torch.arange(KERNELS, dtype=torch.float64) + 0.5) / KERNELS)[:, None], std)
 
 
 class LineMixture(OnTheLine, Mixture):
