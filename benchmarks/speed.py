@@ -40,7 +40,7 @@ from ganlab.runs import RunDirectory
 from ganlab.types import Source
 
 CONF = Path(__file__).resolve().parent.parent / "conf"
-QUIET = ("logger=csv", "metrics=none", "checkpoint.every=1000000")
+QUIET = ("logger=csv", "metrics=none", "theory=none", "checkpoint.every=1000000")
 
 
 class Stopwatch(pl.Callback):
@@ -68,19 +68,32 @@ def configured(*overrides: str) -> tuple[Settings, dict[str, Any]]:
 
 def bench(overrides: tuple[str, ...], warm: int, n: int) -> float:
     """Seconds per iteration of ganlab."""
+    watch = Stopwatch(warm)
+    trained((*overrides, f"iterations={warm + n + 1}"), watch)
+    return watch.seconds / n
+
+
+def trained(overrides: tuple[str, ...], *more: pl.Callback) -> Experiment:
     with tempfile.TemporaryDirectory() as folder:
-        settings, config = configured(*overrides, f"iterations={warm + n + 1}")
+        settings, config = configured(*overrides)
         run = RunDirectory(folder)
         experiment = Experiment(settings, run, {}, "", 0)
-        watch = Stopwatch(warm)
         callbacks = experiment.trainer.callbacks  # type: ignore[attr-defined]
-        callbacks[:] = [*(c for c in callbacks if not isinstance(c, ProgressBar)), watch]
+        callbacks[:] = [*(c for c in callbacks if not isinstance(c, ProgressBar)), *more]
         run.create(config, list(overrides))
-        data = Minibatches(experiment.source, 1, settings.batch_size, settings.seed)
+        data = Minibatches(experiment.source, settings.k, settings.batch_size, settings.seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             experiment.trainer.fit(experiment.gan, data)
-        return watch.seconds / n
+        return experiment
+
+
+def theory(*overrides: str) -> None:
+    """Print the share of training time that the theory costs over a whole run, at its own cadence."""
+    experiment = trained(overrides)
+    assert experiment.measure is not None
+    share = experiment.measure.seconds / experiment.clock.seconds
+    print(f"{'theory: ' + ' '.join(overrides):58} {share:7.1%} of {experiment.clock.seconds:.0f} s of training")
 
 
 def plain(overrides: tuple[str, ...], warm: int, n: int) -> float:
@@ -165,6 +178,8 @@ def main() -> None:
     print(f"{'speed relative to the reference':58}  ratio   quartiles    one of ours")
     toy = ("data=ring", "model=mlp")
     compare("toy iteration, mlp 2x128, batch 128 / plain loop", arguments.rounds, *_pair(toy, 50, 400))
+    theory("data=ring", "theory=estimate")
+    theory("experiment=figure1", "theory=line")
     if not (Path(arguments.root) / "MNIST" / "raw").is_dir():
         print(f"no MNIST in {arguments.root}: the image rows are left out (--root)")
         return

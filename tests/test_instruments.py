@@ -20,7 +20,7 @@ from ganlab.instruments.line import Line
 from ganlab.instruments.reading import moments
 from ganlab.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from ganlab.penalties import Penalty
-from ganlab.portraits import stages
+from ganlab.portraits.stages import stages
 from ganlab.priors import Normal, Uniform
 from ganlab.random import generator_of
 from ganlab.runs import RunDirectory

@@ -41,11 +41,11 @@ def _sample(arguments: argparse.Namespace) -> None:
 def _phase(arguments: argparse.Namespace) -> None:
     import yaml
 
-    from ganlab import phase
     from ganlab.config import build
     from ganlab.errors import UserError
     from ganlab.instruments.dirac import field, path_of
     from ganlab.loggers.table import read
+    from ganlab.portraits import phase
     from ganlab.runs import RunDirectory, natural
 
     files = [file for folder in arguments.runs for file in folder.glob("**/metrics.csv")]

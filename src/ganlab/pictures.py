@@ -50,8 +50,8 @@ class Points:
         axes = figure.add_subplot()
         if self.data.shape[1] == 1:
             bins = np.linspace(self.low[0], self.high[0], 81).tolist()
-            axes.hist(self.data[:, 0], bins, density=True, color=DATA, alpha=0.5, label="data")
-            axes.hist(points[:, 0], bins, density=True, color=SAMPLES, histtype="step", lw=1.5, label="samples of G")
+            axes.stairs(_density(self.data[:, 0], bins), bins, color=DATA, fill=True, alpha=0.5, label="data")
+            axes.stairs(_density(points[:, 0], bins), bins, color=SAMPLES, lw=1.5, label="samples of G")
             axes.set(xlabel="x", ylabel="density", xlim=(bins[0], bins[-1]))
         else:
             axes.scatter(self.data[:, 0], self.data[:, 1], s=3, color=DATA, alpha=0.35, linewidths=0, label="data")
@@ -66,6 +66,11 @@ class Points:
                 handle.set_alpha(1)
         axes.set_title(caption, fontsize=11)
         return render(figure)
+
+
+def _density(values: np.ndarray, bins: list[float]) -> np.ndarray:
+    """Shares of all values [n], of those outside of the bins, too, per unit of x."""
+    return np.histogram(values, bins)[0] / max(len(values), 1) / np.diff(bins)
 
 
 class Grid:

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganlab import phase
 from ganlab.instruments.reading import Frame, Reading, Row, Values
+from ganlab.portraits import phase
 from ganlab.types import Loss, Penalty, Rules
 
 

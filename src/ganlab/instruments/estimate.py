@@ -9,9 +9,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganlab import portraits
 from ganlab.errors import at_least_one
 from ganlab.instruments.reading import Frame, Reading, Row, Values, against_optimum, distances, say_if_unknown
+from ganlab.portraits import line, plane
 from ganlab.random import generator_of
 from ganlab.theory.game import best_output
 from ganlab.types import Blurrable, Cells, Rules
@@ -102,5 +102,5 @@ class Estimate:
         return torch.where(log_mass < math.log(NOTHING), -torch.inf, log_mass)
 
     def figures(self, frames: Sequence[tuple[int, Frame]], rows: Sequence[Row], folder: Path) -> list[Path]:
-        draw = portraits.line_game if self.d == 1 else portraits.plane_game
+        draw = line.figures if self.d == 1 else plane.figures
         return draw(frames, rows, self.loss, folder)

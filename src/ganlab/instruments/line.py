@@ -8,8 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ganlab import portraits
 from ganlab.instruments.reading import Frame, Reading, Row, Values, against_optimum, distances, say_if_unknown
+from ganlab.portraits import line as portraits
+from ganlab.random import generator_of
 from ganlab.theory import maps
 from ganlab.theory.game import best_output
 from ganlab.types import Cells, LineLaw, Rules
@@ -18,6 +19,7 @@ TAIL = 1e-9  # of p_data is beyond the outermost of its quantiles
 Z_TAIL = 1e-15  # of the prior is left out at either end
 NOTHING = 1e-8  # mass of p_data that counts as none in a cell which p_g does not reach
 TURNS = 6  # of bisection for the crossings in W1: a 64th of a cell
+DRAWN = 100_000  # samples of the data in the picture of the theorem
 BARS = 20  # of the histogram of F(G(z))
 
 
@@ -130,7 +132,11 @@ class Line:
         }
 
     def figures(self, frames: Sequence[tuple[int, Frame]], rows: Sequence[Row], folder: Path) -> list[Path]:
-        return portraits.line_game(frames, rows, self.loss, folder)
+        x, _ = self.source.sample(DRAWN, generator_of(0, "universality"))
+        u, path = self.source.cdf(x[:, 0].double()), folder / "universality.png"
+        density = lambda at: self.source.log_prob(torch.from_numpy(at)[:, None]).exp().numpy()  # noqa: E731
+        portraits.universality(x[:, 0].numpy(), u.numpy(), density).save(path)
+        return [path, *portraits.figures(frames, rows, self.loss, folder)]
 
 
 def _on_line(D: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
 
+from ganlab.portraits.style import Frame, Row
 from ganlab.theory import divergences
 from ganlab.theory.game import best_output, suboptimality
 from ganlab.types import Cells, Loss, Solved
@@ -17,8 +18,6 @@ from ganlab.types import Cells, Loss, Solved
 log = logging.getLogger(__name__)
 
 Values = dict[str, float]
-Frame = Mapping[str, Tensor]  # what one picture needs
-Row = Mapping[str, float]  # of metrics.csv
 
 SEEN = 1e-5  # share of (p_data + p_g) / 2 that a cell must have to count for the largest distance of D from its optimum
 
