@@ -344,7 +344,7 @@ def test_the_four_stages_are_told_from_the_readings():
     rows = [{"iteration": 10 * i, "theory/jsd": a, "theory/D_gap": b} for i, (a, b) in enumerate(zip(jsd, gap, strict=True))]
     titles = [stage.title.split("\n")[:2] for stage in stages(frames, rows)]
     assert titles == [
-        ["(a) the beginning", "iteration 0"], ["(b) D has found D*", "iteration 20"], ["(c) G has stepped", "iteration 50"],
+        ["(a) the beginning", "iteration 0"], ["(b) D near its optimum", "iteration 20"], ["(c) G has stepped", "iteration 50"],
         ["(d) the end", "iteration 70"],
     ]  # fmt: skip
     unread = stages(frames, [])

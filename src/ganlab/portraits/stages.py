@@ -35,8 +35,8 @@ class Stage:
 
 
 NUMBERS = (("JSD", "theory/jsd"), ("C - V", "theory/D_gap"))
-NAMES = ("(a) the beginning", "(b) D has found D*", "(c) G has stepped", "(d) the end")
-FAR = 0.1  # of the first JSD: while p_g is further away than that, panel (b) is looked for
+NAMES = ("(a) the beginning", "(b) D near its optimum", "(c) G has stepped", "(d) the end")
+FAR = 0.05  # of the first JSD: while p_g is further away than that, panel (b) is looked for
 
 
 def stages(frames: Frames, rows: Sequence[Row]) -> list[Stage]:

@@ -1,0 +1,48 @@
+"""A doc is wrong if a command in it does not run: each one is composed and validated here, and what it names exists."""
+
+import re
+import shlex
+
+import pytest
+from conftest import ROOT, composed
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob
+
+from ganlab.config import resolve, validate
+
+DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "conf").glob("*/*.yaml"))]
+LINES = re.findall(r"python train\.py[^\n`|]*", "\n".join(path.read_text() for path in DOCS))
+COMMANDS = sorted({re.split(r"  +|\s#|\s\(|\s;", line)[0].strip() for line in LINES})
+
+
+def jobs(command):
+    """The overrides of the first job of a command."""
+    words = [word for word in shlex.split(command)[2:] if not word.startswith("-")]
+    words = [word for word in words if not word.startswith(("resume=", "hydra.", "..."))]
+    parsed = OverridesParser.create().parse_overrides(words)
+    for override in parsed:
+        if not override.is_sweep_override():
+            yield override.input_line
+        elif isinstance(override.value(), Glob):
+            (pattern,) = override.value().include
+            yield f"{override.key_or_group}={next((ROOT / 'conf' / override.key_or_group).glob(pattern + '.yaml')).stem}"
+        else:
+            yield f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
+
+
+def test_commands_were_found():
+    assert len(COMMANDS) >= 20
+    assert "python train.py experiment=figure1" in COMMANDS
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_composes(command, tmp_path):
+    if "..." in command or "--help" in command or "--cfg" in command:
+        return
+    validate(resolve(composed(*jobs(command), path=tmp_path)))
+
+
+@pytest.mark.parametrize("path", DOCS, ids=lambda path: path.name)
+def test_what_a_doc_links_to_exists(path):
+    for target in re.findall(r"\]\(([^)#]+)\)", path.read_text() if path.suffix == ".md" else ""):
+        assert (path.parent / target).exists() or target.startswith("http"), target
