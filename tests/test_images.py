@@ -71,7 +71,7 @@ def write_idx(folder: Path, x: np.ndarray, y: np.ndarray, prefix: str = "train",
         header = bytes([0, 0, 8, data.ndim]) + struct.pack(f">{data.ndim}I", *data.shape)
         content = header + data.tobytes()
         file = folder / f"{prefix}-{kind}-ubyte{suffix}"
-        file.write_bytes(gzip.compress(content) if suffix else content)
+        file.write_bytes(gzip.compress(content, mtime=0) if suffix else content)
     return folder
 
 
@@ -274,9 +274,9 @@ IDX = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 3, 3) + bytes(18)
         ("a", IDX[:30], "a is truncated: expected 34 bytes, has 30"),
         ("a", IDX[:9], "a is truncated: expected 16 bytes, has 9"),
         ("a", IDX + b"0", "a is too long: expected 34 bytes, has 35"),
-        ("a.gz", gzip.compress(IDX)[:-9], "a.gz is a truncated or damaged .gz file"),
+        ("a.gz", gzip.compress(IDX, mtime=0)[:-9], "a.gz is a truncated or damaged .gz file"),
         ("a.gz", IDX, "a.gz is a truncated or damaged .gz file"),
-        ("a.gz", gzip.compress(IDX[:30]), "a.gz is truncated: expected 34 bytes, has 30"),
+        ("a.gz", gzip.compress(IDX[:30], mtime=0), "a.gz is truncated: expected 34 bytes, has 30"),
         ("a.gz", b"", "a.gz is empty"),
     ],
 )
