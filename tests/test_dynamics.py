@@ -5,9 +5,11 @@ import math
 
 import pytest
 import torch
+from PIL import Image
 from torch.testing import assert_close
 
 from ganlab.augment import Augment, InstanceNoise
+from ganlab.cli import main
 from ganlab.errors import UserError
 from ganlab.instruments.dirac import field, path_of
 from ganlab.loggers.table import read
@@ -16,7 +18,7 @@ from ganlab.objectives import consensus_gradient
 from ganlab.penalties import R1, GradientPenalty, Penalty
 from ganlab.schedules import Constant, Cosine
 from ganlab.theory import dirac
-from ganlab.updates import Consensus
+from ganlab.updates import Consensus, alternating
 
 ROWS = {  # preset: method of theory.dirac, and its norm after 500 simultaneous steps (protocols 4.3)
     "minimax": ("minimax", 3.097),
@@ -89,10 +91,49 @@ FIELDS = {
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_the_arrows_of_the_portrait_are_the_exact_field(name):
-    arrows = field(*FIELDS[name])
+    arrows = field(*FIELDS[name], Augment(), alternating)
     for theta, psi in ((1.0, 1.0), (-0.3, 0.8), (2.0, -1.5)):
         v_theta, v_psi = dirac.METHODS[name].field(*torch.tensor([theta, -psi], dtype=torch.float64))
         assert arrows(theta, psi) == pytest.approx((v_theta.item(), -v_psi.item()), abs=1e-5)
+
+
+def test_the_arrows_know_of_noise_and_of_consensus():
+    theta, psi = torch.tensor([1.0, -0.7], dtype=torch.float64)
+    noisy = field(Minimax(), Penalty(), InstanceNoise(0.7), alternating)(theta.item(), -psi.item())
+    v_theta, v_psi = dirac.METHODS["instance_noise_0.7"].field(theta, psi)
+    assert noisy == pytest.approx((v_theta.item(), -v_psi.item()), abs=0.02)  # 4,000 draws
+    pulled = field(Minimax(), Penalty(), Augment(), Consensus(1.0))(theta.item(), -psi.item())
+    v_theta, v_psi = dirac.METHODS["consensus_1"].field(theta, psi)
+    assert pulled == pytest.approx((v_theta.item(), -v_psi.item()), abs=1e-9)
+
+
+def test_phase_portraits_of_runs_side_by_side(run, tmp_path, capsys):
+    run("experiment=dirac_minimax_r1", "iterations=20", name="runs/b")
+    run("experiment=dirac_instance_noise", "iterations=20", name="runs/a")
+    argv = ["ganlab", "phase", str(tmp_path / "runs"), "--out", str(tmp_path / "phase.png")]
+    assert phase_command(argv) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) >= 3
+    with Image.open(tmp_path / "phase.png") as picture:
+        assert picture.width > 1000
+
+
+def test_phase_does_not_run_foreign_code_unasked(run, tmp_path, capfd):
+    done = run("experiment=dirac_minimax", "iterations=3", name="runs/a")
+    foreign = f"_target_: os.mkdir\n  path: {tmp_path}/oops"
+    done.config_file.write_text(done.config_file.read_text().replace("_target_: ganlab.losses.Minimax", foreign))
+    assert phase_command(["ganlab", "phase", str(done.path), "--out", str(tmp_path / "phase.png")]) == 2
+    assert "pass --trust" in capfd.readouterr().err
+    assert not (tmp_path / "oops").exists()
+    assert phase_command(["ganlab", "phase", str(tmp_path / "nothing")]) == 2
+
+
+def phase_command(argv):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", argv)
+        with pytest.raises(SystemExit) as end:
+            main()
+    return end.value.code or 0
 
 
 # --- consensus
@@ -176,6 +217,12 @@ def test_half_a_cosine():
     for mistake in ({"iterations": 0}, {"iterations": 5, "floor": 2.0}):
         with pytest.raises(ValueError, match=r"iterations|floor"):
             Cosine(**mistake)
+
+
+def test_a_schedule_follows_a_budget_in_images(run):
+    done = run(*TINY, "log_every=1", "schedule=cosine", "images=640", "batch_size=64")
+    assert done.config["schedule"]["G"]["iterations"] == done.config["iterations"] == 10
+    assert read(done.table_file)[-1]["train/lr_D"] == pytest.approx(1e-3 * Cosine(10)(9))
 
 
 def test_rates_follow_their_schedules_and_a_resumed_run_follows_them_too(run, tmp_path):

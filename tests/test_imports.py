@@ -13,6 +13,8 @@ HYDRA = {"entry", "config", "experiment", "cli"}
 LIGHTNING = {"gan", "data.module", "callbacks", "loggers", "config", "parts", "experiment"}
 CORE = {
     "types",
+    "augment",
+    "schedules",
     "pixels",
     "random",
     "errors",
@@ -29,6 +31,8 @@ CORE = {
 LAYERS = {  # who must not know whom
     "networks": ("losses", "penalties", "objectives", "updates", "gan", "data", "metrics", "callbacks"),
     "losses": ("networks", "penalties", "objectives", "gan"),
+    "instruments": ("losses", "fdivergences", "networks", "gan", "data", "metrics", "callbacks"),
+    "portraits": ("losses", "fdivergences", "networks", "gan", "data", "metrics", "callbacks", "instruments"),
     "theory": ("losses", "fdivergences", "penalties", "networks", "objectives", "gan", "data", "metrics", "callbacks"),
     "penalties": ("networks", "losses", "objectives", "gan"),
     "data": ("networks", "losses", "penalties", "objectives", "gan", "metrics", "callbacks"),

@@ -114,6 +114,17 @@ def test_a_mixtures_distribution_function_is_the_weighted_sum():
     assert_close(SKEWED.cdf(SKEWED.quantile(u)), u, atol=2e-12, rtol=0)
 
 
+def test_modes_far_apart_are_exact_or_refused():
+    for means, std in (([-50.0, 50.0], 0.01), ([-100.0, 100.0], 0.001), ([-1e6, 1e6], 1e-3)):
+        try:
+            density = mixture1d(means, [std, std])
+        except ValueError as refusal:
+            assert "for how far apart they are" in str(refusal)  # noqa: PT017
+            continue
+        u = torch.linspace(0.001, 0.999, 998, dtype=torch.float64)
+        assert_close(density.cdf(density.quantile(u)), u, atol=1e-9, rtol=0)
+
+
 def test_outside_the_support_there_is_no_density():
     density = Line("uniform", loc=0.0, scale=1.0)
     assert density.log_prob(torch.tensor([[-0.1], [0.5], [1.1]])).tolist() == [-math.inf, 0.0, -math.inf]
@@ -128,6 +139,8 @@ def test_outside_the_support_there_is_no_density():
         (lambda: Line("t"), "t has the parameters df"),
         (lambda: Line("norm", scael=1.0), "unexpected keyword argument 'scael'"),
         (lambda: mixture1d([0.0], [-1.0]), "> 0"),
+        (lambda: Line("norm", loc=math.nan), "loc must be a number, got nan"),
+        (lambda: Line("norm", loc="x"), "loc must be a number, got 'x'"),
     ],
 )
 def test_impossible_distributions_are_refused_by_name(make, word):

@@ -82,6 +82,20 @@ def test_where_both_play_one_game_the_divergence_is_what_the_best_discriminator_
     assert_close(loss.divergence(CELLS).item(), least(loss, solution) - least(loss), atol=1e-9, rtol=0)
 
 
+@pytest.mark.parametrize("loss", [loss for loss in POINTWISE if not isinstance(loss, LeastSquares)], ids=repr)
+def test_the_divergence_has_the_gradient_that_G_gets_from_an_optimal_discriminator(loss):
+    """In every direction that keeps the masses of p_g a distribution. For least squares the literature's divergence is the
+    value with D* put in, and not this."""
+    rng = torch.Generator().manual_seed(1)
+    p, q = (torch.rand(6, generator=rng, dtype=torch.float64) + 0.2 for _ in range(2))
+    p, q = p / p.sum(), (q / q.sum()).requires_grad_(True)
+    x = torch.arange(6, dtype=torch.float64)[:, None]
+    best = loss.optimal(Cells(x, p.log(), q.detach().log()))
+    each = torch.stack([loss.g(logit) for logit in best])  # G's loss of a sample in each cell
+    (found,) = torch.autograd.grad(loss.divergence(Cells(x, p.log(), q.log())), q)
+    assert_close(found - found.mean(), each - each.mean(), atol=1e-9, rtol=0)
+
+
 def test_the_divergence_of_least_squares():
     """Mao et al.'s choice a, b, c = -1, 1, 0 is Pearson's chi2 of p_data + p_g from 2 p_g, halved."""
     p, q = CELLS.log_p.exp(), CELLS.log_q.exp()

@@ -23,6 +23,7 @@ def main() -> None:
     command = commands.add_parser("phase", help="phase portraits of Dirac-GANs side by side, and how far each ended")
     command.add_argument("runs", metavar="DIR", nargs="+", type=Path, help="run directories, or folders of them")
     command.add_argument("--out", type=Path, default=Path("phase.png"), help="the picture (default: phase.png)")
+    command.add_argument("--trust", action="store_true", help="build losses and the like that are not ganlab's own code")
     command.set_defaults(do=_phase)
     arguments = parser.parse_args()
     sys.exit(guarded(lambda: arguments.do(arguments)))
@@ -41,7 +42,7 @@ def _sample(arguments: argparse.Namespace) -> None:
 def _phase(arguments: argparse.Namespace) -> None:
     import yaml
 
-    from ganlab.config import build
+    from ganlab.config import build, refuse_foreign_code
     from ganlab.errors import UserError
     from ganlab.instruments.dirac import field, path_of
     from ganlab.loggers.table import read
@@ -57,7 +58,9 @@ def _phase(arguments: argparse.Namespace) -> None:
                 o.split("=")[1] for o in yaml.safe_load(run.overrides_file.read_text()) if o.startswith(("exp", "updates"))
             ]
             title = ", ".join(given).replace("dirac_", "").replace("_", " ")
-            panels.append((title, path, field(build(run.config["loss"], "loss"), build(run.config["penalty"], "penalty"))))
+            nodes = {key: run.config[key] for key in ("loss", "penalty", "augment", "updates")}
+            refuse_foreign_code({key: node for key, node in nodes.items() if key != "updates"}, arguments.trust)
+            panels.append((title, path, field(*(build(node, key) for key, node in nodes.items()))))
             print(f"{(path[-1][0] ** 2 + path[-1][1] ** 2) ** 0.5:10.3g}  {title or run.path}")
     if not panels:
         raise UserError(f"{', '.join(map(str, arguments.runs))}: no run of model=dirac lies there")

@@ -190,6 +190,13 @@ def own_code(node: Any) -> bool:
     return all(own_code(value) for value in node) if isinstance(node, list | tuple) else True
 
 
+def refuse_foreign_code(nodes: Mapping[str, Node], trust: bool) -> None:
+    """For nodes of a run directory, which may come from anyone: raises UserError for the first one that is not `own_code`."""
+    for key, node in nodes.items():
+        if not trust and not own_code(node):
+            raise UserError(f"{key} = {node} is not ganlab's own code alone: pass --trust to run it")
+
+
 def _target(path: str, key: str) -> Callable[..., Any]:
     try:
         return hydra.utils.get_object(path)

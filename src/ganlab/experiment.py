@@ -51,7 +51,8 @@ def train(cfg: DictConfig) -> None:
     if {"iterations", "images"} <= {override.split("=")[0] for override in overrides}:
         raise UserError("iterations and images are two budgets for one run: give one of them")
     if settings.images is not None:
-        settings.iterations = math.ceil(settings.images / (settings.k * settings.batch_size))
+        cfg.iterations = math.ceil(settings.images / (settings.k * settings.batch_size))
+        settings = validate(resolve(cfg))  # what refers to iterations, as a schedule does, follows
     torch.set_num_threads(settings.threads or ALL_THREADS)
     config = plain(settings)
     run = RunDirectory(hydra.runtime.output_dir)
@@ -123,8 +124,8 @@ class Experiment:
         if theory.instrument is None:
             return None
         G, D = (function_of(net, torch.device("cpu")) for net in (gan.G, gan.D))
-        loss = gan.loss if type(gan.augment) is Augment else Unsolved(gan.loss)  # D* of what D sees is another one
-        rules = Rules(self.source, gan.prior, loss, gan.penalty, G, D)
+        loss = gan.loss if type(gan.augment) is Augment else Unsolved(gan.loss, "augment changes the laws that D sees")
+        rules = Rules(self.source, gan.prior, loss, gan.penalty, gan.augment, gan.updates, G, D)
         instrument = build(theory.instrument, "theory.instrument", rules=rules)
         return Measure(theory.every, self.clock, instrument, self.run.theory, theory.frames, self.settings.iterations)
 

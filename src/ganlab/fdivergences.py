@@ -35,8 +35,6 @@ class FGAN(Pointwise, ABC):
 class KL(FGAN):
     """KL(p_data || p_g)."""
 
-    divergence_name = "KL(p_data || p_g)"
-
     def T(self, v: Tensor) -> Tensor:
         return v
 
@@ -53,8 +51,6 @@ class KL(FGAN):
 @dataclass(frozen=True)
 class ReverseKL(FGAN):
     """KL(p_g || p_data)."""
-
-    divergence_name = "KL(p_g || p_data)"
 
     def T(self, v: Tensor) -> Tensor:
         return -(-v).exp()
@@ -73,8 +69,6 @@ class ReverseKL(FGAN):
 class Pearson(FGAN):
     """chi2(p_data || p_g) = int (p_data - p_g)^2 / p_g dx."""
 
-    divergence_name = "Pearson chi2(p_data || p_g)"
-
     def T(self, v: Tensor) -> Tensor:
         return v
 
@@ -91,8 +85,6 @@ class Pearson(FGAN):
 @dataclass(frozen=True)
 class SquaredHellinger(FGAN):
     """int (sqrt p_data - sqrt p_g)^2 dx, 0 to 2."""
-
-    divergence_name = "squared Hellinger"
 
     def T(self, v: Tensor) -> Tensor:
         return -(-v).expm1()

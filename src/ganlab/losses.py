@@ -33,7 +33,6 @@ class Minimax(Pointwise):
     G's gradient vanishes where D is sure of its samples (section 3): it is -D(G(z)) on the logit.
     """
 
-    divergence_name = "2 JSD"
     is_V = True
 
     def d(self, real: Tensor, fake: Tensor) -> Tensor:
@@ -55,8 +54,6 @@ class Minimax(Pointwise):
 class NonSaturating(Minimax):
     """Goodfellow et al. (2014), section 3: D as in minimax, G ascends log D(G(z))."""
 
-    divergence_name = "KL(p_g || p_data) - 2 JSD"
-
     def g(self, fake: Tensor) -> Tensor:
         return softplus(-fake).mean()
 
@@ -73,10 +70,6 @@ class LeastSquares(Pointwise):
     b: float = 1.0
     c: float = 1.0
 
-    @property
-    def divergence_name(self) -> str:
-        return "Pearson chi2(p_data + p_g || 2 p_g) / 2" if (self.b - self.c, self.b - self.a) == (1, 2) else "least squares"
-
     def d(self, real: Tensor, fake: Tensor) -> Tensor:
         return 0.5 * ((real - self.b).square().mean() + (fake - self.a).square().mean())
 
@@ -88,7 +81,8 @@ class LeastSquares(Pointwise):
         return self.a + (self.b - self.a) * log_ratio(cells.log_p, cells.log_q).sigmoid()
 
     def divergence(self, cells: Cells) -> Tensor:
-        """1/2 int ((b - c) p_data + (a - c) p_g)^2 / (p_data + p_g) dx (section 3.2), less its value at p_g = p_data."""
+        """1/2 int ((b - c) p_data + (a - c) p_g)^2 / (p_data + p_g) dx, less its value at p_g = p_data: the paper's C(G), what
+        both terms come to when D* is put in (section 3.2). G's own gradient at a fixed D* is another one."""
         b, a = self.b - self.c, self.a - self.c
         share = log_ratio(cells.log_p, cells.log_q).sigmoid()  # p_data / (p_data + p_g)
         return expectation(mixed(cells.log_p, cells.log_q), (b * share + a * (1 - share)).square()) - (a + b) ** 2 / 4
@@ -97,8 +91,6 @@ class LeastSquares(Pointwise):
 @dataclass(frozen=True)
 class Hinge(Pointwise):
     """Lim and Ye (2017), geometric GAN: D descends a two-sided hinge, G raises D's output."""
-
-    divergence_name = "2 total variation"
 
     def d(self, real: Tensor, fake: Tensor) -> Tensor:
         return relu(1 - real).mean() + relu(1 + fake).mean()
@@ -120,7 +112,6 @@ class Wasserstein:
     """Arjovsky et al. (2017): D is a critic, E D(x) - E D(G(z)) a lower bound of W1 up to D's Lipschitz constant, which a
     penalty has to hold. Its optimum here is the 1-Lipschitz one; a penalised critic comes close to it and is not it."""
 
-    divergence_name = "W1 [units of x]"
     is_V = False
 
     def d(self, real: Tensor, fake: Tensor) -> Tensor:

@@ -61,7 +61,7 @@ def report(result: dict[str, Any], lines: list[str]) -> None:
         f"{result['images']:,} images, {result['seconds']:.0f} s"
     )
     table = Table()
-    for column in ("score of G_ema (theory: of G)", "final", "best", "at iteration"):
+    for column in ("score", "final", "best", "at iteration"):
         table.add_column(column, justify="left" if column.startswith("score") else "right")
     for name, final in result["final"].items():
         best = result["best"].get(name)

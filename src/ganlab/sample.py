@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ganlab import pictures
-from ganlab.config import build, own_code
+from ganlab.config import build, refuse_foreign_code
 from ganlab.errors import UserError
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
@@ -56,9 +56,7 @@ def sample(run: RunDirectory, n: int, seed: int, checkpoint: Path | None, out: P
 def generator(config: dict[str, Any], checkpoint: Path, trust: bool = False) -> tuple[nn.Module, Prior]:
     """G_ema in evaluation mode on the CPU, and its prior. A run directory may come from anyone: what its config names is
     only built if it is ganlab's own, or trusted."""
-    for key, node in (("model.G", config["model"]["G"]), ("prior", config["prior"]), ("data", config["data"])):
-        if not trust and not own_code(node):
-            raise UserError(f"{key} = {node} is not ganlab's own code alone: pass --trust to run it")
+    refuse_foreign_code({"model.G": config["model"]["G"], "prior": config["prior"], "data": config["data"]}, trust)
     G: nn.Module = build(config["model"]["G"], "model.G")
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]

@@ -66,6 +66,8 @@ class Rules(NamedTuple):
     prior: Prior
     loss: Loss
     penalty: Penalty
+    augment: Callable[[Tensor], Tensor]
+    updates: Callable[..., None]
     G: Callable[[Tensor], Tensor]  # z [n, Z] -> x [n, *S], on the CPU and without gradient
     D: Callable[[Tensor], Tensor]  # x [n, *S] -> output [n]
 
@@ -102,9 +104,9 @@ class LineLaw(Source, Law, Protocol):
 
 @runtime_checkable
 class Solved(Loss, Protocol):
-    """A loss whose optimum is known. A loss without these methods has none, as far as the instruments are concerned."""
+    """A loss whose optimum is known; one without all of these has none, as far as the instruments are concerned.
+    `losses.Pointwise` brings what most losses have in common."""
 
-    divergence_name: str
     is_V: bool  # whether -d is the V(D, G) of the 2014 paper, and D's output the logit of D(x)
 
     def optimal(self, cells: Cells) -> Tensor | None:
@@ -116,7 +118,7 @@ class Solved(Loss, Protocol):
         ...
 
     def divergence(self, cells: Cells) -> Tensor:
-        """What G descends while D is optimal, a scalar, 0 at p_g = p_data; -min d where G plays the same game as D."""
+        """What G is led to descend by an optimal D, a scalar, 0 at p_g = p_data; -min d where G plays the same game as D."""
         ...
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from ganlab.callbacks.observer import Clock, Observer, Scores, record
 from ganlab.gan import GAN
 from ganlab.instruments.reading import Frame, Instrument, moments
+
+log = logging.getLogger(__name__)
 
 BEST = ("jsd", "kl", "reverse_kl", "total_variation", "w1", "sliced_w1", "ks", "inverse_cdf_error", "D_gap", "D_distance",
         "radius")  # fmt: skip  # the lower the better; the rest are not scores
@@ -35,6 +37,7 @@ class Measure(Observer):
         super().__init__(every, clock)
         self.instrument, self.folder = instrument, folder
         self.moments = moments(iterations, frames)
+        self.warned = False
         self.scores = Scores(lower=[f"theory/{prefix}{name}" for name in BEST for prefix in ("", "ema_")])
 
     def due(self, t: int) -> bool:
@@ -48,8 +51,12 @@ class Measure(Observer):
             self.look(trainer, gan)
 
     def observe(self, trainer: pl.Trainer, gan: GAN) -> None:
-        with suppress(NotFinite):  # there is no law to measure; the log will find that the run has diverged
+        try:
             self._observe(trainer, gan)
+        except NotFinite:
+            if not self.warned:
+                log.warning("iteration %d: a network gives values that are not finite: not measured", gan.iteration)
+            self.warned = True
 
     def _observe(self, trainer: pl.Trainer, gan: GAN) -> None:
         t = gan.iteration
@@ -78,10 +85,11 @@ class Measure(Observer):
         return [(path, t) for path, t in all_of_them if t > after]
 
     def state_dict(self) -> dict[str, Any]:
-        return self.scores.state_dict()
+        return {**self.scores.state_dict(), "seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.scores.load_state_dict(state_dict)
+        self.seconds = state_dict["seconds"]
 
 
 def function_of(net: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:

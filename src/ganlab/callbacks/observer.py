@@ -42,7 +42,7 @@ class Clock:
 
 class Observer(pl.Callback):
     """Looks at the game every `every` iterations and after the last one, on all ranks or on the first only. `seconds` is what
-    that has cost since training began or was resumed."""
+    that has cost."""
 
     rank_zero_only = True
     seconds = 0.0

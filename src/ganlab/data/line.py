@@ -4,6 +4,7 @@ F(X) ~ U(0, 1) for the X that it makes. Density, F and F^{-1} come from scipy.st
 from __future__ import annotations
 
 import math
+import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
@@ -61,6 +62,9 @@ class Line(OnTheLine):
     def __init__(self, name: str, **parameters: Any) -> None:
         if name not in FAMILIES:
             raise ValueError(f"scipy.stats has no continuous distribution {name}{did_you_mean(name, FAMILIES)}")
+        for key, value in parameters.items():
+            if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+                raise ValueError(f"{name}: {key} must be a number, got {value!r}")
         try:
             self.distribution = FAMILIES[name](**parameters)
         except TypeError as error:
@@ -97,8 +101,17 @@ class LineMixture(OnTheLine, Mixture):
             def cdf(self, x: float) -> float:
                 return float(w @ ndtr((x - m) / s))
 
-        tail = 8 * s  # of 6e-16
-        self._inverse = NumericalInverseHermite(Exact(), domain=((m - tail).min(), (m + tail).max()), u_resolution=1e-12)
+        points = np.unique(m[:, None] + s[:, None] * np.linspace(-8, 8, 33))  # beyond 8 standard deviations are 6e-16
+        u = torch.linspace(0, 1, 2001, dtype=torch.float64)[1:-1]
+        for known in (None, points[1:-1]):  # scipy finds narrow modes that lie far apart only where it is told of them
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # what scipy finds hard is found below
+                self._inverse = NumericalInverseHermite(
+                    Exact(), domain=(points[0], points[-1]), u_resolution=1e-12, construction_points=known
+                )
+            if bool((self.cdf(self.quantile(u)) - u).abs().max() < 1e-9):
+                return
+        raise ValueError(f"the modes at {m.tolist()} are too narrow ({s.tolist()}) for how far apart they are")
 
     def cdf(self, x: Tensor) -> Tensor:
         means, stds, weights = (a.double().cpu().flatten() for a in (self.means, self.stds, self.weights))

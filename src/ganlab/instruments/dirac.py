@@ -8,9 +8,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ganlab.augment import Augment
 from ganlab.instruments.reading import Frame, Reading, Row, Values
+from ganlab.objectives import consensus_gradient
 from ganlab.portraits import phase
 from ganlab.types import Loss, Penalty, Rules
+from ganlab.updates import Consensus
+
+DRAWS = 4000  # of the noise, for an arrow
 
 
 class Dirac:
@@ -18,8 +23,8 @@ class Dirac:
 
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
-        x = torch.tensor([[-1.0], [0.0], [3.0]])
-        D, G = rules.D(x) if rules.source.shape == (1,) else x.flatten(), rules.G(torch.zeros(2, rules.prior.dim))
+        x, z = torch.tensor([[-1.0], [0.0], [3.0]]), torch.linspace(-1, 1, 2 * rules.prior.dim).view(2, -1)
+        D, G = rules.D(x) if rules.source.shape == (1,) else x.flatten(), rules.G(z)
         straight = torch.allclose(D * 3, D[2] * x[:, 0], atol=1e-6)
         if rules.source.shape != (1,) or G.shape != (2, 1) or not straight or not torch.equal(G[0], G[1]):
             raise ValueError("theory=dirac needs a G that is one number and a D that is psi x: use model=dirac")
@@ -36,20 +41,25 @@ class Dirac:
         path = path_of(rows)
         if not path:
             return []
-        phase.portrait([("", path, field(self.rules.loss, self.rules.penalty))]).save(folder / "phase.png")
+        arrows = field(self.rules.loss, self.rules.penalty, self.rules.augment, self.rules.updates)
+        phase.portrait([("", path, arrows)]).save(folder / "phase.png")
         return [folder / "phase.png"]
 
 
-def field(loss: Loss, penalty: Penalty) -> phase.Field:
-    """The direction in which gradient descent moves (theta, psi): minus the gradients of the players' own losses."""
+def field(loss: Loss, penalty: Penalty, augment: Callable[[Tensor], Tensor], updates: object) -> phase.Field:
+    """The direction in which a step moves (theta, psi): minus the gradients of the players' own losses, with the term of
+    consensus where that is the update; where D sees noise, the mean over many draws of it."""
+    gamma = updates.gamma if isinstance(updates, Consensus) else 0.0
+    n = 1 if type(augment) is Augment else DRAWS
+    x, y, z = torch.zeros(n, 1, dtype=torch.float64), torch.zeros(n, dtype=torch.long), torch.zeros(n, 1)
 
     def at(theta: float, psi: float) -> tuple[float, float]:
         t, p = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (theta, psi))
-        zero, fake = torch.zeros(1, dtype=torch.float64), t.expand(1)
-        D = lambda x: p * x.flatten()  # noqa: E731
-        d = loss.d(D(zero), D(fake)) + penalty(D, zero[:, None], fake.detach()[:, None])
-        g = loss.g(D(fake))
-        return -torch.autograd.grad(g, t, retain_graph=True)[0].item(), -torch.autograd.grad(d, p)[0].item()
+        D, G = (lambda x, y: p * augment(x)[:, 0]), (lambda z, y: t.expand(len(z), 1))
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            *_, (on_psi, on_theta) = consensus_gradient(D, G, loss, penalty, x, y, z, [p], [t], gamma)
+        return -on_theta.item(), -on_psi.item()
 
     return at
 

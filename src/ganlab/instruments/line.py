@@ -17,6 +17,7 @@ from ganlab.types import Cells, LineLaw, Rules
 
 TAIL = 1e-9  # of p_data is beyond the outermost of its quantiles
 Z_TAIL = 1e-15  # of the prior is left out at either end
+NARROW = 1e-6  # width of the narrowest cells, in units of the larger of |x| and the distance of the data's quartiles
 NOTHING = 1e-8  # mass of p_data that counts as none in a cell which p_g does not reach
 TURNS = 6  # of bisection for the crossings in W1: a 64th of a cell
 DRAWN = 100_000  # samples of the data in the picture of the theorem
@@ -48,13 +49,15 @@ class Line:
         self.z = torch.linspace(low, high, z_points, dtype=torch.float64)
         F_z = prior.coordinate.cdf(self.z)
         self.F_z = (F_z - F_z[0]) / (F_z[-1] - F_z[0])
-        middle = (self.F_z[1:] + self.F_z[:-1]) / 2
+        middle = ((self.F_z[1:] + self.F_z[:-1]) / 2).clamp(2**-53, 1 - 2**-53)  # F^{-1} may be infinite at 0 and 1
         self.inverse = source.quantile(middle), source.quantile(1 - middle)
         u, tail = torch.linspace(0, 1, cells, dtype=torch.float64)[1:-1], torch.logspace(-9, -3, 48, dtype=torch.float64)
         self.u = torch.cat([u, tail, 1 - tail]).sort().values
         self.of_data = source.quantile(self.u)
         support = source.quantile(torch.tensor([0.0, 1.0], dtype=torch.float64))
         self.support = support[support.isfinite()]
+        quarters = source.quantile(torch.tensor([0.25, 0.75], dtype=torch.float64))
+        self.scale = quarters[1] - quarters[0]
         low, high = source.quantile(torch.tensor([2e-3, 1 - 2e-3], dtype=torch.float64)).tolist()
         room = 0.2 * (high - low)
         self.shown = torch.linspace(low - room, high + room, 241, dtype=torch.float64)  # edges of the pictures' cells
@@ -79,13 +82,13 @@ class Line:
     def _cells(self, Gz: Tensor, F_g: maps.Map) -> Cells:
         """Cells that cover p_data and p_g."""
         ordered = Gz.sort().values
-        low, high = min(ordered[0], self.of_data[0]), max(ordered[-1], self.of_data[-1])
-        least = 1e-7 * (high - low)
         own = ordered[torch.linspace(0, len(Gz) - 1, len(self.u) // 2).long()]
-        ends = torch.stack([low - 2 * least, ordered[0] - 2 * least, ordered[-1] + 2 * least, high + 2 * least])
-        edges = torch.cat([self.of_data, own, self.support, ends]).sort().values
-        edges = edges[torch.cat([torch.ones(1, dtype=torch.bool), edges.diff() > least])]
-        return self._masses(edges, F_g)
+        around = torch.stack([ordered[0], ordered[-1], self.of_data[0], self.of_data[-1]])
+        room = NARROW * torch.hypot(around, self.scale) * torch.tensor([-4, 4, -4, 4])
+        edges = torch.cat([self.of_data, own, self.support, around + room]).sort().values
+        # what float32 tells apart at x: relative to |x| in the tails, to the data's width in the middle
+        place = (torch.asinh(edges / self.scale) / NARROW).round()
+        return self._masses(edges[torch.cat([torch.ones(1, dtype=torch.bool), place.diff() > 0])], F_g)
 
     def _masses(self, edges: Tensor, F_g: maps.Map) -> Cells:
         x, width = (edges[1:] + edges[:-1]) / 2, edges.diff()

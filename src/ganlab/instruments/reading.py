@@ -12,14 +12,14 @@ from torch import Tensor
 
 from ganlab.portraits.style import Frame, Row
 from ganlab.theory import divergences
-from ganlab.theory.game import best_output, suboptimality
+from ganlab.theory.game import Unsolved, best_output, suboptimality
 from ganlab.types import Cells, Loss, Solved
 
 log = logging.getLogger(__name__)
 
 Values = dict[str, float]
 
-SEEN = 1e-5  # share of (p_data + p_g) / 2 that a cell must have to count for the largest distance of D from its optimum
+SEEN = 1e-5  # share of (p_data + p_g) / 2 that a cell must have to count for the distance of D from its optimum
 
 
 class Reading(NamedTuple):
@@ -57,20 +57,21 @@ def distances(cells: Cells) -> Values:
 def against_optimum(loss: Loss, output: Tensor, cells: Cells) -> Values:
     """D's output [M] on the cells against the best one; nothing where no optimum is known.
 
-    Distances are averages over (p_data + p_g) / 2, on the cells where the best output is finite.
+    Distances are averages over (p_data + p_g) / 2, on the cells that have a share of it and where the best output is finite.
     """
     best = best_output(loss, cells)
     if best is None or not isinstance(loss, Solved):
         return {}
     values = {"D_gap": suboptimality(loss, output, best, cells).item(), "divergence": loss.divergence(cells).item()}
     weight = divergences.mixed(cells.log_p, cells.log_q).exp()
-    known = best.isfinite()
-    distance = torch.where(known, (loss.admissible(output, cells) - best).abs(), 0.0)
-    values["D_distance"] = ((distance * weight).sum() / weight[known].sum()).item()
-    furthest = torch.where(weight >= SEEN, distance, -1.0).argmax()
-    values["D_distance_max"] = distance[furthest].item()
-    place = cells.x[furthest].flatten().tolist()
-    values |= {f"D_distance_at{i if len(place) > 1 else ''}": x for i, x in enumerate(place, 1)}
+    seen = best.isfinite() & (weight >= SEEN)
+    if seen.any():  # or both laws lie apart, and the best output is infinite everywhere
+        distance = torch.where(seen, (loss.admissible(output, cells) - best).abs(), 0.0)
+        values["D_distance"] = ((distance * weight).sum() / weight[seen].sum()).item()
+        furthest = distance.argmax()
+        values["D_distance_max"] = distance[furthest].item()
+        place = cells.x[furthest].flatten().tolist()
+        values |= {f"D_distance_at{i if len(place) > 1 else ''}": x for i, x in enumerate(place, 1)}
     if loss.is_V:
         values["V"] = divergences.V(cells.log_p, cells.log_q, output).item()
         values["D_error"] = ((output.sigmoid() - best.sigmoid()).abs() * weight).sum().item()
@@ -79,13 +80,14 @@ def against_optimum(loss: Loss, output: Tensor, cells: Cells) -> Values:
 
 def say_if_unknown(loss: Loss, cells: Cells) -> None:
     """Once, before training."""
-    if best_output(loss, cells) is None:
-        log.warning("no known optimum for this loss (%s): D is not compared with D*", type(loss).__name__)
+    if isinstance(loss, Unsolved):
+        log.warning("D is not compared with D*: %s", loss.reason)
+    elif best_output(loss, cells) is None:
+        log.warning("D is not compared with D*: no known optimum for this loss (%s)", type(loss).__name__)
 
 
 def moments(iterations: int, frames: int) -> set[int]:
     """At most so many iterations from 0 to the last, ever further apart: most happens in the beginning."""
-    if frames == 0:
-        return set()
-    steps = max(frames - 2, 1)
-    return {0, iterations, *(round(iterations ** (i / steps)) for i in range(steps))}
+    if frames < 2:
+        return {iterations} if frames else set()
+    return {0, iterations, *(round(iterations ** (i / (frames - 2))) for i in range(frames - 2))}

@@ -18,7 +18,8 @@ class Transport(Metric):
     """W1 between n samples and n real points, in units of x: the least mean distance of any pairing of the two. n is at most
     `most`, the first ones of each: the time grows with its cube, 0.1 s for 1,000.
 
-    Its value between two real samples is not 0; it falls as 1/sqrt(n) on the line and slower in more dimensions.
+    NaN where a sample is not finite. Between two real samples it is not 0; it falls as 1/sqrt(n) on the line and slower in
+    more dimensions.
     """
 
     higher_is_better = False
@@ -40,5 +41,7 @@ class Transport(Metric):
         real, fake = (dim_zero_cat(part).double().cpu() for part in (self.real, self.fake))
         n = min(len(real), len(fake), self.most)
         cost = torch.cdist(real[:n], fake[:n], compute_mode="donot_use_mm_for_euclid_dist")  # [n, n]
+        if not bool(cost.isfinite().all()):
+            return torch.tensor(torch.nan)
         pairs = linear_sum_assignment(cost.numpy())
         return cost[pairs].mean()

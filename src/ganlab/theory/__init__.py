@@ -1,1 +1,1 @@
-"""The paper's theory as numbers: pure functions on log-masses and maps, float64, torch only."""
+"""The paper's theory as numbers: pure functions on log-masses and maps, in float64."""

@@ -11,8 +11,8 @@ from ganlab.types import Cells, Loss, Solved
 class Unsolved:
     """A loss in a game whose optimum is not that of the loss alone."""
 
-    def __init__(self, loss: Loss) -> None:
-        self.d, self.g = loss.d, loss.g
+    def __init__(self, loss: Loss, reason: str) -> None:
+        self.d, self.g, self.reason = loss.d, loss.g, reason
 
 
 def expected_d(loss: Loss, output: Tensor, cells: Cells) -> Tensor:
