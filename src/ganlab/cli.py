@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import sys
 from pathlib import Path
 
@@ -61,10 +62,11 @@ def _phase(arguments: argparse.Namespace) -> None:
             nodes = {key: run.config[key] for key in ("loss", "penalty", "augment", "updates")}
             refuse_foreign_code({key: node for key, node in nodes.items() if key != "updates"}, arguments.trust)
             panels.append((title, path, field(*(build(node, key) for key, node in nodes.items()))))
-            print(f"{(path[-1][0] ** 2 + path[-1][1] ** 2) ** 0.5:10.3g}  {title or run.path}")
     if not panels:
         raise UserError(f"{', '.join(map(str, arguments.runs))}: no run of model=dirac lies there")
     phase.portrait(panels).save(arguments.out)
+    for title, path, _ in panels:
+        print(f"{math.hypot(*path[-1]):10.3g}  {title}")
     print(arguments.out)
 
 
