@@ -16,7 +16,7 @@ from ganlab.loggers.table import read
 from ganlab.losses import Minimax, NonSaturating, Wasserstein
 from ganlab.objectives import consensus_gradient
 from ganlab.penalties import R1, GradientPenalty, Penalty
-from ganlab.schedules import Constant, Cosine
+from ganlab.schedules import Constant, Cosine, Exponential, Ramp
 from ganlab.theory import dirac
 from ganlab.updates import Consensus, alternating
 
@@ -217,6 +217,30 @@ def test_half_a_cosine():
     for mistake in ({"iterations": 0}, {"iterations": 5, "floor": 2.0}):
         with pytest.raises(ValueError, match=r"iterations|floor"):
             Cosine(**mistake)
+
+
+def test_the_schedules_of_the_2014_code():
+    """protocols 5.1.2: rate by epoch of 500 updates, its floor, and momentum by epoch counted from 1."""
+    rate = Exponential(1.000004, floor=1e-5)
+    for epoch, value in ((1, 0.0998002), (50, 0.090484), (100, 0.081873), (250, 0.060653), (1000, 0.013534)):
+        assert 0.1 * rate(500 * epoch) == pytest.approx(value, abs=5e-7)
+    assert 0.1 * rate(2_878_237) > 1e-6
+    assert 0.1 * rate(2_878_238) == pytest.approx(1e-6, rel=1e-12)
+    momentum = Ramp(0.5, 0.7, last=250, epoch=500)
+    for epoch, value in ((1, 0.5), (2, 0.500803), (50, 0.539357), (125, 0.599598), (250, 0.7), (251, 0.7), (1000, 0.7)):
+        assert momentum(500 * (epoch - 1)) == pytest.approx(value, abs=5e-7)
+        assert momentum(500 * epoch - 1) == momentum(500 * (epoch - 1))
+    for make in (lambda: Exponential(0.5, 0.0), lambda: Ramp(0.5, 1.0, 2, 1), lambda: Ramp(0.5, 0.7, 1, 1)):
+        with pytest.raises(ValueError, match=r"decay|momentum|last"):
+            make()
+
+
+def test_momentum_follows_its_schedule_and_needs_an_optimizer_that_has_one(run):
+    small = (*TINY, "schedule=paper", "schedule.momentum.epoch=2", "schedule.momentum.last=3", "iterations=6")
+    state = torch.load(run(*small).newest_checkpoint(), weights_only=True)["optimizer_states"]
+    assert [group["momentum"] for optimizer in state for group in optimizer["param_groups"]] == [0.7, 0.7]
+    with pytest.raises(UserError, match="needs optimizers that have one"):
+        run(*small, "optim=adam", name="adam")
 
 
 def test_a_schedule_follows_a_budget_in_images(run):

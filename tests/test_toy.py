@@ -1,10 +1,12 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from torch.testing import assert_close
 
 from ganlab.data import line, toy
+from ganlab.metrics import parzen
 from ganlab.metrics.modes import HighQuality, Modes, ReverseKL
 from ganlab.metrics.sliced import SlicedWasserstein
 from ganlab.metrics.transport import Transport
@@ -121,6 +123,36 @@ def test_transport_is_the_exact_distance_between_samples():
     metric.update(x, real=True)
     metric.update((x + shift)[:50].flip(0), real=False)
     assert metric.compute().item() == pytest.approx(0.05, abs=1e-6)
+
+
+def test_parzen_of_one_sample_is_its_gaussian():
+    """protocols 5.1.5: one sample, duplicated samples, a sample at infinity, and the grid of sigmas."""
+    x, mu = draws(RING, 7)[0].double(), torch.tensor([[0.3, -0.2]], dtype=torch.float64)
+    for sigma in (0.1, 0.7):
+        exact = torch.distributions.Normal(mu[0], sigma).log_prob(x).sum(1)
+        found = parzen.log_likelihoods(x, mu, [sigma])[0]
+        assert_close(found, exact, atol=1e-9, rtol=0)
+    samples = draws(RING, 40, t=1)[0].double()
+    one = parzen.log_likelihoods(x, samples, [0.2])
+    assert_close(parzen.log_likelihoods(x, samples.repeat(3, 1), [0.2]), one, atol=1e-12, rtol=0)
+    far = torch.cat([samples, torch.full((1, 2), 1e6, dtype=torch.float64)])
+    assert_close(parzen.log_likelihoods(x, far, [0.2]), one - math.log(41 / 40), atol=1e-9, rtol=0)
+    assert pytest.approx(np.logspace(-1, 0, 10), rel=1e-14) == parzen.SIGMAS
+
+
+def test_parzen_chooses_sigma_on_other_points_than_it_scores():
+    metric = parzen.ParzenWindow(RING, valid=300)
+    metric.update(draws(RING, 2000, t=1)[0], real=False)
+    real = draws(RING, 800, t=2)[0]
+    metric.update(real, real=True)
+    value = metric.compute().item()
+    samples = draws(RING, 2000, t=1)[0]
+    chosen = parzen.log_likelihoods(real[:300], samples, parzen.SIGMAS).mean(1)
+    assert metric.sigma == parzen.SIGMAS[chosen.argmax()] == pytest.approx(0.1)
+    scores = parzen.log_likelihoods(real[300:], samples, [metric.sigma])[0]
+    assert value == pytest.approx(scores.mean().item(), abs=1e-5)
+    assert metric.standard_error == pytest.approx(scores.std(correction=0).item() / math.sqrt(500), rel=1e-5)
+    assert value < -RING.log_prob(real).neg().mean().item()  # no window is a better model of the ring than the ring
 
 
 def test_swiss_roll_spirals_within_its_radii():

@@ -50,6 +50,7 @@ class Optim(_Part):
 class Schedule(_Part):
     G: Node
     D: Node
+    momentum: Node | None
 
 
 class Pictures(_Part):

@@ -97,6 +97,9 @@ class Experiment:
         self.log = Log(settings.log_every, self.clock)
         metrics = settings.metrics
         scores = {name: build(node, f"metrics.scores.{name}", source=self.source) for name, node in metrics.scores.items()}
+        for name, score in scores.items():
+            if metrics.n < (least := getattr(score, "least", 1)):
+                raise UserError(f"metrics.n = {metrics.n} is too few for metrics.scores.{name}: it needs at least {least}")
         self.evaluate = Evaluate(metrics.every, self.clock, scores, metrics.n, settings.seed)
         self.interrupt = Interrupt(settings.log_every)
         observers: list[pl.Callback] = [self.interrupt, self.log]

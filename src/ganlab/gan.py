@@ -41,6 +41,7 @@ class GAN(pl.LightningModule):
         opt_D: Optimizer,
         schedule_G: Callable[[int], float],
         schedule_D: Callable[[int], float],
+        momentum: Callable[[int], float] | None,
         k: int,
         batch_size: int,
         ema_decay: float,
@@ -51,6 +52,7 @@ class GAN(pl.LightningModule):
         self.G, self.D, self.G_ema = G, D, copy.deepcopy(G).requires_grad_(False)
         self.prior, self.loss, self.penalty, self.augment, self.updates = prior, loss, penalty, augment, updates
         self._optimizers, self._schedules = (opt_G, opt_D), (schedule_G, schedule_D)
+        self._momentum = momentum
         self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers]
         self.k, self.batch_size, self.ema_decay, self.seed = k, batch_size, ema_decay, seed
 
@@ -107,6 +109,8 @@ class GAN(pl.LightningModule):
         for optimizer, rates, schedule in zip(self._optimizers, self._rates, self._schedules, strict=True):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
                 group["lr"] = rate * schedule(t)
+                if self._momentum is not None:
+                    group["momentum"] = self._momentum(t)
 
     @property
     def rates(self) -> tuple[float, float]:

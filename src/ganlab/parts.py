@@ -18,6 +18,11 @@ from ganlab.types import Loss, Penalty, Prior
 def game_of(settings: Settings) -> GAN:
     prior = build_as(Prior, settings.prior, "prior")
     G, D = build(settings.model.G, "model.G"), build(settings.model.D, "model.D")
+    opt_G = build(settings.optim.G, "optim.G", params=G.parameters())
+    opt_D = build(settings.optim.D, "optim.D", params=D.parameters())
+    momentum = settings.schedule.momentum
+    if momentum and not all("momentum" in group for opt in (opt_G, opt_D) for group in opt.param_groups):
+        raise UserError("schedule.momentum needs optimizers that have one: use optim=sgd, or schedule.momentum=null")
     return GAN(
         G,
         D,
@@ -26,10 +31,11 @@ def game_of(settings: Settings) -> GAN:
         penalty=build_as(Penalty, settings.penalty, "penalty"),
         augment=build(settings.augment, "augment"),
         updates=build(settings.updates, "updates"),
-        opt_G=build(settings.optim.G, "optim.G", params=G.parameters()),
-        opt_D=build(settings.optim.D, "optim.D", params=D.parameters()),
+        opt_G=opt_G,
+        opt_D=opt_D,
         schedule_G=build(settings.schedule.G, "schedule.G"),
         schedule_D=build(settings.schedule.D, "schedule.D"),
+        momentum=build(momentum, "schedule.momentum") if momentum else None,
         k=settings.k,
         batch_size=settings.batch_size,
         ema_decay=settings.ema_decay,
