@@ -39,6 +39,7 @@ def exact(method, step, n):
     return path * torch.tensor([1.0, -1.0], dtype=torch.float64)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("updates", STEPS)
 @pytest.mark.parametrize("preset", ROWS)
 def test_the_bench_follows_the_exact_trajectory(run, preset, updates):
@@ -48,7 +49,6 @@ def test_the_bench_follows_the_exact_trajectory(run, preset, updates):
     assert_close(path, exact(ROWS[preset][0], STEPS[updates], 100), atol=2e-5, rtol=0)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("preset", ROWS)
 def test_the_bench_ends_where_the_table_says(run, preset):
     done = run(f"experiment=dirac_{preset}", "updates=simultaneous", "theory.every=500", "log_every=500")

@@ -304,6 +304,7 @@ def test_a_run_logs_the_theory_and_leaves_pictures_of_the_game(run, data):
         assert film.n_frames == len(moments(30, 6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("data", ["normal1d", "ring"])
 def test_measuring_does_not_change_what_is_trained(run, data):
     small = (f"data={data}", *TINY, "iterations=12", "ema_decay=0.9")
@@ -313,6 +314,7 @@ def test_measuring_does_not_change_what_is_trained(run, data):
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_measures_what_an_uninterrupted_one_does(run):
     small = ("data=normal1d", *TINY, "theory.every=4", "theory.frames=5")
     whole = run(*small, "iterations=16", name="whole")

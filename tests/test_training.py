@@ -81,6 +81,7 @@ def test_no_net_keeps_a_gradient_and_none_reaches_the_other(run, monkeypatch):
     assert "".join(seen) == "DDGDDG"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "choices",
     [
@@ -119,6 +120,7 @@ def drop_seconds(row):
     return str({name: value for name, value in sorted(row.items()) if name != "seconds"})  # as text, where nan is nan
 
 
+@pytest.mark.slow
 def test_looking_does_not_change_what_is_looked_at(run):
     """Scores, pictures, logging and checkpoints on or off: the same weights."""
     seen = run("metrics.every=3", "metrics.picture.every=4", "log_every=1", "checkpoint.every=5", "iterations=12", name="seen")
@@ -182,6 +184,7 @@ def test_the_newest_checkpoints_stay_and_no_half_written_file_does(run):
     assert sorted(p.name for p in done.checkpoints.iterdir()) == ["step-000000008.ckpt", "step-000000010.ckpt"]
 
 
+@pytest.mark.slow
 def test_the_run_directory_is_what_the_docs_say(run):
     done = run("iterations=20", "metrics.every=10", "metrics.picture.every=10", "log_every=5", "metrics.n=100")
     with done.table_file.open() as file:
