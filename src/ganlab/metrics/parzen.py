@@ -9,10 +9,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from ganlab.errors import at_least_one
+from ganlab.metrics.samples import TwoSamples
 from ganlab.types import Source
 
 SIGMAS = tuple(10 ** (i / 9 - 1) for i in range(10))  # the 2014 code's np.logspace(-1, 0, 10)
@@ -34,7 +34,7 @@ def log_likelihoods(x: Tensor, samples: Tensor, sigmas: Sequence[float]) -> Tens
     return torch.cat(parts, 1) - scale.to(x.device)[:, None]
 
 
-class ParzenWindow(Metric):
+class ParzenWindow(TwoSamples):
     """Mean log-likelihood of real points under the Parzen window of the samples, in nats. The first `valid` real points choose
     sigma among `SIGMAS`, the rest are scored. Images are scored in [0, 1], where the paper has them.
 
@@ -44,20 +44,15 @@ class ParzenWindow(Metric):
     """
 
     higher_is_better = True
-    full_state_update = False
-    real: list[Tensor]
-    fake: list[Tensor]
 
     def __init__(self, source: Source, valid: int = 1000, **kwargs: Any) -> None:
-        super().__init__(sync_on_compute=False, **kwargs)
+        super().__init__(**kwargs)
         at_least_one(valid=valid)
         self.valid, self.least, self.images = valid, valid + 1, len(source.shape) == 3
         self.sigma = self.standard_error = math.nan
-        self.add_state("real", [], dist_reduce_fx="cat")
-        self.add_state("fake", [], dist_reduce_fx="cat")
 
     def update(self, x: Tensor, real: bool) -> None:
-        (self.real if real else self.fake).append(((x + 1) / 2 if self.images else x).flatten(1))
+        super().update((x + 1) / 2 if self.images else x, real)
 
     def compute(self) -> Tensor:
         real, samples = dim_zero_cat(self.real), dim_zero_cat(self.fake)

@@ -6,37 +6,29 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from ganlab.errors import at_least_one
+from ganlab.metrics.samples import TwoSamples
 from ganlab.random import generator_of
 from ganlab.types import Source
 
 
-class SlicedWasserstein(Metric):
+class SlicedWasserstein(TwoSamples):
     """Mean W1 between n samples and n real points over random directions (Bonneel et al., 2015), in units of x.
 
     Its value between two real samples is not 0 but falls as 1/sqrt(n); in one dimension it is W1 itself.
     """
 
     higher_is_better = False
-    full_state_update = False
     directions: Tensor  # [prod S, directions]
-    real: list[Tensor]
-    fake: list[Tensor]
 
     def __init__(self, source: Source, directions: int = 128, **kwargs: Any) -> None:
-        super().__init__(sync_on_compute=False, **kwargs)
+        super().__init__(**kwargs)
         at_least_one(directions=directions)
         generator = generator_of(0, "directions")
         normals = torch.randn(directions, *source.shape, generator=generator).flatten(1)
         self.register_buffer("directions", (normals / normals.norm(dim=1, keepdim=True)).T)  # [prod S, directions]
-        self.add_state("real", [], dist_reduce_fx="cat")
-        self.add_state("fake", [], dist_reduce_fx="cat")
-
-    def update(self, x: Tensor, real: bool) -> None:
-        (self.real if real else self.fake).append(x.flatten(1))
 
     def compute(self) -> Tensor:
         real, fake = (dim_zero_cat(part) @ self.directions for part in (self.real, self.fake))  # [n, directions]

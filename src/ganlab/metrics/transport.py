@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from ganlab.errors import at_least_one
+from ganlab.metrics.samples import TwoSamples
 from ganlab.types import Source
 
 
-class Transport(Metric):
+class Transport(TwoSamples):
     """W1 between n samples and n real points, in units of x: the least mean distance of any pairing of the two. n is at most
     `most`, the first ones of each: the time grows with its cube, 0.1 s for 1,000.
 
@@ -23,19 +23,11 @@ class Transport(Metric):
     """
 
     higher_is_better = False
-    full_state_update = False
-    real: list[Tensor]
-    fake: list[Tensor]
 
     def __init__(self, source: Source, most: int = 1000, **kwargs: Any) -> None:
-        super().__init__(sync_on_compute=False, **kwargs)
+        super().__init__(**kwargs)
         at_least_one(most=most)
         self.most = most
-        self.add_state("real", [], dist_reduce_fx="cat")
-        self.add_state("fake", [], dist_reduce_fx="cat")
-
-    def update(self, x: Tensor, real: bool) -> None:
-        (self.real if real else self.fake).append(x.flatten(1))
 
     def compute(self) -> Tensor:
         real, fake = (dim_zero_cat(part).double().cpu() for part in (self.real, self.fake))
