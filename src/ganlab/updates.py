@@ -52,7 +52,7 @@ def simultaneous(game: Game, batch: Batch) -> None:
 
 class Consensus:
     """Consensus optimization (Mescheder et al., 2017): simultaneous, and each player also descends gamma/2 of the squared norm
-    of both gradients. It needs second derivatives of both nets: about three times the time."""
+    of both gradients. It needs second derivatives of both nets: twice the time on the toys."""
 
     def __init__(self, gamma: float) -> None:
         if not gamma > 0:

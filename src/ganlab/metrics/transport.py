@@ -16,7 +16,7 @@ from ganlab.types import Source
 
 class Transport(TwoSamples):
     """W1 between n samples and n real points, in units of x: the least mean distance of any pairing of the two. n is at most
-    `most`, the first ones of each: the time grows with its cube, 0.1 s for 1,000.
+    `most`, the first ones of each: the time grows with its cube, 0.2 s for 1,000.
 
     NaN where a sample is not finite. Between two real samples it is not 0; it falls as 1/sqrt(n) on the line and slower in
     more dimensions.
