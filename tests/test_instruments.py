@@ -404,6 +404,8 @@ def test_the_four_stages_are_told_from_the_readings():
         "(d)\niteration 70",
     ]
     assert len(stages(frames[:1], rows)) == 1
+    blind = [{**row, "theory/D_gap": 1.5 * row["theory/jsd"]} for row in rows]  # of 2 JSD: D never sees half of it
+    assert [stage.title.split("\n")[0] for stage in stages(frames, blind)] == ["(a)", "(b)", "(c)", "(d)"]
 
 
 def test_the_minimax_and_the_non_saturating_discriminator_are_the_same_one():
