@@ -41,8 +41,8 @@ FAR = 0.05  # of the first JSD: while p_g is further away than that, panel (b) i
 
 def stages(frames: Frames, rows: Sequence[Row]) -> list[Stage]:
     """The paper's panels: (a) the beginning; (b) while p_g is still far from p_data, D is nearest to its optimum, measured by
-    the share of 2 JSD that it does not see, which must be less than half; (c) G has stepped, and is half as far; (d) the end. Where a run does not have
-    them in this order, evenly spread frames without names."""
+    the share of 2 JSD that it does not see, which must be less than half; (c) G has stepped, and is half as far; (d) the
+    end. Where a run does not have them in this order, evenly spread frames without names."""
     row = {int(r["iteration"]): r for r in rows}
     jsd = [row.get(t, {}).get("theory/jsd", np.nan) for t, _ in frames]
     gap = [row.get(t, {}).get("theory/D_gap", np.nan) for t, _ in frames]
