@@ -61,6 +61,9 @@ class Pictures(_Part):
 class Metrics(_Part):
     every: Count
     n: Count
+    n_real: Count | None = None
+    split: str | None = None
+    features: Node | None = None
     scores: dict[str, Node]
     picture: Pictures | None
 
@@ -173,6 +176,13 @@ def check(node: Any, key: str, given: Iterable[str]) -> Node:
         elif name in hints:
             own[name] = _validated(hints[name], value, f"{key}.{name}")
     return {"_target_": node["_target_"], **own}
+
+
+def takes(node: Any, key: str, name: str) -> bool:
+    """Whether the target of a node has a parameter of this name."""
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise UserError(f"{key} must be a mapping with a _target_, found {node!r}")
+    return name in inspect.signature(_target(node["_target_"], key)).parameters
 
 
 HARMLESS = ("ganlab.", "torch.nn.modules.activation")  # where what a run directory may name has to be defined

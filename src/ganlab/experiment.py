@@ -31,7 +31,7 @@ from ganlab.config import Settings, build, build_as, plain, resolve, validate
 from ganlab.data.module import Minibatches
 from ganlab.errors import Diverged, Interrupted, UserError
 from ganlab.loggers.table import RunTable, read
-from ganlab.parts import game_of, trainer_of
+from ganlab.parts import game_of, scorer_of, trainer_of
 from ganlab.random import seed_of
 from ganlab.result import finite, now, provenance, report
 from ganlab.runs import RunDirectory, differences, whole
@@ -96,14 +96,13 @@ class Experiment:
         self.table = RunTable(run.table_file, start)
         self.log = Log(settings.log_every, self.clock)
         metrics = settings.metrics
-        scores = {name: build(node, f"metrics.scores.{name}", source=self.source) for name, node in metrics.scores.items()}
-        for name, score in scores.items():
-            if metrics.n < (least := getattr(score, "least", 1)):
-                raise UserError(f"metrics.n = {metrics.n} is too few for metrics.scores.{name}: it needs at least {least}")
-        self.evaluate = Evaluate(metrics.every, self.clock, scores, metrics.n, settings.seed)
+        weights = "EMA" if settings.ema_decay > 0 else "raw"
+        commit = self.provenance["commit"]
+        scorer = scorer_of(metrics, settings.data, self.source, weights, settings.seed, commit=commit)
+        self.evaluate = Evaluate(metrics.every, self.clock, scorer) if scorer else None
         self.interrupt = Interrupt(settings.log_every)
         observers: list[pl.Callback] = [self.interrupt, self.log]
-        observers += [self.evaluate] if scores else []
+        observers += [self.evaluate] if self.evaluate else []
         self.measure = self._measure()
         observers += [self.measure] if self.measure else []
         if metrics.picture is not None:
@@ -131,6 +130,20 @@ class Experiment:
         rules = Rules(self.source, gan.prior, loss, gan.penalty, gan.augment, gan.updates, G, D)
         instrument = build(theory.instrument, "theory.instrument", rules=rules)
         return Measure(theory.every, self.clock, instrument, self.run.theory, theory.frames, self.settings.iterations)
+
+    def _card_of_theory(self) -> dict[str, Any]:
+        """Of all theory/... alike; those that begin with ema_ are of the average of G."""
+        node = self.settings.theory.instrument or {}
+        own = {name: value for name, value in node.items() if name != "_target_"}
+        made = {"seed": self.settings.seed, "commit": self.provenance["commit"]}
+        return {
+            "metric": node.get("_target_"),
+            "version": 1,
+            "settings": own,
+            "reference": "p_data itself",
+            "weights": "raw",
+            **made,
+        }
 
     def run_to_the_end(self, config: dict[str, Any], checkpoint: Path | None) -> dict[str, Any]:
         """Train, then leave figures, loggers and `result.json` behind, in this order, whatever happens."""
@@ -189,10 +202,10 @@ class Experiment:
         return figures
 
     def _result(self, status: str, problem: str | None, started: str, checkpoint: Path | None) -> dict[str, Any]:
-        scores = self.evaluate.scores
-        if self.measure is not None:
-            scores.final |= self.measure.scores.final
-            scores.best |= self.measure.scores.best
+        kept = [observer.scores.state_dict() for observer in (self.evaluate, self.measure) if observer]
+        cards = dict(self.evaluate.scorer.cards) if self.evaluate else {}
+        if self.measure:
+            cards["theory"] = self._card_of_theory()
         return {
             "status": status,
             "error": problem,
@@ -202,8 +215,8 @@ class Experiment:
             **{name: count for name, count in self.gan.counters().items() if name != "iteration"},
             "seconds": round(self.clock.seconds, 3),
             "seconds_of_theory": round(self.measure.seconds, 3) if self.measure else 0.0,
-            "final": finite(scores.final),
-            "best": finite(scores.best),
+            **{kind: finite({k: v for scores in kept for k, v in scores[kind].items()}) for kind in ("final", "best", "area")},
+            "cards": cards,
             "resumed_from": None if checkpoint is None else str(checkpoint),
             "started": started,
             "finished": now(),

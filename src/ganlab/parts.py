@@ -1,4 +1,4 @@
-"""From settings to the game and to Lightning's Trainer."""
+"""From settings to the game, to its scores, and to Lightning's Trainer."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import pytorch_lightning as pl
 import torch
 
 from ganlab.callbacks.checkpoint import AtomicCheckpointIO
-from ganlab.config import Settings, build, build_as
+from ganlab.cards import card, name_of
+from ganlab.config import Metrics, Node, Settings, build, build_as, takes
 from ganlab.errors import UserError
 from ganlab.gan import GAN
-from ganlab.types import Loss, Penalty, Prior
+from ganlab.scoring import Scorer
+from ganlab.types import Loss, Penalty, Prior, Source
 
 
 def game_of(settings: Settings) -> GAN:
@@ -41,6 +43,38 @@ def game_of(settings: Settings) -> GAN:
         ema_decay=settings.ema_decay,
         seed=settings.seed,
     )
+
+
+def scorer_of(metrics: Metrics, data: Node, source: Source, weights: str, seed: int, **more: Any) -> Scorer | None:
+    """What scores samples against the source, or against another split of its data; None where nothing is scored. `weights`
+    (EMA or raw) and `more` go into the cards. Raises UserError."""
+    if not metrics.scores:
+        return None
+    if metrics.split is not None:
+        if "split" not in data:
+            raise UserError(f"metrics.split = {metrics.split} but this data has no splits: leave it out")
+        source = build_as(Source, {**data, "split": metrics.split}, "data")
+    n_real = metrics.n_real or metrics.n
+    try:
+        x, y = source.reference(n_real)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    scores, cards = {}, {}
+    about = name_of(data, metrics.split)
+    for name, node in metrics.scores.items():
+        key = f"metrics.scores.{name}"
+        given = {"source": source} if takes(node, key, "source") else {}
+        score = scores[name] = build(node, key, **given)
+        for count, value, least in (("n", metrics.n, "least"), ("n_real", n_real, "least_real")):
+            if value < (fewest := getattr(score, least, 1)):
+                raise UserError(f"metrics.{count} = {value} is too few for {key}: it needs at least {fewest}")
+        try:
+            if hasattr(score, "extractor"):
+                score.extractor(x[:1])  # what it cannot look at is refused before anything is trained
+        except ValueError as error:
+            raise UserError(f"{key}: {error}") from error
+        cards[name] = card(score, node, about, x, metrics.n, weights, seed=seed, **more)
+    return Scorer(scores, cards, x, y, metrics.n, seed)
 
 
 def trainer_of(settings: Settings, callbacks: list[pl.Callback], loggers: list[Any]) -> pl.Trainer:

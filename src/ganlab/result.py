@@ -18,7 +18,7 @@ from rich.table import Table
 
 PACKAGES = ("ganlab", "torch", "torchvision", "pytorch-lightning", "hydra-core", "torchmetrics", "wandb", "numpy")
 
-Scores = dict[str, dict[str, float]]  # of a metric: its value and the iteration
+Scores = dict[str, dict[str, float]]  # of a metric: its value and the iteration, or those that it is the mean over
 
 
 def now() -> str:
@@ -47,10 +47,7 @@ def commit() -> str | None:
 
 def finite(scores: Scores) -> dict[str, dict[str, float | None]]:
     """JSON has no NaN: a score that could not be computed is null."""
-    return {
-        name: {"value": s["value"] if math.isfinite(s["value"]) else None, "iteration": s["iteration"]}
-        for name, s in scores.items()
-    }
+    return {name: {**s, "value": s["value"] if math.isfinite(s["value"]) else None} for name, s in scores.items()}
 
 
 def report(result: dict[str, Any], lines: list[str]) -> None:
@@ -61,14 +58,15 @@ def report(result: dict[str, Any], lines: list[str]) -> None:
         f"{result['images']:,} images, {result['seconds']:.0f} s"
     )
     table = Table()
-    for column in ("score", "final", "best", "at iteration"):
+    for column in ("score", "last", "best", "at iteration", "mean over iterations"):
         table.add_column(column, justify="left" if column.startswith("score") else "right")
     for name, final in result["final"].items():
         best = result["best"].get(name)
         if best is not None:
-            table.add_row(name, _short(final["value"]), _short(best["value"]), f"{best['iteration']:,}")
+            area = _short(result["area"][name]["value"])
+            table.add_row(name, _short(final["value"]), _short(best["value"]), f"{best['iteration']:,}", area)
         elif not name.startswith("theory/"):
-            table.add_row(name, _short(final["value"]), "-", "-")
+            table.add_row(name, _short(final["value"]), "-", "-", "-")
     console.print(title, highlight=False, soft_wrap=True)
     if table.rows:
         console.print(table)

@@ -58,6 +58,35 @@ class Source(Protocol):
         """x [n, *S] and y [n], drawn with replacement on the generator's device."""
         ...
 
+    def reference(self, n: int) -> tuple[Tensor, Tensor]:
+        """x [n, *S] and y [n] on the CPU that samples of G are scored against: the same for each run. n examples of a data set,
+        none of them twice; ValueError if there are fewer."""
+        ...
+
+
+class Features(NamedTuple):
+    """What an extractor sees in n images."""
+
+    features: Tensor  # [n, d] float32: a layer that distances between images are taken in
+    logits: Tensor  # [n, K] float32: of its classes
+
+
+@runtime_checkable
+class Extractor(Protocol):
+    """A fixed network through which scores look at images."""
+
+    dims: int  # d
+    classes: int  # K
+
+    def __call__(self, x: Tensor) -> Features:
+        """x [n, C, H, W] in [-1, 1], on any device; computed once for scores that ask for the same x one after the other."""
+        ...
+
+    def card(self) -> dict[str, object]:
+        """Which network this is, so that scores seen through another one are not compared: its name, the sha256 of its
+        weights, the size that images are brought to, and how."""
+        ...
+
 
 class Rules(NamedTuple):
     """The game, for an instrument that is to measure it."""

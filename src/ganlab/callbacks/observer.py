@@ -73,25 +73,43 @@ class Observer(pl.Callback):
 
 
 class Scores:
-    """The newest and the best value of each score, with its iteration. Of a score that is in neither list there is no best."""
+    """The newest, the best and the mean value of each score. Of a score that is in neither list there is no best.
+
+    The mean is over iterations, the area under the curve by their number: of runs with an equal budget, the better one
+    is the one that was good for longer. `final` and `best` have their iteration, `area` those that it lies between.
+    """
 
     def __init__(self, higher: Iterable[str] = (), lower: Iterable[str] = ()) -> None:
         self.sign = {**dict.fromkeys(higher, 1), **dict.fromkeys(lower, -1)}
         self.final: dict[str, dict[str, float]] = {}
         self.best: dict[str, dict[str, float]] = {}
+        self.area: dict[str, dict[str, float]] = {}
 
     def keep(self, values: Mapping[str, float], iteration: int) -> None:
         for name, value in values.items():
+            before = self.final.get(name)
             self.final[name] = {"value": value, "iteration": iteration}
             best, sign = self.best.get(name), self.sign.get(name, 0)
+            if sign:
+                self.area[name] = _extended(self.area.get(name), before, self.final[name])
             if sign and math.isfinite(value) and (best is None or sign * value > sign * best["value"]):
                 self.best[name] = self.final[name]
 
     def state_dict(self) -> dict[str, Any]:
-        return {"final": self.final, "best": self.best}
+        return {"final": self.final, "best": self.best, "area": self.area}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.final, self.best = state_dict["final"], state_dict["best"]
+        self.final, self.best, self.area = (state_dict[kind] for kind in ("final", "best", "area"))
+
+
+def _extended(area: dict[str, float] | None, before: dict[str, float] | None, now: dict[str, float]) -> dict[str, float]:
+    """The mean so far, by the trapezoid rule, and one more point of the curve."""
+    t = now["iteration"]
+    if area is None or before is None or t == area["from"]:
+        return {"value": now["value"], "from": t, "to": t}
+    step = (t - before["iteration"]) * (now["value"] + before["value"]) / 2
+    total = area["value"] * (before["iteration"] - area["from"]) + step
+    return {"value": total / (t - area["from"]), "from": area["from"], "to": t}
 
 
 def source_of(trainer: pl.Trainer) -> Source:

@@ -14,17 +14,20 @@ from ganlab.data.cache import cached
 from ganlab.data.decode import Allocate, Pictures, decode, fit_all, list_pictures
 from ganlab.data.idx import find_idx, is_idx, labels_of, read_idx_pair
 from ganlab.data.images import Images
+from ganlab.data.splits import choose
 from ganlab.errors import UserError
 
 _NAMES = ("MNIST", "FashionMNIST", "CIFAR10", "CIFAR100")
 
 
-def images(source: str, shape: Sequence[int], flip: bool = False) -> Images:
+def images(source: str, shape: Sequence[int], split: str = "train", flip: bool = False) -> Images:
     """A folder, .zip or .tar[.gz] of pictures, or IDX files (the folder of a training split, or a file of images).
 
-    Pictures are made to fit shape (C, H, W) as in `decode.fit`, once, and kept as in `cache`. Raises UserError.
+    Pictures are made to fit shape (C, H, W) as in `decode.fit`, once, and kept as in `cache`. All of them are the split train,
+    of which `split` may name a part, as in `splits`. Raises UserError.
     """
-    return _images(_from_source(source, _checked(shape), split="train", classes=[]), flip)
+    size = _checked(shape)
+    return choose(split, ("train",), lambda name: _images(_from_source(source, size, name, classes=[]), flip))
 
 
 def torchvision_images(
@@ -32,24 +35,26 @@ def torchvision_images(
 ) -> Images:
     """MNIST, FashionMNIST, CIFAR10 or CIFAR100 from torchvision's files under `root`, downloaded if they are not there.
 
-    With `source` the data is taken from there, as in `images`. A split is train or test; pictures have none, and are
-    all taken for either. Raises UserError.
+    With `source` the data is taken from there, as in `images`. `split` is train, test, or what `splits` makes of them;
+    pictures are all train. Raises UserError.
     """
     if name not in _NAMES:
         raise UserError(f"data.name={name} is not known: use one of {', '.join(_NAMES)}")
-    if split not in ("train", "test"):
-        raise UserError(f"data.split={split} is not a split: use train or test")
     from torchvision import datasets  # seconds, which the other data sets need not pay
 
     dataset, size = getattr(datasets, name), _checked(shape)
     idx = issubclass(dataset, datasets.MNIST)
-    if source is not None:
-        pictures = _from_source(source, size, split, dataset.classes if idx else [])
-    elif idx:
-        pictures = _from_root_idx(dataset, _path(root), size, split)
-    else:
-        pictures = _from_root_cifar(dataset, _path(root), size, split)
-    return _images(pictures, flip)
+
+    def load(part: str) -> Images:
+        if source is not None:
+            pictures = _from_source(source, size, part, dataset.classes if idx else [])
+        elif idx:
+            pictures = _from_root_idx(dataset, _path(root), size, part)
+        else:
+            pictures = _from_root_cifar(dataset, _path(root), size, part)
+        return _images(pictures, flip)
+
+    return choose(split, ("train", "test"), load)
 
 
 def _from_source(source: str, shape: tuple[int, ...], split: str, classes: list[str]) -> Pictures:
@@ -64,6 +69,8 @@ def _from_source(source: str, shape: tuple[int, ...], split: str, classes: list[
         return _from_idx(path, labels_of(path), shape, classes)
     if path.is_dir() and (pair := find_idx(path, split)):
         return _from_idx(*pair, shape, classes)
+    if split == "test":
+        raise UserError(f"data.split names test, but {path} has no such split: use train, or a part of it like train[90%:]")
     files = list_pictures(path) if path.is_dir() else [path]
     return cached(path, files, shape, {}, lambda allocate: decode(path, shape, allocate))
 

@@ -76,6 +76,19 @@ class Images:
         index = torch.randint(len(self), (n,), generator=generator, device=generator.device).to(self.x.device)
         return to_float(self._rows(index).to(generator.device)), self.y[index].to(generator.device)
 
+    def reference(self, n: int) -> tuple[Tensor, Tensor]:
+        """n of the images in their order: all of them, or a random choice that is always the same."""
+        N = len(self)
+        if n > N:
+            raise ValueError(f"{n:,} real images are asked for and the data have {N:,}: lower metrics.n_real")
+        index = torch.randperm(N, generator=generator_of(0, "reference"))[:n].sort().values
+        return to_float(self.x[index.to(self.x.device)]).cpu(), self.y[index.to(self.y.device)].cpu()
+
+    def mean(self) -> Tensor:
+        """The mean image [C, H, W] in [-1, 1]."""
+        total = torch.stack([part.sum(0, dtype=torch.int64) for part in self.x.split(10_000)]).sum(0)
+        return total.double().div(len(self)).mul(2 / 255).sub(1).float()
+
     def _rows(self, index: Tensor) -> Tensor:
         # on the CPU index_select copies whole rows, several times as fast as x[index]
         return self.x.index_select(0, index.flatten()).unflatten(0, index.shape)

@@ -28,6 +28,9 @@ class Density(ABC):
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """x [n, *S] and y [n] on the generator's device."""
 
+    def reference(self, n: int) -> tuple[Tensor, Tensor]:
+        return self.sample(n, generator_of(0, "reference"))
+
     def minibatches(self, t: int, k: int, batch_size: int, seed: int, part: slice) -> Batch:
         x, y = self.sample(k * batch_size, generator_of(seed, "data", t, self.device))
         return Batch(x.view(k, batch_size, *self.shape)[:, part], y.view(k, batch_size)[:, part])

@@ -74,7 +74,8 @@ class Wandb(WandbLogger):
         for path in figures:
             media = wandb.Video(str(path), format="gif") if path.suffix == ".gif" else wandb.Image(str(path))
             self.experiment.log({f"figures/{path.stem}": media})
-        for kind in ("final", "best"):
+        self.experiment.config.update({"cards": result["cards"]}, allow_val_change=True)
+        for kind in ("final", "best", "area"):
             self.experiment.summary.update({f"{kind}/{name}": v["value"] for name, v in result[kind].items()})
         run, folder = self.experiment, Path(self.experiment.dir).parent
         if self.mode == "disabled":

@@ -1,0 +1,81 @@
+"""Provenance: how a number was obtained, in a card beside it. Two numbers whose cards differ are not compared."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+from torchmetrics import Metric
+
+from ganlab.errors import UserError
+
+Card = dict[str, Any]
+
+
+def card(
+    metric: Metric, settings: Mapping[str, Any], reference: str, real: Tensor, n_fake: int, weights: str, **more: Any
+) -> Card:
+    """What has to be the same for two values of a score to be comparable.
+
+    `metric` and `version` of its code; its `settings`; the `extractor` through which it looks, with the hash of its weights;
+    the `reference` data, the split, and the hash of the n_real examples taken of it; how many samples; whether of the average
+    of G (EMA) or of G itself; and what BatchNorm normalised with (of training: the running statistics).
+    """
+    extractor = getattr(metric, "extractor", None)
+    return {
+        "metric": f"{type(metric).__module__}.{type(metric).__qualname__}",
+        "version": getattr(metric, "version", 1),
+        "settings": {name: value for name, value in settings.items() if name not in ("_target_", "extractor")},
+        "extractor": None if extractor is None else extractor.card(),
+        "reference": reference,
+        "reference_sha256": fingerprint(real),
+        "n_real": len(real),
+        "n_fake": n_fake,
+        "weights": weights,
+        "batch_norm": "running statistics",
+        **more,
+    }
+
+
+def fingerprint(x: Tensor) -> str:
+    """The first 12 hexadecimal digits of the sha256 of a tensor's bytes."""
+    return hashlib.sha256(x.cpu().numpy().tobytes()).hexdigest()[:12]
+
+
+def name_of(data: Mapping[str, Any], split: str | None) -> str:
+    """What data a config means, wherever they lie: `MNIST train[:50000]`, `ring modes=8 radius=1.0 std=0.1`."""
+    target = str(data["_target_"]).rpartition(".")[2]
+    split = split or data.get("split")
+    if split is not None:
+        return f"{data.get('name', target)} {split}"
+    own = [
+        f"{key}={value}" for key, value in data.items() if key not in ("_target_", "root", "source", "shape", "flip", "name")
+    ]
+    return " ".join([target, *own])
+
+
+OF_A_RUN = ("seed", "commit")  # in which the runs of a comparison may differ; all other fields say how
+
+
+def differing(a: Card, b: Card) -> list[str]:
+    """`field: one, other` for each field, however deep, in which two cards say another how."""
+    found = []
+    for key in dict.fromkeys([*a, *b]):
+        if key in OF_A_RUN:
+            continue
+        one, other = a.get(key), b.get(key)
+        if isinstance(one, dict) and isinstance(other, dict):
+            found += [f"{key}.{line}" for line in differing(one, other)]
+        elif one != other:
+            found.append(f"{key}: {one}, {other}")
+    return found
+
+
+def refuse_unlike(score: str, cards: Mapping[str, Card]) -> None:
+    """Raises UserError where values of a score, by the names of their runs, were not obtained alike."""
+    (first, reference), *others = cards.items()
+    for name, other in others:
+        if found := differing(reference, other):
+            raise UserError(f"{score} of {first} and of {name} are not comparable: {'; '.join(found)}")

@@ -1,0 +1,60 @@
+"""The scores of one G: the same samples and the same real examples for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from ganlab.cards import Card
+from ganlab.random import generator_of
+from ganlab.types import Prior
+
+CHUNK = 500  # examples that are generated, and seen by an extractor, at once
+
+
+def _silent(count: int) -> None: ...
+
+
+class Scorer:
+    """Metrics of n samples of G against real examples x [n_real, *S] with labels y; z is the same every time.
+
+    `cards` say how each score is obtained. `steps` is what `advance` has been told of when the first evaluation ends.
+    """
+
+    def __init__(
+        self, metrics: Mapping[str, Metric], cards: Mapping[str, Card], x: Tensor, y: Tensor, n: int, seed: int
+    ) -> None:
+        self.metrics, self.cards, self.n, self.seed = dict(metrics), dict(cards), n, seed
+        self.real, self.y = x, y
+        self.steps = len(x) + n
+        self._seen_real = False
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        G: Callable[[Tensor, Tensor], Tensor],
+        prior: Prior,
+        device: torch.device,
+        advance: Callable[[int], None] = _silent,
+    ) -> dict[str, float]:
+        """G: (z [n, Z], y [n]) -> x [n, *S], on the device, in evaluation mode."""
+        for metric in self.metrics.values():
+            metric.to(device).reset()
+        if not self._seen_real:  # the metrics keep what they have seen of it
+            for x in self.real.split(CHUNK):
+                self._update(x.to(device), real=True)
+                advance(len(x))
+            self._seen_real = True
+        z = prior.sample(self.n, generator_of(self.seed, "evaluation", device=device))
+        y = self.y.repeat(-(-self.n // len(self.y)))[: self.n].to(device)
+        for part in zip(z.split(CHUNK), y.split(CHUNK), strict=True):
+            self._update(G(*part).float(), real=False)
+            advance(len(part[0]))
+        return {name: float(metric.compute()) for name, metric in self.metrics.items()}
+
+    def _update(self, x: Tensor, real: bool) -> None:
+        for metric in self.metrics.values():
+            metric.update(x, real)
