@@ -12,7 +12,7 @@ from PIL import Image
 from ganlab.errors import UserError
 from ganlab.loggers.table import read
 from ganlab.runs import RunDirectory
-from ganlab.sample import named, sample
+from ganlab.sample import checkpoint_of, sample
 
 
 @pytest.mark.slow
@@ -78,9 +78,9 @@ def test_samples_of_images(run, tmp_path):
 
 
 def test_a_checkpoint_is_found_by_its_name(points):
-    assert named(points, "step-000000002.ckpt") == points.checkpoints / "step-000000002.ckpt"
+    assert checkpoint_of(points, "step-000000002.ckpt") == points.checkpoints / "step-000000002.ckpt"
     with pytest.raises(UserError, match=r"has step-000000002.ckpt, step-000000004.ckpt"):
-        named(points, "step-000000003.ckpt")
+        checkpoint_of(points, "step-000000003.ckpt")
 
 
 def test_what_cannot_be_sampled_is_told(points, tmp_path):

@@ -148,10 +148,10 @@ def test_parzen_chooses_sigma_on_other_points_than_it_scores():
     value = metric.compute().item()
     samples = draws(RING, 2000, t=1)[0]
     chosen = parzen.log_likelihoods(real[:300], samples, parzen.SIGMAS).mean(1)
-    assert metric.sigma == parzen.SIGMAS[chosen.argmax()] == pytest.approx(0.1)
-    scores = parzen.log_likelihoods(real[300:], samples, [metric.sigma])[0]
+    assert metric.details["sigma"] == parzen.SIGMAS[chosen.argmax()] == pytest.approx(0.1)
+    scores = parzen.log_likelihoods(real[300:], samples, [metric.details["sigma"]])[0]
     assert value == pytest.approx(scores.mean().item(), abs=1e-5)
-    assert metric.standard_error == pytest.approx(scores.std(correction=0).item() / math.sqrt(500), rel=1e-5)
+    assert metric.details["standard_error"] == pytest.approx(scores.std(correction=0).item() / math.sqrt(500), rel=1e-5)
     assert value < -RING.log_prob(real).neg().mean().item()  # no window is a better model of the ring than the ring
 
 

@@ -26,18 +26,43 @@ def main() -> None:
     command.add_argument("--out", type=Path, default=Path("phase.png"), help="the picture (default: phase.png)")
     command.add_argument("--trust", action="store_true", help="build losses and the like that are not ganlab's own code")
     command.set_defaults(do=_phase)
+    command = commands.add_parser("evaluate", help="score trained generators, with a card that says how")
+    command.add_argument("runs", metavar="RUN", nargs="+", help="run directories; then metrics.n=10000 and the like")
+    command.add_argument("--metrics", help="a choice of conf/metrics (default: what the run was scored by)")
+    command.add_argument("--checkpoint", help="a file or its name (default: the newest)")
+    command.add_argument("--n", type=int, help="samples, and real examples (default: metrics.n)")
+    command.add_argument("--raw", action="store_true", help="G itself, where there is an average of it")
+    command.add_argument("--seed", type=int, default=0, help="of z (default 0)")
+    command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
+    command.set_defaults(do=_evaluate)
     arguments = parser.parse_args()
     sys.exit(guarded(lambda: arguments.do(arguments)))
 
 
 def _sample(arguments: argparse.Namespace) -> None:
     from ganlab.runs import RunDirectory
-    from ganlab.sample import named, sample
+    from ganlab.sample import checkpoint_of, sample
 
     run = RunDirectory(arguments.run)
     run.config  # noqa: B018 (a wrong path is reported before a wrong checkpoint)
-    checkpoint = named(run, arguments.checkpoint)
+    checkpoint = checkpoint_of(run, arguments.checkpoint)
     print(sample(run, arguments.n, arguments.seed, checkpoint, arguments.out, arguments.trust))
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from ganlab.errors import UserError
+    from ganlab.evaluate import Request, evaluate
+
+    overrides = [text for text in arguments.runs if "=" in text]
+    if arguments.n is not None:
+        overrides.append(f"metrics.n={arguments.n}")
+    runs = [Path(text) for text in arguments.runs if "=" not in text]
+    if not runs:
+        raise UserError("ganlab evaluate needs a run directory: it was given overrides only")
+    given = {key: getattr(arguments, key) for key in ("checkpoint", "metrics", "raw", "seed", "device", "trust")}
+    for file in evaluate(runs, Request(overrides=overrides, **given)):
+        print(file)
 
 
 def _phase(arguments: argparse.Namespace) -> None:

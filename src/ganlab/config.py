@@ -8,6 +8,7 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import hydra
@@ -35,6 +36,7 @@ class _Part(BaseModel):
 
 
 class Model(_Part):
+    pack: Count
     G: Node
     D: Node
 
@@ -74,6 +76,12 @@ class Theory(_Part):
     instrument: Node | None
 
 
+class Watch(_Part):
+    every: Count
+    n: Count
+    split: str | None
+
+
 class Checkpoints(_Part):
     every: Count
     keep: Count
@@ -89,6 +97,7 @@ class Settings(_Part):
     images: Count | None
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     shape: list[Count]
+    features: str | None
     log_every: Count
     threads: Count | None
     resume: str | None
@@ -105,6 +114,7 @@ class Settings(_Part):
     schedule: Schedule
     metrics: Metrics
     theory: Theory
+    health: Watch
     trainer: Node
     logger: dict[str, Node]
     checkpoint: Checkpoints
@@ -120,9 +130,17 @@ def resolve(cfg: DictConfig) -> dict[str, Any]:
         raise UserError(_one_line(error)) from error
 
 
+def conf_dir() -> Path:
+    """The tree of choices: `conf` in the working directory, or of the checkout that ganlab runs from."""
+    for folder in (Path("conf"), Path(__file__).parents[2] / "conf"):
+        if (folder / "config.yaml").is_file():
+            return folder.resolve()
+    raise UserError("there is no conf/config.yaml here: run this command in the folder that train.py lies in")
+
+
 def validate(config: dict[str, Any]) -> Settings:
     """The typed top level; raises UserError. Nodes are checked by `build`. `plain` gives it back as it is to be kept."""
-    settings: Settings = _validated(Settings, config, "")
+    settings: Settings = validated(Settings, config, "")
     return settings
 
 
@@ -174,7 +192,7 @@ def check(node: Any, key: str, given: Iterable[str]) -> Node:
         if isinstance(value, Mapping) and "_target_" in value:
             own[name] = check(value, f"{key}.{name}", given=())
         elif name in hints:
-            own[name] = _validated(hints[name], value, f"{key}.{name}")
+            own[name] = validated(hints[name], value, f"{key}.{name}")
     return {"_target_": node["_target_"], **own}
 
 
@@ -223,7 +241,8 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def _validated(kind: Any, value: Any, key: str) -> Any:
+def validated(kind: Any, value: Any, key: str) -> Any:
+    """The value as the type has it; raises UserError under the key where it does not fit."""
     arbitrary = inspect.isclass(kind) and issubclass(kind, BaseModel)
     try:
         adapter = TypeAdapter(kind, config=None if arbitrary else ConfigDict(arbitrary_types_allowed=True))

@@ -19,9 +19,10 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ganlab import pictures
 from ganlab.augment import Augment
-from ganlab.callbacks.checkpoint import Checkpoint
+from ganlab.callbacks.checkpoint import Checkpoint, iteration_of
 from ganlab.callbacks.draw import Draw
 from ganlab.callbacks.evaluate import Evaluate
+from ganlab.callbacks.health import Health
 from ganlab.callbacks.interrupt import Interrupt
 from ganlab.callbacks.log import Log
 from ganlab.callbacks.measure import Measure, function_of
@@ -30,8 +31,9 @@ from ganlab.callbacks.progress import ProgressBar
 from ganlab.config import Settings, build, build_as, plain, resolve, validate
 from ganlab.data.module import Minibatches
 from ganlab.errors import Diverged, Interrupted, UserError
+from ganlab.health import verdict
 from ganlab.loggers.table import RunTable, read
-from ganlab.parts import game_of, scorer_of, trainer_of
+from ganlab.parts import game_of, scorer_of, split_of, trainer_of
 from ganlab.random import seed_of
 from ganlab.result import finite, now, provenance, report
 from ganlab.runs import RunDirectory, differences, whole
@@ -63,7 +65,7 @@ def train(cfg: DictConfig) -> None:
             raise UserError("a sweep goes on with resume=auto hydra.sweep.dir=PATH, the directory that it was given at first")
 
     checkpoint = _starting_point(settings, config, run)
-    start = 0 if checkpoint is None else _iteration_of(checkpoint)
+    start = 0 if checkpoint is None else iteration_of(checkpoint)
     finished = (run.result or {}).get("status") == "completed"
     if start > settings.iterations or (start == settings.iterations and finished):
         log.warning("%s is at iteration %d of %d already: nothing to do", checkpoint, start, settings.iterations)
@@ -92,6 +94,8 @@ class Experiment:
         self.source: Source = build_as(Source, settings.data, "data")
         if tuple(settings.shape) != self.source.shape:
             raise UserError(f"shape = {settings.shape} but the data has {list(self.source.shape)}: change one of them")
+        if hasattr(self.source, "mean"):
+            self.gan.start_at(self.source.mean)
         self.clock = Clock()
         self.table = RunTable(run.table_file, start)
         self.log = Log(settings.log_every, self.clock)
@@ -100,8 +104,11 @@ class Experiment:
         commit = self.provenance["commit"]
         scorer = scorer_of(metrics, settings.data, self.source, weights, settings.seed, commit=commit)
         self.evaluate = Evaluate(metrics.every, self.clock, scorer) if scorer else None
+        watch = settings.health
+        held_out = split_of(settings.data, watch.split, "health.split") if watch.split else None
         self.interrupt = Interrupt(settings.log_every)
         observers: list[pl.Callback] = [self.interrupt, self.log]
+        observers.append(Health(watch.every, self.clock, watch.n, settings.seed, held_out))
         observers += [self.evaluate] if self.evaluate else []
         self.measure = self._measure()
         observers += [self.measure] if self.measure else []
@@ -114,16 +121,19 @@ class Experiment:
         self.loggers = [build(node, f"logger.{name}", **given) for name, node in settings.logger.items()]
         self.trainer = trainer_of(settings, [*observers, ProgressBar(settings.name, self.table)], [self.table, *self.loggers])
         self.gan.trainer = self.trainer  # its counters are asked for even where fit never begins
-        if settings.batch_size % self.trainer.world_size:
+        if settings.batch_size % (self.trainer.world_size * settings.model.pack):
             raise UserError(
-                f"batch_size = {settings.batch_size} cannot be shared by {self.trainer.world_size} processes: "
-                "make it a multiple"
+                f"batch_size = {settings.batch_size} cannot be shared by {self.trainer.world_size} processes"
+                f"{f' in packs of {settings.model.pack}' if settings.model.pack > 1 else ''}: make it a multiple"
             )
         self.source.minibatches(0, 1, settings.batch_size, settings.seed, slice(0, 1))  # a batch larger than the data
 
     def _measure(self) -> Measure | None:
         theory, gan = self.settings.theory, self.gan
         if theory.instrument is None:
+            return None
+        if gan.pack > 1:
+            log.warning("theory is not measured: it is that of a D that sees one x, and model.pack = %d", gan.pack)
             return None
         G, D = (function_of(net, torch.device("cpu")) for net in (gan.G, gan.D))
         loss = gan.loss if type(gan.augment) is Augment else Unsolved(gan.loss, "augment changes the laws that D sees")
@@ -217,6 +227,7 @@ class Experiment:
             "seconds_of_theory": round(self.measure.seconds, 3) if self.measure else 0.0,
             **{kind: finite({k: v for scores in kept for k, v in scores[kind].items()}) for kind in ("final", "best", "area")},
             "cards": cards,
+            "verdict": verdict(self.table.rows, self.log.diverged_at)._asdict(),
             "resumed_from": None if checkpoint is None else str(checkpoint),
             "started": started,
             "finished": now(),
@@ -259,10 +270,6 @@ def _starting_point(settings: Settings, config: dict[str, Any], run: RunDirector
     if changed := differences(old.config, config):
         raise UserError(f"resume = {old.path} was trained with another config ({'; '.join(changed)}): start a new run")
     return checkpoint
-
-
-def _iteration_of(checkpoint: Path) -> int:
-    return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
 
 
 def _group(hydra: Any, settings: Settings, sweep: bool) -> str:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ganlab.objectives import DTerms, GTerms, consensus_gradient, discriminator_objective, generator_objective
+from ganlab.objectives import DTerms, GTerms, consensus_gradient, discriminator_objective, generator_objective, packed
 from ganlab.random import seed_layers, seed_of
 from ganlab.types import Batch, Loss, Penalty, Prior
 
@@ -21,7 +21,8 @@ class GAN(pl.LightningModule):
     """G against D. One training step is one iteration of Algorithm 1, a pure function of (weights, seed, rank, t).
 
     `G_ema`, the exponential moving average of G, is what the algorithm puts out: samples, scores and pictures use it.
-    `D_terms` and `G_terms` hold what the newest step of each net saw, on the device, for whoever wants to look.
+    `D_terms` and `G_terms` hold what the newest step of each net saw, on the device, for whoever wants to look; so does
+    `gradient_norms`, of the newest step of each net that was taken while the game was `watched`.
     """
 
     D_terms: DTerms
@@ -43,6 +44,7 @@ class GAN(pl.LightningModule):
         schedule_D: Callable[[int], float],
         momentum: Callable[[int], float] | None,
         k: int,
+        pack: int,
         batch_size: int,
         ema_decay: float,
         seed: int,
@@ -54,7 +56,14 @@ class GAN(pl.LightningModule):
         self._optimizers, self._schedules = (opt_G, opt_D), (schedule_G, schedule_D)
         self._momentum = momentum
         self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers]
-        self.k, self.batch_size, self.ema_decay, self.seed = k, batch_size, ema_decay, seed
+        self.watched, self.gradient_norms = False, dict[str, Tensor]()
+        self.k, self.pack, self.batch_size, self.ema_decay, self.seed = k, pack, batch_size, ema_decay, seed
+
+    def start_at(self, mean: Callable[[], Tensor]) -> None:
+        """Tell a G that wants to know it the mean image of the data."""
+        if callable(start := getattr(self.G, "start_at", None)):
+            start(mean())
+            self.G_ema.load_state_dict(self.G.state_dict())
 
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Iteration t: k steps of D and one of G in the order of `updates`; batch.x is [k, B, *S]."""
@@ -72,35 +81,43 @@ class GAN(pl.LightningModule):
         return self.prior.sample(self.batch_size, self._noise)[self.global_rank * share :][:share]
 
     def D_gradient(self, x: Tensor, y: Tensor, z: Tensor) -> None:
-        terms = discriminator_objective(self.sees, self.G, self.loss, self.penalty, x, y, z)
+        terms = discriminator_objective(self.sees, self.deals, self.loss, self.penalty, packed(x, self.pack), y, z)
         self.manual_backward(terms.loss)
         self.D_terms = DTerms(*(term.detach() for term in terms))
 
     def G_gradient(self, y: Tensor, z: Tensor) -> None:
         with frozen(self.D):
-            terms = generator_objective(self.sees, self.G, self.loss, y, z)
+            terms = generator_objective(self.sees, self.deals, self.loss, y, z)
             self.manual_backward(terms.loss)
         self.G_terms = GTerms(*(term.detach() for term in terms))
 
     def consensus_gradient(self, x: Tensor, y: Tensor, z: Tensor, gamma: float) -> None:
         w_D, w_G = list(self.D.parameters()), list(self.G.parameters())
-        played = self.sees, self.G, self.loss, self.penalty
-        D_terms, G_terms, gradients = consensus_gradient(*played, x, y, z, w_D, w_G, gamma)
+        played = self.sees, self.deals, self.loss, self.penalty
+        D_terms, G_terms, gradients = consensus_gradient(*played, packed(x, self.pack), y, z, w_D, w_G, gamma)
         # a sum whose gradients these are: backward through it tells DDP of them, which averages them over processes
         self.manual_backward(torch.stack([(w * g).sum() for w, g in zip([*w_D, *w_G], gradients, strict=True)]).sum())
         self.D_terms = DTerms(*(term.detach() for term in D_terms))
         self.G_terms = GTerms(*(term.detach() for term in G_terms))
 
+    def deals(self, z: Tensor, y: Tensor) -> Tensor:
+        """G(z), in the packs that D is given."""
+        return packed(self.G(z, y), self.pack)
+
     def sees(self, x: Tensor, y: Tensor) -> Tensor:
-        """D's logits [B] on what it is shown of x [B, *S]."""
-        return self.D(self.augment(x), y)
+        """D's logits [B] on what it is shown of x [B, *S], where B and S are those of packs."""
+        return self.D(self.augment(x), y[:: self.pack])
 
     def D_step(self) -> None:
+        if self.watched:
+            self.gradient_norms["D"] = gradient_norm(self.D)
         self._opt_D.step()
         self._opt_D.zero_grad()
         self.penalty.project(self.D)
 
     def G_step(self) -> None:
+        if self.watched:
+            self.gradient_norms["G"] = gradient_norm(self.G)
         self._opt_G.step()
         self._opt_G.zero_grad()
 
@@ -144,6 +161,12 @@ class GAN(pl.LightningModule):
         self._opt_D = self.optimizers(use_pl_optimizer=False)[1]  # type: ignore[index]
         self._noise = torch.Generator(self.device)
         self._average = follower(self.G_ema, self.G)
+
+
+def gradient_norm(net: nn.Module) -> Tensor:
+    """The Euclidean norm of all gradients of a net, a scalar on its device."""
+    gradients = [p.grad for p in net.parameters() if p.grad is not None]
+    return torch.stack(torch._foreach_norm(gradients)).norm()
 
 
 @contextmanager

@@ -23,6 +23,12 @@ class GTerms(NamedTuple):
     fake: Tensor  # logits [B] on G(z)
 
 
+def packed(x: Tensor, m: int) -> Tensor:
+    """x [B, *S] -> [B / m, m S_1, *S_2...]: m samples that follow each other become one input of D (PacGAN: Lin et al., 2018),
+    images as channels, so that D can see what they have in common."""
+    return x.reshape(len(x) // m, m * x.shape[1], *x.shape[2:])
+
+
 def discriminator_objective(
     D: Discriminator, G: Generator, loss: Loss, penalty: Penalty, x: Tensor, y: Tensor, z: Tensor
 ) -> DTerms:

@@ -19,7 +19,7 @@ from ganlab.types import Loss, Penalty, Prior, Source
 
 def game_of(settings: Settings) -> GAN:
     prior = build_as(Prior, settings.prior, "prior")
-    G, D = build(settings.model.G, "model.G"), build(settings.model.D, "model.D")
+    G, D = build(settings.model.G, "model.G"), build(_of_packs(settings), "model.D")
     opt_G = build(settings.optim.G, "optim.G", params=G.parameters())
     opt_D = build(settings.optim.D, "optim.D", params=D.parameters())
     momentum = settings.schedule.momentum
@@ -39,10 +39,34 @@ def game_of(settings: Settings) -> GAN:
         schedule_D=build(settings.schedule.D, "schedule.D"),
         momentum=build(momentum, "schedule.momentum") if momentum else None,
         k=settings.k,
+        pack=settings.model.pack,
         batch_size=settings.batch_size,
         ema_decay=settings.ema_decay,
         seed=settings.seed,
     )
+
+
+def _of_packs(settings: Settings) -> Node:
+    """D's node, for the shape of the packs that it is given."""
+    node, m = settings.model.D, settings.model.pack
+    if m == 1:
+        return node
+    if settings.batch_size % m:
+        raise UserError(f"batch_size = {settings.batch_size} does not come in packs of {m}: make it a multiple of model.pack")
+    if node.get("shape") != settings.shape:
+        raise UserError(f"model.pack = {m} needs a D that is told its shape: give model.D.shape, or leave model.pack at 1")
+    return {**node, "shape": [m * settings.shape[0], *settings.shape[1:]]}
+
+
+def split_of(data: Node, split: str, key: str) -> Source:
+    """Another part of the same data; raises UserError, under the key that asked for it."""
+    if not takes(data, "data", "split"):
+        raise UserError(f"{key} = {split} but this data has no splits: set it to null")
+    try:
+        source: Source = build_as(Source, {**data, "split": split}, "data")
+    except UserError as error:
+        raise UserError(f"{key} = {split}: {error}") from error
+    return source
 
 
 def scorer_of(metrics: Metrics, data: Node, source: Source, weights: str, seed: int, **more: Any) -> Scorer | None:
@@ -51,9 +75,7 @@ def scorer_of(metrics: Metrics, data: Node, source: Source, weights: str, seed: 
     if not metrics.scores:
         return None
     if metrics.split is not None:
-        if "split" not in data:
-            raise UserError(f"metrics.split = {metrics.split} but this data has no splits: leave it out")
-        source = build_as(Source, {**data, "split": metrics.split}, "data")
+        source = split_of(data, metrics.split, "metrics.split")
     n_real = metrics.n_real or metrics.n
     try:
         x, y = source.reference(n_real)
@@ -69,8 +91,8 @@ def scorer_of(metrics: Metrics, data: Node, source: Source, weights: str, seed: 
             if value < (fewest := getattr(score, least, 1)):
                 raise UserError(f"metrics.{count} = {value} is too few for {key}: it needs at least {fewest}")
         try:
-            if hasattr(score, "extractor"):
-                score.extractor(x[:1])  # what it cannot look at is refused before anything is trained
+            score.update(x[:1], real=False)  # what it cannot look at is refused before anything is trained
+            score.reset()
         except ValueError as error:
             raise UserError(f"{key}: {error}") from error
         cards[name] = card(score, node, about, x, metrics.n, weights, seed=seed, **more)

@@ -110,10 +110,16 @@ def gif(images: Sequence[Image.Image], out: Path, milliseconds: int = 120) -> No
 
 
 def curves(rows: Sequence[dict[str, float]], out: Path) -> None:
-    """The columns of metrics.csv against the iteration: losses, V(D, G) with its value at p_g = p_data, D's outputs, scores."""
+    """The columns of metrics.csv against the iteration: losses, V(D, G) with its value at p_g = p_data, D's outputs, scores,
+    and signs of health."""
     names = dict.fromkeys(name for row in rows for name in row if "/" in name)
     panels = [["train/loss_D", "train/loss_G"], ["train/V"], ["train/D_real", "train/D_fake"]]
     panels += [[name] for name in names if name.startswith("eval/")]  # theory has its own
+    panels += [
+        ["health/accuracy", "health/accuracy_held_out"],
+        ["health/gradient_D", "health/gradient_G"],
+        ["health/diversity"],
+    ]
     panels = [kept for panel in panels if (kept := [name for name in panel if name in names])]
     columns = min(3, len(panels))
     lines = -(-len(panels) // columns)
@@ -137,6 +143,11 @@ LABELS = {
     "train/V": "V(D, G) on one minibatch [nats]",
     "train/D_real": "mean D(x) on data and samples",
     "eval/reverse_kl": "eval/reverse_kl [nats]",
+    "eval/parzen": "Parzen log-likelihood [nats]",
+    "eval/class_kl": "eval/class_kl [nats]",
+    "health/accuracy": "accuracy of D at data or sample",
+    "health/gradient_D": "norms of the gradients",
+    "health/diversity": "distance of two samples / of two data",
 }
 
 

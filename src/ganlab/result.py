@@ -16,6 +16,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ganlab.health import Verdict, sentence
+
 PACKAGES = ("ganlab", "torch", "torchvision", "pytorch-lightning", "hydra-core", "torchmetrics", "wandb", "numpy")
 
 Scores = dict[str, dict[str, float]]  # of a metric: its value and the iteration, or those that it is the mean over
@@ -58,7 +60,7 @@ def report(result: dict[str, Any], lines: list[str]) -> None:
         f"{result['images']:,} images, {result['seconds']:.0f} s"
     )
     table = Table()
-    for column in ("score", "last", "best", "at iteration", "mean over iterations"):
+    for column in ("score", "last", "best", "at iteration", "mean"):
         table.add_column(column, justify="left" if column.startswith("score") else "right")
     for name, final in result["final"].items():
         best = result["best"].get(name)
@@ -68,6 +70,9 @@ def report(result: dict[str, Any], lines: list[str]) -> None:
         elif not name.startswith("theory/"):
             table.add_row(name, _short(final["value"]), "-", "-", "-")
     console.print(title, highlight=False, soft_wrap=True)
+    found = Verdict(**result["verdict"])
+    if found.state != "healthy":
+        console.print(f"verdict    {sentence(found)}", highlight=False, soft_wrap=True, style="bold")
     if table.rows:
         console.print(table)
     for line in lines:

@@ -48,8 +48,8 @@ class RunDirectory:
         """Lay out the directory of a run that is about to begin, or to go on."""
         for folder in (self.checkpoints, self.samples, self.figures):
             folder.mkdir(parents=True, exist_ok=True)
-        _replace(self.overrides_file, yaml.safe_dump(overrides))
-        _replace(self.config_file, yaml.safe_dump(config, sort_keys=False))
+        write_whole(self.overrides_file, yaml.safe_dump(overrides))
+        write_whole(self.config_file, yaml.safe_dump(config, sort_keys=False))
         self.result_file.unlink(missing_ok=True)
 
     @property
@@ -70,7 +70,7 @@ class RunDirectory:
         return json.loads(self.result_file.read_text()) if self.result_file.is_file() else None
 
     def write_result(self, result: dict[str, Any]) -> None:
-        _replace(self.result_file, json.dumps(result, indent=2, allow_nan=False) + "\n")
+        write_whole(self.result_file, json.dumps(result, indent=2, allow_nan=False) + "\n")
 
     def newest_checkpoint(self) -> Path | None:
         """The newest one that is whole, by its checksums; None if there never was one; UserError if all are damaged.
@@ -123,7 +123,7 @@ def whole(path: Path) -> bool:
         return False
 
 
-def _replace(path: Path, text: str) -> None:
+def write_whole(path: Path, text: str) -> None:
     """A reader sees the old file or the new one."""
     half = path.with_name(f"{path.name}.tmp{os.getpid()}")
     half.write_text(text)

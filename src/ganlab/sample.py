@@ -21,14 +21,11 @@ from ganlab.types import Prior
 WALKS, STEPS, FINE = 8, 10, 200  # of an interpolation: so many walks, of so many images or points
 
 
-def sample(run: RunDirectory, n: int, seed: int, checkpoint: Path | None, out: Path | None, trust: bool) -> Path:
+def sample(run: RunDirectory, n: int, seed: int, path: Path, out: Path | None, trust: bool) -> Path:
     """Write n samples of the run's G_ema into a folder, which is returned. Raises UserError."""
     if n < 1:
         raise UserError(f"--n must be >= 1, got {n}")
     config = run.config
-    path = checkpoint or run.newest_checkpoint()
-    if path is None:
-        raise UserError(f"{run.path} has no checkpoint yet: look again after checkpoint.every={config['checkpoint']['every']}")
     G, prior = generator(config, path, trust)
     out = out or run.path / "generated" / f"{path.stem}-seed{seed}"
     out.mkdir(parents=True, exist_ok=True)
@@ -53,14 +50,14 @@ def sample(run: RunDirectory, n: int, seed: int, checkpoint: Path | None, out: P
     return out
 
 
-def generator(config: dict[str, Any], checkpoint: Path, trust: bool = False) -> tuple[nn.Module, Prior]:
-    """G_ema in evaluation mode on the CPU, and its prior. A run directory may come from anyone: what its config names is
+def generator(config: dict[str, Any], checkpoint: Path, trust: bool = False, net: str = "G_ema") -> tuple[nn.Module, Prior]:
+    """G_ema, or G itself, in evaluation mode on the CPU, and its prior. A run directory may come from anyone: what its config names is
     only built if it is ganlab's own, or trusted."""
     refuse_foreign_code({"model.G": config["model"]["G"], "prior": config["prior"], "data": config["data"]}, trust)
     G: nn.Module = build(config["model"]["G"], "model.G")
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-        G.load_state_dict({name.removeprefix("G_ema."): v for name, v in state.items() if name.startswith("G_ema.")})
+        G.load_state_dict({name.removeprefix(f"{net}."): v for name, v in state.items() if name.startswith(f"{net}.")})
     except (OSError, RuntimeError, KeyError) as error:
         raise UserError(f"{checkpoint} does not fit its config.yaml or is damaged: {str(error).splitlines()[0]}") from error
     return G.eval(), build(config["prior"], "prior")
@@ -72,10 +69,14 @@ def _generate(G: nn.Module, z: Tensor) -> Tensor:
     return torch.cat([G(*part) for part in zip(z.split(500), y.split(500), strict=True)])
 
 
-def named(run: RunDirectory, name: str | None) -> Path | None:
-    """The checkpoint that a user means by a path or by its name within the run; None is the newest."""
+def checkpoint_of(run: RunDirectory, name: str | None) -> Path:
+    """The checkpoint that a user means by a path or by its name within the run; None is the newest. Raises UserError."""
     if name is None:
-        return None
+        if (newest := run.newest_checkpoint()) is not None:
+            return newest
+        raise UserError(
+            f"{run.path} has no checkpoint yet: look again after checkpoint.every={run.config['checkpoint']['every']}"
+        )
     for path in (Path(name), run.checkpoints / name):
         if path.is_file():
             return path

@@ -55,6 +55,14 @@ class Scorer:
             advance(len(part[0]))
         return {name: float(metric.compute()) for name, metric in self.metrics.items()}
 
+    def details(self) -> dict[str, dict[str, float]]:
+        """What some scores have to say beside their value, as the width of a Parzen window."""
+        return {
+            name: details
+            for name, metric in self.metrics.items()
+            if isinstance(details := getattr(metric, "details", None), dict)
+        }
+
     def _update(self, x: Tensor, real: bool) -> None:
         for metric in self.metrics.values():
             metric.update(x, real)

@@ -36,6 +36,11 @@ class Checkpoint(Observer):
                 old.unlink()
 
 
+def iteration_of(checkpoint: Path) -> int:
+    """The iteration of Algorithm 1 after which it was written."""
+    return torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["global_step"]
+
+
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the target, flushes to disk and renames: Lightning's own write copies across file systems, and a kill
     then leaves half a file under the final name."""

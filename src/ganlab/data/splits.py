@@ -24,7 +24,7 @@ class Part(NamedTuple):
         first, last = (_place(text, N, default) for text, default in ((self.first, 0), (self.last, N)))
         if not first < last <= N:
             raise UserError(
-                f"data.split: {self.name}[{self.first or ''}:{self.last or ''}] has no example or ends beyond the {N:,} there are"
+                f"data.split: {self.name}[{self.first or ''}:{self.last or ''}] is empty or beyond the {N:,} there are"
             )
         return slice(first, last)
 
@@ -34,7 +34,7 @@ def parts(split: str, known: Collection[str]) -> list[Part]:
     found = [_PART.fullmatch(text.strip()) for text in split.split("+")]
     if not all(match and match["name"] in known for match in found):
         names = " or ".join(known)
-        raise UserError(f"data.split={split} is not a split: use {names}, a part like train[:50000], or several joined by +")
+        raise UserError(f"data.split={split} is not a split: use {names}, a part as train[:50000], several joined by +")
     return [Part(match["name"], match["first"], match["last"]) for match in found if match]
 
 

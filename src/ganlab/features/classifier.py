@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn.functional import max_pool2d
 
 from ganlab.errors import UserError
 from ganlab.features.extractor import Frozen
@@ -39,7 +39,7 @@ class Net(nn.Module):
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         for i, block in enumerate(self.blocks):
-            x = block(F.max_pool2d(x, 2) if i else x)
+            x = block(max_pool2d(x, 2) if i else x)
         features = self.features(x.mean((2, 3))).relu()  # [n, dims]
         return features, self.logits(features)
 

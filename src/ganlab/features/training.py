@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.functional import cross_entropy
 
 from ganlab.errors import UserError
 from ganlab.features.classifier import FORMAT, SMALLEST, Net
@@ -55,6 +55,7 @@ def train(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "classifier"))
         net = Net(tuple(x.shape[1:]), len(names), width, DIMS).to(x.device)
+    net.to(memory_format=torch.channels_last)  # a third faster on a CPU
     with torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True), torch.enable_grad():
         _descend(net, x, y, seed, epochs, flip, progress)
     return {
@@ -72,7 +73,7 @@ def train(
         "flip": flip,
         "ganlab": version("ganlab"),
         "commit": commit(),
-        "state": {key: value.cpu() for key, value in net.state_dict().items()},
+        "state": {key: value.cpu().contiguous() for key, value in net.state_dict().items()},
     }
 
 
@@ -110,7 +111,7 @@ def _descend(net: Net, x: Tensor, y: Tensor, seed: int, epochs: int, flip: bool,
             bar.update(task, description=f"epoch {epoch + 1} of {epochs}")
             for index in order[: steps * BATCH].split(BATCH):
                 batch = to_float(augmented(x[index], generator, flip))
-                loss = F.cross_entropy(net(batch)[1], y[index])
+                loss = cross_entropy(net(batch)[1], y[index])
                 adam.zero_grad()
                 loss.backward()
                 adam.step()
@@ -119,19 +120,19 @@ def _descend(net: Net, x: Tensor, y: Tensor, seed: int, epochs: int, flip: bool,
 
 
 def augmented(x: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
-    """x [n, C, H, W], each image moved by up to an eighth of its size in either direction and mirrored at the border that moves
+    """x [n, C, H, W], each image moved by up to a twelfth of its size in either direction and mirrored at the border that moves
     in; with `flip`, half of them left to right as well."""
     rows, columns = (_moved(len(x), size, generator).to(x.device) for size in x.shape[2:])  # [n, H], [n, W]
     if flip:
         heads = torch.rand(len(x), generator=generator) < 0.5
         columns = torch.where(heads[:, None].to(x.device), columns.flip(1), columns)
     each = torch.arange(len(x), device=x.device)[:, None, None]
-    return x.movedim(1, 3)[each, rows[:, :, None], columns[:, None, :]].movedim(3, 1)
+    return x.movedim(1, 3)[each, rows[:, :, None], columns[:, None, :]].movedim(3, 1)  # in memory, the channels are last
 
 
 def _moved(n: int, size: int, generator: torch.Generator) -> Tensor:
     """[n, size]: from where each pixel of a line is taken."""
-    most = size // 8
+    most = max(1, size // 12)
     shift = torch.randint(-most, most + 1, (n, 1), generator=generator)
     place = (torch.arange(size) + shift).abs()
     return size - 1 - (size - 1 - place).abs()

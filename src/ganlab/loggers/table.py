@@ -10,7 +10,7 @@ from typing import Any
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-KINDS = ("train", "eval", "theory")  # the groups of columns, in their order
+KINDS = ("train", "eval", "theory", "health")  # the groups of columns, in their order
 
 
 class RunTable(Logger):

@@ -60,7 +60,7 @@ class Wandb(WandbLogger):
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         self.experiment.config.update(params, allow_val_change=True)
         self.experiment.define_metric("images")
-        for group in ("train", "eval", "theory"):
+        for group in ("train", "eval", "theory", "health"):
             self.experiment.define_metric(f"{group}/*", step_metric="images")
 
     @rank_zero_only
@@ -75,6 +75,7 @@ class Wandb(WandbLogger):
             media = wandb.Video(str(path), format="gif") if path.suffix == ".gif" else wandb.Image(str(path))
             self.experiment.log({f"figures/{path.stem}": media})
         self.experiment.config.update({"cards": result["cards"]}, allow_val_change=True)
+        self.experiment.summary["verdict"] = result["verdict"]["state"]
         for kind in ("final", "best", "area"):
             self.experiment.summary.update({f"{kind}/{name}": v["value"] for name, v in result[kind].items()})
         run, folder = self.experiment, Path(self.experiment.dir).parent

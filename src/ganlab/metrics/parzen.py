@@ -40,7 +40,7 @@ class ParzenWindow(TwoSamples):
 
     As in the paper: 10,000 samples, 1,000 points to choose sigma, 10,000 to score. The number of samples matters as much as G
     does: 10,000 real images of MNIST score about 243, 1,000 about 120; more than real images score is no better model.
-    After `compute`, `sigma` is the one chosen and `standard_error` that of the mean over the real points.
+    After `compute`, `details` has `sigma`, the one chosen, and the `standard_error` of the mean over the real points.
     """
 
     higher_is_better = True
@@ -48,8 +48,8 @@ class ParzenWindow(TwoSamples):
     def __init__(self, source: Source, valid: int = 1000, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         at_least_one(valid=valid)
-        self.valid, self.least, self.images = valid, valid + 1, len(source.shape) == 3
-        self.sigma = self.standard_error = math.nan
+        self.valid, self.least_real, self.images = valid, valid + 1, len(source.shape) == 3
+        self.details: dict[str, float] = {}
 
     def update(self, x: Tensor, real: bool) -> None:
         super().update((x + 1) / 2 if self.images else x, real)
@@ -57,7 +57,6 @@ class ParzenWindow(TwoSamples):
     def compute(self) -> Tensor:
         real, samples = dim_zero_cat(self.real), dim_zero_cat(self.fake)
         best = int(log_likelihoods(real[: self.valid], samples, SIGMAS).mean(1).argmax())
-        self.sigma = SIGMAS[best]
-        scores = log_likelihoods(real[self.valid :], samples, [self.sigma])[0].double()
-        self.standard_error = scores.std(correction=0).item() / math.sqrt(len(scores))
+        scores = log_likelihoods(real[self.valid :], samples, [SIGMAS[best]])[0].double()
+        self.details = {"sigma": SIGMAS[best], "standard_error": scores.std(correction=0).item() / math.sqrt(len(scores))}
         return scores.mean()

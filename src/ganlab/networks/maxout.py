@@ -28,7 +28,7 @@ class Maxout(nn.Module):
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> x [B, *S]: two ReLU layers; weights U(-irange, irange), biases 0."""
+    """z [B, Z] -> x [B, *S]: two ReLU layers; weights U(-irange, irange), biases 0 until `start_at`."""
 
     def __init__(self, shape: Sequence[int], z_dim: int, width: int = 1200, irange: float = 0.05) -> None:
         super().__init__()
@@ -38,6 +38,13 @@ class Generator(nn.Module):
         )
         self.shape, self.image = tuple(shape), len(shape) == 3
         _uniform(self, irange)
+
+    @torch.no_grad()
+    def start_at(self, mean: Tensor) -> None:
+        """Images near the mean image [C, H, W] in [-1, 1], as in the paper's code: the last bias is the logit of its pixels."""
+        last = self.net[-1]
+        assert isinstance(last, nn.Linear)
+        last.bias.copy_(torch.logit((mean.flatten() + 1) / 2, eps=1e-7))
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         x = self.net(z).unflatten(1, self.shape)

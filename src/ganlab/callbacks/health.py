@@ -1,0 +1,71 @@
+"""Signs of a sick game: what D knows by heart, how alike samples are, how large the gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from ganlab.callbacks.observer import Clock, Observer, record, source_of
+from ganlab.errors import at_least_one
+from ganlab.gan import GAN
+from ganlab.objectives import packed
+from ganlab.random import generator_of
+from ganlab.types import Source
+
+
+class Health(Observer):
+    """Every few iterations, as `health/...`, from n training examples, n samples of G, and n examples that D has never seen,
+    where the data have a split of those; both nets in evaluation mode.
+
+    accuracy, accuracy_held_out     of D at telling data from samples, its output being a logit; 0.5 is chance
+    logit_gap                       its mean output on training examples less that on held-out ones; 0: it knows none by heart
+    V                               the paper's V(D, G) [nats] on n examples and n samples
+    diversity                       the mean distance between two samples over that between two examples; 0: all alike
+    gradient_D, gradient_G          norms of the gradients in the newest step of each net
+    """
+
+    def __init__(self, every: int, clock: Clock, n: int, seed: int, held_out: Source | None) -> None:
+        super().__init__(every, clock)
+        at_least_one(n=n)
+        self.n, self.seed, self.held_out = n, seed, held_out
+
+    def on_train_batch_start(self, trainer: pl.Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+        t = gan.iteration + 1
+        gan.watched = self.due(t) or t == trainer.max_steps
+
+    @torch.no_grad()
+    def observe(self, trainer: pl.Trainer, gan: GAN) -> None:
+        n, device = self.n, gan.device
+        real, y = source_of(trainer).sample(n, generator_of(self.seed, "health", device=device))
+        z = gan.prior.sample(n, generator_of(self.seed, "health", 1, device=device))
+        G_trains, D_trains = gan.G.training, gan.D.training
+        gan.G.eval(), gan.D.eval()
+        fake = gan.G(z, y).float()
+        on_real, on_fake = (gan.sees(packed(x, gan.pack), y).float() for x in (real, fake))  # [n / m]
+        values = {
+            "accuracy": _accuracy(on_real, on_fake),
+            "V": logsigmoid(on_real).mean() + logsigmoid(-on_fake).mean(),
+            "diversity": _spread(fake) / _spread(real),
+            **{f"gradient_{net}": norm for net, norm in gan.gradient_norms.items()},
+        }
+        if self.held_out is not None:
+            self.held_out = self.held_out.to(device)
+            unseen, y = self.held_out.sample(n, generator_of(self.seed, "health", 2, device=device))
+            on_unseen = gan.sees(packed(unseen, gan.pack), y).float()
+            values |= {"accuracy_held_out": _accuracy(on_unseen, on_fake), "logit_gap": on_real.mean() - on_unseen.mean()}
+        gan.G.train(G_trains), gan.D.train(D_trains)
+        read = torch.stack([value.float() for value in values.values()]).tolist()
+        record(trainer, gan, self.clock, {f"health/{name}": value for name, value in zip(values, read, strict=True)})
+
+
+def _accuracy(real: Tensor, fake: Tensor) -> Tensor:
+    return ((real > 0).float().mean() + (fake < 0).float().mean()) / 2
+
+
+def _spread(x: Tensor) -> Tensor:
+    """The mean distance between two of the first 500 points [n, *S]."""
+    return torch.pdist(x.flatten(1)[:500]).mean()

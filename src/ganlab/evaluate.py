@@ -1,0 +1,146 @@
+"""Scores of trained generators, after training: `ganlab evaluate`."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from torch import nn
+
+from ganlab.callbacks.checkpoint import iteration_of
+from ganlab.cards import refuse_unlike
+from ganlab.config import Metrics, build_as, conf_dir, refuse_foreign_code, resolve, validated
+from ganlab.errors import UserError
+from ganlab.parts import scorer_of
+from ganlab.result import commit, finite, now, provenance
+from ganlab.runs import RunDirectory, write_whole
+from ganlab.sample import checkpoint_of, generator
+from ganlab.scoring import Scorer
+from ganlab.types import Prior, Source
+
+NEIGHBOURS = 12  # samples whose nearest training images are shown
+
+
+class Request(NamedTuple):
+    """What a user asks for, of each of several runs."""
+
+    checkpoint: str | None = None  # a file or its name; None = the newest
+    metrics: str | None = None  # a choice of conf/metrics; None = those of the run
+    overrides: Sequence[str] = ()  # metrics.n=10000, features=PATH, ...
+    raw: bool = False  # G itself, where there is an average of it
+    seed: int = 0  # of z
+    device: str = "auto"
+    trust: bool = False
+
+
+class Candidate(NamedTuple):
+    """One generator and how it will be scored."""
+
+    run: RunDirectory
+    checkpoint: Path
+    G: nn.Module
+    prior: Prior
+    source: Source
+    metrics: Metrics
+    scorer: Scorer
+
+
+def evaluate(runs: Sequence[Path], request: Request) -> list[Path]:
+    """Score each run, print a table, and return the files `RUN/evaluations/*.json`. Raises UserError before any work is done,
+    also where the runs would not be scored alike."""
+    device = torch.device(request.device if request.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda but torch finds no GPU on this machine: leave it out")
+    candidates = [_candidate(RunDirectory(run), request) for run in runs]
+    for name in candidates[0].scorer.cards:
+        cards = {str(c.run.path): c.scorer.cards.get(name, {"metric": None}) for c in candidates}
+        refuse_unlike(name, cards)
+    results = [_scored(candidate, request, device) for candidate in candidates]
+    _print([str(candidate.run.path) for candidate in candidates], results)
+    return [_written(*both, request) for both in zip(candidates, results, strict=True)]
+
+
+def _candidate(run: RunDirectory, request: Request) -> Candidate:
+    config = run.config
+    checkpoint = checkpoint_of(run, request.checkpoint)
+    metrics = metrics_of(config, request.metrics, request.overrides)
+    nodes = {"data": config["data"], **{f"metrics.scores.{name}": node for name, node in metrics.scores.items()}}
+    refuse_foreign_code(nodes, request.trust)
+    averaged = config["ema_decay"] > 0 and not request.raw
+    G, prior = generator(config, checkpoint, request.trust, "G_ema" if averaged else "G")
+    source: Source = build_as(Source, config["data"], "data")
+    weights = "EMA" if averaged else "raw"
+    scorer = scorer_of(metrics, config["data"], source, weights, request.seed, commit=commit())
+    if scorer is None:
+        raise UserError(f"{run.path} has metrics=none: name some, with --metrics {_choices()}")
+    return Candidate(run, checkpoint, G, prior, source, metrics, scorer)
+
+
+def metrics_of(config: dict[str, Any], choice: str | None, overrides: Sequence[str]) -> Metrics:
+    """The metrics of a run's config, or another choice of conf/metrics in its place, changed by overrides."""
+    if choice is not None:
+        file = conf_dir() / "metrics" / f"{choice}.yaml"
+        if not file.is_file():
+            raise UserError(f"--metrics {choice}: there is no such file in {file.parent}: use one of {_choices()}")
+        config = {**config, "metrics": OmegaConf.load(file)}
+    for override in overrides:
+        if not override.startswith(("metrics.", "features=")):
+            raise UserError(f"{override}: after training only metrics.* and features can be changed")
+    try:
+        tree = OmegaConf.merge(config, OmegaConf.from_dotlist(list(overrides)))
+    except OmegaConfBaseException as error:
+        raise UserError(" ".join(str(error).split())) from error
+    return validated(Metrics, resolve(tree)["metrics"], "metrics")  # type: ignore[arg-type]
+
+
+def _choices() -> str:
+    return ", ".join(sorted(file.stem for file in (conf_dir() / "metrics").glob("*.yaml") if file.stem != "none"))
+
+
+def _scored(candidate: Candidate, request: Request, device: torch.device) -> dict[str, Any]:
+    G, scorer = candidate.G.to(device), candidate.scorer
+    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*bars, console=Console(stderr=True)) as progress:
+        task = progress.add_task(f"{candidate.run.path.name}: real and generated", total=scorer.steps)
+        started = time.perf_counter()
+        values = scorer(G, candidate.prior, device, lambda count: progress.advance(task, count))
+    return {
+        "checkpoint": candidate.checkpoint.name,
+        "iteration": iteration_of(candidate.checkpoint),
+        "scores": finite({name: {"value": value} for name, value in values.items()}),
+        "details": scorer.details(),
+        "cards": scorer.cards,
+        "seconds": round(time.perf_counter() - started, 3),
+        "device": str(device),
+        "finished": now(),
+        **provenance(),
+    }
+
+
+def _written(candidate: Candidate, result: dict[str, Any], request: Request) -> Path:
+    folder = candidate.run.path / "evaluations"
+    folder.mkdir(exist_ok=True)
+    name = f"{candidate.checkpoint.stem}-{request.metrics or 'metrics'}-n{candidate.metrics.n}{'-raw' if request.raw else ''}"
+    write_whole(folder / f"{name}.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
+    return folder / f"{name}.json"
+
+
+def _print(names: Sequence[str], results: Sequence[dict[str, Any]]) -> None:
+    """Scores down, runs across."""
+    table = Table()
+    table.add_column("score")
+    for name, result in zip(names, results, strict=True):
+        table.add_column(f"{name}\niteration {result['iteration']:,}", justify="right", overflow="fold")
+    for score in results[0]["scores"]:
+        values = [result["scores"][score]["value"] for result in results]
+        table.add_row(score, *("-" if value is None else f"{value:.4g}" for value in values))
+    Console().print(table)

@@ -1,0 +1,101 @@
+"""Precision, recall, density and coverage: whether samples lie where real ones do, and real ones where samples do, by balls
+around each that reach to its k-th nearest neighbour of the same kind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torchmetrics.utilities import dim_zero_cat
+
+from ganlab.errors import at_least_one
+from ganlab.metrics.features import finite, nan, once
+from ganlab.metrics.samples import TwoFeatures
+from ganlab.types import Extractor
+
+BLOCK = {"cpu": 2**23}  # distances that are held at once: 32 MB
+LARGE = 2**26  # and on an accelerator
+
+
+class PRDC(NamedTuple):
+    precision: float
+    recall: float
+    density: float
+    coverage: float
+
+
+@once
+def prdc(real: list[Tensor], fake: list[Tensor], *, k: int) -> PRDC:
+    """All four, of features [n, d] in parts. Memory is that of the features twice, and of a block of distances."""
+    of_real, of_fake = radii(real, k=k), radii(fake, k=k)
+    a, b = dim_zero_cat(real), dim_zero_cat(fake)
+    middle = a.mean(0)
+    samples_in = torch.zeros(len(b), dtype=torch.long, device=a.device)  # how many real balls each lies in
+    recalled = covered = torch.zeros((), dtype=torch.long, device=a.device)
+    for rows, squared in squared_distances(a - middle, b - middle):  # [c, m]
+        samples_in += (squared < of_real[rows, None]).float().sum(0).long()  # sums of bools are slower
+        covered = covered + (squared.amin(1) < of_real[rows]).sum()
+        recalled = recalled + (squared < of_fake).any(1).sum()
+    n, m = len(a), len(b)
+    return PRDC(int((samples_in > 0).sum()) / m, int(recalled) / n, samples_in.sum().item() / (k * m), int(covered) / n)
+
+
+@once
+def radii(sample: list[Tensor], *, k: int) -> Tensor:
+    """The squared distance of each of n > k to its k-th nearest other one, [n]."""
+    x = dim_zero_cat(sample)
+    x = x - x.mean(0)
+    parts = []
+    for rows, squared in squared_distances(x, x):
+        squared.diagonal(rows.start).fill_(torch.inf)  # itself
+        parts.append(squared.topk(k, largest=False).values[:, -1])
+    return torch.cat(parts)
+
+
+def squared_distances(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
+    """Between a [n, d] and b [m, d] in blocks of rows of a: which rows, and [c, m]. Centred a and b lose the fewest digits."""
+    norm = b.square().sum(1)  # [m]
+    size = max(1, BLOCK.get(a.device.type, LARGE) // len(b))
+    for start in range(0, len(a), size):
+        part = a[start : start + size]
+        squared = torch.addmm(norm, part, b.T, alpha=-2)
+        yield slice(start, start + len(part)), squared.add_(part.square().sum(1, keepdim=True)).clamp_(min=0)
+
+
+class Neighbours(TwoFeatures):
+    """One of the four, 0 where a sample collapses to a point, NaN where one is not finite. Together they cost what one does,
+    if their extractor gives them the same features; what is real is searched once."""
+
+    higher_is_better = True
+
+    def __init__(self, extractor: Extractor, k: int = 5, **kwargs: Any) -> None:
+        super().__init__(extractor, **kwargs)
+        at_least_one(k=k)
+        self.k, self.least, self.least_real = k, k + 1, k + 1
+
+    def compute(self) -> Tensor:
+        if not finite(self.real, self.fake):
+            return nan()
+        return torch.tensor(getattr(prdc(self.real, self.fake, k=self.k), type(self).__name__.lower()), dtype=torch.float64)
+
+
+class Precision(Neighbours):
+    """Share of samples in the ball of a real one (Kynkaanniemi et al., 2019), 0 to 1: how real they look. Equal laws stay
+    below 1, by how much depends on the law and grows with n and d; an outlier among the real ones has a large ball."""
+
+
+class Recall(Neighbours):
+    """Share of real ones in the ball of a sample (Kynkaanniemi et al., 2019), 0 to 1: how much of the data is covered. Equal
+    laws stay below 1, as in Precision; scattered samples have large balls, and cover what they should not."""
+
+
+class Density(Neighbours):
+    """Real balls that a sample lies in, over k, on average (Naeem et al., 2020): 0 upwards, more where real ones are dense.
+    Its mean is 1 on equal laws at any n; more is not better than that, but closer to the real modes."""
+
+
+class Coverage(Neighbours):
+    """Share of real ones whose ball holds a sample (Naeem et al., 2020), 0 to 1. On equal laws and equal n its mean is
+    1 - (n-1)...(n-k) / ((2n-1)...(2n-k)), about 1 - 2^-k = 0.969 for k = 5; more samples raise it."""

@@ -1,0 +1,57 @@
+"""The networks of PacGAN's toy experiments (Lin et al., 2018), which they took from ALI (Dumoulin et al., 2017): a ReLU
+generator with batch normalisation against a maxout discriminator; dropout is in that code but switched off."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+from ganlab.errors import at_least_one
+from ganlab.networks.maxout import Maxout
+from ganlab.networks.shapes import output_range
+
+
+class Generator(nn.Module):
+    """z [B, Z] -> x [B, *S]: `depth` layers of `width` units, batch normalisation in place of their biases."""
+
+    def __init__(self, shape: Sequence[int], z_dim: int, width: int, depth: int, std: float) -> None:
+        super().__init__()
+        at_least_one(width=width, depth=depth)
+        hidden = [
+            layer
+            for a, b in pairwise([z_dim, *[width] * depth])
+            for layer in (nn.Linear(a, b, bias=False), nn.BatchNorm1d(b), nn.ReLU())
+        ]
+        self.net = nn.Sequential(*hidden, nn.Linear(width, math.prod(shape)))
+        self.shape, self.output = tuple(shape), output_range(shape)
+        _normal(self, std)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return self.output(self.net(z).unflatten(1, self.shape))
+
+
+class Discriminator(nn.Module):
+    """x [B, *S] -> logit [B]: `depth` maxout layers."""
+
+    def __init__(self, shape: Sequence[int], units: int, pieces: int, depth: int, std: float) -> None:
+        super().__init__()
+        at_least_one(units=units, pieces=pieces, depth=depth)
+        sizes = [math.prod(shape), *[units] * depth]
+        self.net = nn.Sequential(
+            nn.Flatten(), *(Maxout(a, b, pieces) for a, b in pairwise(sizes)), nn.Linear(units, 1), nn.Flatten(0)
+        )
+        _normal(self, std)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        return self.net(x)
+
+
+def _normal(net: nn.Module, std: float) -> None:
+    for layer in net.modules():
+        if isinstance(layer, nn.Linear):
+            nn.init.normal_(layer.weight, std=std)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
