@@ -43,10 +43,13 @@ def composed(*overrides: str, path: Path):
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """run("k=2", "iterations=4", name="a") trains in tmp_path/a and returns its run directory."""
+    return runs_in(tmp_path)
 
+
+def runs_in(folder: Path) -> Run:
     def start(*overrides: str, name: str = "run") -> RunDirectory:
-        path = tmp_path / name
-        train(composed("logger=csv", f"runs={tmp_path}", *overrides, path=path))
+        path = folder / name
+        train(composed("logger=csv", f"runs={folder}", *overrides, path=path))
         return RunDirectory(path)
 
     return start

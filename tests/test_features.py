@@ -258,8 +258,8 @@ def test_all_who_name_the_same_file_share_one_net(file):
     node = {"_target_": "ganlab.features.classifier.classifier", "path": str(file)}
     a, b = build(node, "metrics.features"), classifier(str(file))
     assert a is b
-    score = {"_target_": "builtins.dict", "a": node, "b": node}
-    assert build(score, "metrics.scores.fid")["a"] is a
+    holder = {"_target_": "ganlab.features.nearest.Neighbours", "index": node, "distance": node}  # anything with two parts
+    assert build(holder, "metrics.scores.fid").index is build(holder, "metrics.scores.kid").distance is a
     save(small(seed=3), file)
     assert classifier(str(file)).card()["sha256"] != a.card()["sha256"]
 
@@ -337,10 +337,10 @@ def write_pictures(folder: Path, n: int = 60) -> Path:
 
 def write_idx(folder: Path, prefix: str, n: int, seed: int) -> None:
     folder.mkdir(exist_ok=True)
-    for kind, data in zip(("images-idx3", "labels-idx1"), stripes(n, seed=seed), strict=True):
-        data = data.squeeze(1).to(torch.uint8).numpy()
-        header = bytes([0, 0, 8, data.ndim]) + struct.pack(f">{data.ndim}I", *data.shape)
-        (folder / f"{prefix}-{kind}-ubyte.gz").write_bytes(gzip.compress(header + data.tobytes(), mtime=0))
+    for kind, data in (("images-idx3", stripes(n, seed=seed)[0][:, 0]), ("labels-idx1", torch.arange(n) % 10)):
+        header = bytes([0, 0, 8, data.dim()]) + struct.pack(f">{data.dim()}I", *data.shape)
+        content = header + data.to(torch.uint8).numpy().tobytes()
+        (folder / f"{prefix}-{kind}-ubyte.gz").write_bytes(gzip.compress(content, mtime=0))
 
 
 def test_pictures_become_a_classifier_beside_the_runs(tmp_path, monkeypatch, capsys):
@@ -355,17 +355,17 @@ def test_pictures_become_a_classifier_beside_the_runs(tmp_path, monkeypatch, cap
 
 
 @pytest.mark.parametrize(
-    ("split", "held_out"), [("train", "44 images, other images"), ("train[:50]+test", "9 images, a tenth of the data")]
+    ("split", "held_out"), [("train", "44 images, other images"), ("train+test", "16 images, a tenth of the data")]
 )
 def test_accuracy_is_measured_on_the_split_test_unless_it_was_trained_on(tmp_path, split, held_out):
-    write_idx(tmp_path / "idx", "train", 60, seed=0)
+    write_idx(tmp_path / "idx", "train", 120, seed=0)
     write_idx(tmp_path / "idx", "t10k", 44, seed=1)
     overrides = ["data=mnist", f"data.source={tmp_path}/idx", "shape=[1,8,8]", f"data.split='{split}'"]
     path = make(overrides, tmp_path / "here" / "a.pt", epochs=1, seed=5)
     about = classifier(str(path)).about
     assert about["seed"] == 5
     assert about["held_out"] == held_out
-    assert len(about["names"]) == 2 or about["names"] == ["0", "1"]
+    assert len(about["names"]) == 10
 
 
 @pytest.mark.parametrize(
@@ -442,15 +442,15 @@ def reference(weights: Path):
 
 
 def test_inception_sees_what_torch_fidelity_sees(weights):
-    x = noisy(3, 3, seed=0)
+    x = noisy(2, 3, seed=0)
     extractor = inception(str(weights))
     seen = extractor(x + 0.001)  # rounded to the same bytes
     expected = Features(*reference(weights)(to_uint8(x)))
     assert seen.features.std() > 0.01
     assert_close(seen, expected, rtol=1e-5, atol=1e-5)
-    assert seen.features.shape == (3, extractor.dims)
-    assert seen.logits.shape == (3, extractor.classes)
-    grey = x[:2, :1]
+    assert seen.features.shape == (2, extractor.dims)
+    assert seen.logits.shape == (2, extractor.classes)
+    grey = x[:1, :1]
     assert_close(extractor(grey), extractor(grey.repeat(1, 3, 1, 1)))
     assert inception(str(weights)) is extractor
 
@@ -528,11 +528,13 @@ def test_without_a_path_the_weights_are_taken_from_where_torch_fidelity_keeps_th
 def test_a_file_that_is_no_inception_is_refused_and_never_executed(tmp_path, file, monkeypatch):
     pytest.importorskip("torch_fidelity")
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "evil.pth").write_bytes(pickle.dumps(Evil()))
+    (tmp_path / "evil.pth").write_bytes(pickle.dumps(Evil(), protocol=2))
     torch.save(Evil(), tmp_path / "evil2.pth")
     (tmp_path / "empty.pth").write_bytes(b"")
     for name in ("evil.pth", "evil2.pth", "empty.pth", file.name):
-        with pytest.raises(UserError, match=rf"{name} has no weights of torch-fidelity's Inception, or is damaged") as caught:
+        with pytest.raises(
+            UserError, match=rf"{name} is damaged or has no weights of torch-fidelity's Inception: download"
+        ) as caught:
             inception(str(tmp_path / name))
         assert "\n" not in str(caught.value)
     assert not Path("executed").exists()
@@ -603,12 +605,3 @@ def test_the_picture_has_the_sample_framed_and_then_its_neighbours(C, n):
             assert np.array_equal(tile, image.expand(3, 8, 8).permute(1, 2, 0).numpy())
         assert pixels[top + 4 * scale, scale].tolist() == [0xD5, 0x5E, 0]  # the frame
         assert pixels[top + 4 * scale, 6 * step + scale].tolist() == [255, 255, 255]
-
-
-@pytest.mark.slow
-@needs_mnist
-def test_perturbed_digits_are_nearest_to_the_digits_they_were(file):
-    data = torchvision_images("MNIST", str(SHARED), None, [1, 28, 28])
-    file = train(data.x[:5000], data.y[:5000], data.names, None, seed=0, epochs=1)
-    path = Path(f"{file['name']}.pt")
-    assert path

@@ -45,7 +45,7 @@ def fingerprint(x: Tensor) -> str:
 
 
 def name_of(data: Mapping[str, Any], split: str | None) -> str:
-    """What data a config means, wherever they lie: `MNIST train[:50000]`, `ring modes=8 radius=1.0 std=0.1`."""
+    """What data a config means, wherever they lie: `MNIST train::50000`, `ring modes=8 radius=1.0 std=0.1`."""
     target = str(data["_target_"]).rpartition(".")[2]
     split = split or data.get("split")
     if split is not None:

@@ -21,11 +21,11 @@ from ganlab.types import Prior
 WALKS, STEPS, FINE = 8, 10, 200  # of an interpolation: so many walks, of so many images or points
 
 
-def sample(run: RunDirectory, n: int, seed: int, path: Path, out: Path | None, trust: bool) -> Path:
+def sample(run: RunDirectory, n: int, seed: int, checkpoint: Path | None, out: Path | None, trust: bool) -> Path:
     """Write n samples of the run's G_ema into a folder, which is returned. Raises UserError."""
     if n < 1:
         raise UserError(f"--n must be >= 1, got {n}")
-    config = run.config
+    config, path = run.config, checkpoint or checkpoint_of(run, None)
     G, prior = generator(config, path, trust)
     out = out or run.path / "generated" / f"{path.stem}-seed{seed}"
     out.mkdir(parents=True, exist_ok=True)
@@ -51,8 +51,8 @@ def sample(run: RunDirectory, n: int, seed: int, path: Path, out: Path | None, t
 
 
 def generator(config: dict[str, Any], checkpoint: Path, trust: bool = False, net: str = "G_ema") -> tuple[nn.Module, Prior]:
-    """G_ema, or G itself, in evaluation mode on the CPU, and its prior. A run directory may come from anyone: what its config names is
-    only built if it is ganlab's own, or trusted."""
+    """G_ema, or G itself, in evaluation mode on the CPU, and its prior. A run directory may come from anyone: what its config
+    names is only built if it is ganlab's own, or trusted."""
     refuse_foreign_code({"model.G": config["model"]["G"], "prior": config["prior"], "data": config["data"]}, trust)
     G: nn.Module = build(config["model"]["G"], "model.G")
     try:
@@ -74,9 +74,9 @@ def checkpoint_of(run: RunDirectory, name: str | None) -> Path:
     if name is None:
         if (newest := run.newest_checkpoint()) is not None:
             return newest
-        raise UserError(
-            f"{run.path} has no checkpoint yet: look again after checkpoint.every={run.config['checkpoint']['every']}"
-        )
+        every = run.config["checkpoint"]["every"]
+        every = run.config["checkpoint"]["every"]
+        raise UserError(f"{run.path} has no checkpoint yet: look again after checkpoint.every={every}")
     for path in (Path(name), run.checkpoints / name):
         if path.is_file():
             return path

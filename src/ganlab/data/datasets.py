@@ -70,7 +70,7 @@ def _from_source(source: str, shape: tuple[int, ...], split: str, classes: list[
     if path.is_dir() and (pair := find_idx(path, split)):
         return _from_idx(*pair, shape, classes)
     if split == "test":
-        raise UserError(f"data.split names test, but {path} has no such split: use train, or a part of it like train[90%:]")
+        raise UserError(f"data.split names test, but {path} has no such split: use train, or a part of it like train:90%:")
     files = list_pictures(path) if path.is_dir() else [path]
     return cached(path, files, shape, {}, lambda allocate: decode(path, shape, allocate))
 

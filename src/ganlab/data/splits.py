@@ -1,4 +1,5 @@
-"""Which part of a data set: `train`, `train[:50000]`, `train[50000:51000]+test`, `train[90%:]`, as in TensorFlow Datasets."""
+"""Which part of a data set: `train`, `train:0:50000`, `train:50000:51000+test`, `train:90%:`. That is what TensorFlow Datasets
+writes as train[90%:], without the brackets, which Hydra's command line would want quoted."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ import torch
 from ganlab.data.images import Images
 from ganlab.errors import UserError
 
-_PART = re.compile(r"(?P<name>\w+)(\[(?P<first>\d+%?)?:(?P<last>\d+%?)?\])?")
+_PART = re.compile(r"(?P<name>\w+)(:(?P<first>\d+%?)?:(?P<last>\d+%?)?)?")
 
 
 class Part(NamedTuple):
@@ -24,7 +25,7 @@ class Part(NamedTuple):
         first, last = (_place(text, N, default) for text, default in ((self.first, 0), (self.last, N)))
         if not first < last <= N:
             raise UserError(
-                f"data.split: {self.name}[{self.first or ''}:{self.last or ''}] is empty or beyond the {N:,} there are"
+                f"data.split: {self.name}:{self.first or ''}:{self.last or ''} is empty or beyond the {N:,} there are"
             )
         return slice(first, last)
 
@@ -34,12 +35,12 @@ def parts(split: str, known: Collection[str]) -> list[Part]:
     found = [_PART.fullmatch(text.strip()) for text in split.split("+")]
     if not all(match and match["name"] in known for match in found):
         names = " or ".join(known)
-        raise UserError(f"data.split={split} is not a split: use {names}, a part as train[:50000], several joined by +")
+        raise UserError(f"data.split={split} is not a split: use {names}, a part as train:0:50000, several joined by +")
     return [Part(match["name"], match["first"], match["last"]) for match in found if match]
 
 
 def choose(split: str, known: Collection[str], load: Callable[[str], Images]) -> Images:
-    """The images that a split means, in its order, where `load` opens a whole split by its name. A single part is not copied."""
+    """The images that a split means, in its order; `load` opens a whole split by its name. A single part is not copied."""
     chosen = []
     for part in parts(split, known):
         whole = load(part.name)

@@ -23,14 +23,14 @@ class Net(nn.Module):
     """x [n, C, H, W] in [-1, 1] -> features [n, dims] >= 0 and logits [n, K].
 
     Blocks of convolution, BatchNorm and ReLU, the first at full size and each further one at half of it, with twice the
-    channels, down to 4 ... 7 pixels; then the mean over the pixels, a layer of `dims`, and the classes.
+    channels, down to 3 ... 5 pixels; then the mean over the pixels, a layer of `dims`, and the classes.
     """
 
     def __init__(self, shape: tuple[int, ...], classes: int, width: int, dims: int) -> None:
         super().__init__()
         C, side = shape[0], min(shape[1:])
         channels = [width]
-        while side >= SMALLEST:
+        while side >= 6:
             side //= 2
             channels.append(min(2 * channels[-1], 8 * width))
         self.blocks = nn.ModuleList(_Block(a, b) for a, b in zip([C, *channels], channels, strict=False))

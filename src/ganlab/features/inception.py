@@ -67,7 +67,7 @@ def inception(weights: str | None) -> Inception:
     return _open(path, stat.st_mtime_ns, stat.st_size)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def _open(path: Path, mtime: int, size: int) -> Inception:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
@@ -77,8 +77,5 @@ def _open(path: Path, mtime: int, size: int) -> Inception:
         torch.load(path, map_location="cpu", weights_only=True)  # torch-fidelity would run whatever the file says
         net = FeatureExtractorInceptionV3("inception-v3-compat", list(LAYERS), feature_extractor_weights_path=str(path))
     except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path} has no weights of torch-fidelity's Inception, or is damaged ({str(error).strip().splitlines()[0][:100]}): "
-            "download it again"
-        ) from error
+        raise UserError(f"{path} is damaged or has no weights of torch-fidelity's Inception: download it again") from error
     return Inception(net, sha256)

@@ -66,15 +66,17 @@ def picture(samples: Tensor, images: Tensor, neighbours: Neighbours) -> Image.Im
     step = (samples.shape[3] + PADDING) * scale  # from one image of a row to the next
     page = Image.new("RGB", (width, LINE + len(rows) * (height + LINE)), "white")
     draw = ImageDraw.Draw(page)
-    draw.text((PADDING * scale, 0), "sample", pictures.SAMPLES, font)
-    draw.text((step + PADDING * scale, 0), "nearest images of the data, and distance", pictures.DATA, font)
+    title, second = "sample", step + PADDING * scale
+    draw.text((PADDING * scale, 0), title, pictures.SAMPLES, font)
+    after = max(second, PADDING * scale + round(font.getlength(title)) + TEXT)  # a small image is narrower than the word
+    draw.text((after, 0), "nearest images of the data, and distance", pictures.DATA, font)
     for i, row in enumerate(rows):
         top = LINE + i * (height + LINE)
         page.paste(row, (0, top))
         frame = (0, top, step + PADDING * scale - 1, top + height - 1)
         draw.rectangle(frame, outline=pictures.SAMPLES, width=PADDING * scale)
         for j, distance in enumerate(neighbours.distance[i].tolist()):
-            draw.text((PADDING * scale + (j + 1) * step, top + height), f"{distance:.3g}", "black", font)
+            draw.text((second + j * step, top + height), f"{distance:.3g}", "black", font)
     return page
 
 

@@ -15,8 +15,7 @@ from ganlab.metrics.features import finite, nan, once
 from ganlab.metrics.samples import TwoFeatures
 from ganlab.types import Extractor
 
-BLOCK = {"cpu": 2**23}  # distances that are held at once: 32 MB
-LARGE = 2**26  # and on an accelerator
+BLOCK = 2**23  # distances that are held at once: 32 MB
 
 
 class PRDC(NamedTuple):
@@ -47,17 +46,17 @@ def radii(sample: list[Tensor], *, k: int) -> Tensor:
     """The squared distance of each of n > k to its k-th nearest other one, [n]."""
     x = dim_zero_cat(sample)
     x = x - x.mean(0)
-    parts = []
+    squares = x.new_empty(len(x))  # at once: small results between large blocks would leave the heap in pieces
     for rows, squared in squared_distances(x, x):
         squared.diagonal(rows.start).fill_(torch.inf)  # itself
-        parts.append(squared.topk(k, largest=False).values[:, -1])
-    return torch.cat(parts)
+        squares[rows] = squared.topk(k, largest=False).values[:, -1]
+    return squares
 
 
 def squared_distances(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
     """Between a [n, d] and b [m, d] in blocks of rows of a: which rows, and [c, m]. Centred a and b lose the fewest digits."""
     norm = b.square().sum(1)  # [m]
-    size = max(1, BLOCK.get(a.device.type, LARGE) // len(b))
+    size = max(1, BLOCK // len(b))
     for start in range(0, len(a), size):
         part = a[start : start + size]
         squared = torch.addmm(norm, part, b.T, alpha=-2)
@@ -65,8 +64,9 @@ def squared_distances(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 class Neighbours(TwoFeatures):
-    """One of the four, 0 where a sample collapses to a point, NaN where one is not finite. Together they cost what one does,
-    if their extractor gives them the same features; what is real is searched once."""
+    """One of the four, by the definitions of the `prdc` package, with k = 5 as there (Kynkaanniemi et al. have 3). Distances are
+    in float32. NaN where a sample is not finite. Together they cost what one does, if their extractor gives them the same
+    features, and the neighbours of what is real are searched once."""
 
     higher_is_better = True
 
@@ -83,7 +83,7 @@ class Neighbours(TwoFeatures):
 
 class Precision(Neighbours):
     """Share of samples in the ball of a real one (Kynkaanniemi et al., 2019), 0 to 1: how real they look. Equal laws stay
-    below 1, by how much depends on the law and grows with n and d; an outlier among the real ones has a large ball."""
+    below 1, by how much depends on the law, on n and on k; an outlier among the real ones has a large ball."""
 
 
 class Recall(Neighbours):

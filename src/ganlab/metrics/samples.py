@@ -33,7 +33,7 @@ class TwoSamples(Metric):
         (self.real if real else self.fake).append(x.flatten(1))
 
     def reset(self) -> None:
-        real = self.real
+        real = list(self.real)
         super().reset()
         self.real = real
 

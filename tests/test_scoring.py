@@ -1,0 +1,279 @@
+"""How scores are obtained, and what is written down about it: references, cards, means, evaluation after training."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from conftest import ROOT, SHARED, runs_in
+from torch import nn
+
+from ganlab.callbacks.observer import Scores
+from ganlab.cards import card, differing, name_of, refuse_unlike
+from ganlab.data.datasets import torchvision_images
+from ganlab.data.images import Images
+from ganlab.data.splits import choose, parts
+from ganlab.data.stacked import Stacked
+from ganlab.data.toy import ring
+from ganlab.errors import UserError
+from ganlab.evaluate import Request, evaluate
+from ganlab.metrics.modes import HighQuality
+from ganlab.metrics.sliced import SlicedWasserstein
+from ganlab.objectives import packed
+from ganlab.priors import Normal
+from ganlab.random import generator_of
+from ganlab.scoring import Scorer
+
+
+@pytest.fixture
+def numbered():
+    """40 images, 10 of each of 4 labels, whose pixels are their number."""
+    return Images(
+        torch.arange(40, dtype=torch.uint8)[:, None, None, None].expand(40, 1, 2, 2), torch.arange(40) // 10, list("abcd")
+    )
+
+
+def numbers(images):
+    return images.x[:, 0, 0, 0].tolist()
+
+
+@pytest.mark.parametrize(
+    ("split", "expected"),
+    [
+        ("train", [*range(40)]),
+        ("train::3", [0, 1, 2]),
+        ("train:38:", [38, 39]),
+        ("train:5:7+train:1:2", [5, 6, 1]),
+        ("train:50%:55%", [20, 21]),
+        ("test::1 + train::1", [0, 0]),
+    ],
+)
+def test_a_split_is_what_tensorflow_datasets_means_by_it(numbered, split, expected):
+    assert numbers(choose(split, ("train", "test"), lambda name: numbered)) == expected
+
+
+@pytest.mark.parametrize("split", ["val", "train:", "train:1", "train:-1:", "", "train++test", "train::1.5", "train[1:2]"])
+def test_what_is_no_split_is_told(split):
+    with pytest.raises(UserError, match=r"is not a split: use train or test"):
+        parts(split, ("train", "test"))
+
+
+@pytest.mark.parametrize("split", ["train:5:5", "train::41", "train:40:"])
+def test_a_split_that_has_nothing_is_told(numbered, split):
+    with pytest.raises(UserError, match=r"is empty or beyond the 40 there are"):
+        choose(split, ("train",), lambda name: numbered)
+
+
+def test_a_reference_is_the_same_for_each_run_and_has_nothing_twice(numbered):
+    (x, y), (again, _) = numbered.reference(15), numbered.reference(15)
+    assert torch.equal(x, again)
+    shown = x[:, 0, 0, 0].add(1).mul(127.5).round().tolist()
+    assert len(set(shown)) == 15
+    assert y.tolist() == [int(number) // 10 for number in shown]
+    assert torch.equal(numbered.reference(40)[1], numbered.y)
+    with pytest.raises(ValueError, match=r"41 real images are asked for and the data have 40: lower metrics.n_real"):
+        numbered.reference(41)
+
+
+def test_the_mean_image_is_that_of_all_images():
+    x = torch.randint(256, (25_000, 1, 3, 2), dtype=torch.uint8, generator=generator_of(0, "x"))
+    images = Images(x, torch.zeros(25_000, dtype=torch.long), ["a"])
+    torch.testing.assert_close(images.mean(), x.double().mean(0).mul(2 / 255).sub(1).float())
+
+
+def test_stacked_digits_are_named_by_their_triple(numbered):
+    x, y = Stacked(numbered).sample(500, generator_of(0, "stack"))
+    assert x.shape == (500, 3, 2, 2)
+    digits = x[:, :, 0, 0].add(1).mul(127.5).round().long() // 10  # [500, 3]
+    assert torch.equal(y, digits @ torch.tensor([16, 4, 1]))
+    assert len(y.unique()) > 60  # of the 4^3
+    batch = Stacked(numbered).minibatches(3, 2, 6, 0, slice(2, 4))
+    whole = Stacked(numbered).minibatches(3, 2, 6, 0, slice(0, 6))
+    assert torch.equal(batch.x, whole.x[:, 2:4])
+    assert torch.equal(batch.y, whole.y[:, 2:4])
+
+
+def test_a_score_after_more_looks_is_that_of_a_fresh_metric():
+    source, prior = ring(8, 1.0, 0.1), Normal(2)
+    x, y = source.reference(300)
+
+    def scorer():
+        return Scorer({"sliced": SlicedWasserstein(source), "hq": HighQuality(source)}, {}, x, y, 700, seed=4)
+
+    def shifted(z, y):
+        return z + 1
+
+    kept, cpu = scorer(), torch.device("cpu")
+    kept(lambda z, y: z, prior, cpu)
+    assert kept(shifted, prior, cpu) == scorer()(shifted, prior, cpu)
+
+
+def test_the_mean_over_iterations_is_the_area_by_the_trapezoid_rule():
+    scores = Scores(lower=["fid"])
+    for t, value in ((100, 4.0), (200, 2.0), (400, 0.0)):
+        scores.keep({"fid": value, "other": 1.0}, t)
+    assert scores.area == {"fid": {"value": pytest.approx((300 + 200) / 300), "from": 100, "to": 400}}
+    resumed = Scores(lower=["fid"])
+    resumed.load_state_dict(json.loads(json.dumps(scores.state_dict())))
+    for each in (scores, resumed):
+        each.keep({"fid": 6.0}, 500)
+    assert scores.area == resumed.area
+    assert scores.area["fid"]["value"] == pytest.approx(800 / 400)
+
+
+def a_card(**changed):
+    source = ring(8, 1.0, 0.1)
+    real = source.reference(changed.pop("n_real", 50))[0]
+    settings = {"_target_": "x", "directions": changed.pop("directions", 128)}
+    given = {"reference": "ring", "real": real, "n_fake": 100, "weights": "EMA", "seed": 0, "commit": "a", **changed}
+    return card(SlicedWasserstein(source), settings, **given)
+
+
+def test_cards_agree_whatever_the_seed_and_the_commit():
+    assert differing(a_card(), a_card(seed=3, commit="b")) == []
+    refuse_unlike("sliced", {"one": a_card(), "two": a_card(seed=3)})
+
+
+@pytest.mark.parametrize(
+    ("change", "fields"),
+    [
+        ({"weights": "raw"}, ["weights: EMA, raw"]),
+        ({"n_fake": 200}, ["n_fake: 100, 200"]),
+        ({"reference": "MNIST test"}, ["reference: ring, MNIST test"]),
+        ({"n_real": 51}, ["reference_sha256", "n_real: 50, 51"]),
+        ({"directions": 7}, ["settings.directions: 128, 7"]),
+    ],
+)
+def test_numbers_that_were_not_obtained_alike_are_not_compared(change, fields):
+    found = differing(a_card(), a_card(**change))
+    assert len(found) == len(fields)
+    assert all(line.startswith(field) for line, field in zip(found, fields, strict=True))
+    with pytest.raises(UserError, match=rf"fid of one and of two are not comparable: {fields[0]}"):
+        refuse_unlike("fid", {"one": a_card(), "two": a_card(**change)})
+
+
+def test_a_reference_has_the_same_name_wherever_it_lies():
+    mnist = {"_target_": "ganlab.data.datasets.torchvision_images", "name": "MNIST", "root": "here", "split": "train"}
+    assert name_of(mnist, None) == name_of({**mnist, "root": "there"}, None) == "MNIST train"
+    assert name_of(mnist, "test::10") == "MNIST test::10"
+    assert name_of({"_target_": "ganlab.data.toy.ring", "modes": 8, "std": 0.1}, None) == "ring modes=8 std=0.1"
+
+
+def test_packs_are_of_samples_that_follow_each_other():
+    x = torch.arange(12.0).view(6, 2)
+    assert packed(x, 3).tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+    images = torch.randn(4, 3, 5, 5)
+    assert torch.equal(packed(images, 2)[1, 3:], images[3])
+    assert torch.equal(packed(x, 1), x)
+
+
+@pytest.mark.parametrize("updates", ["alternating", "simultaneous", "consensus"])
+def test_a_packed_discriminator_sees_m_samples_and_a_step_moves_it(run, updates):
+    done = run("model.pack=2", "batch_size=12", "iterations=3", f"updates={updates}", "metrics.n=16", "metrics.picture=null")
+    state = torch.load(done.newest_checkpoint(), weights_only=True)["state_dict"]
+    assert state["D.net.1.weight"].shape == (128, 4)
+    assert done.result["verdict"]["state"] == "healthy"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (("model.pack=3", "batch_size=8"), "batch_size = 8 does not come in packs of 3"),
+        (("model.pack=2", "model=dirac", "data=dirac", "batch_size=2"), "model.pack = 2 needs a D that is told its shape"),
+        (("+metrics.split=test",), "metrics.split = test but this data has no splits: set it to null"),
+        (("health.split=test",), "health.split = test but this data has no splits: set it to null"),
+    ],
+)
+def test_what_does_not_fit_is_told_before_training(run, overrides, sentence, tmp_path):
+    with pytest.raises(UserError, match=sentence):
+        run(*overrides)
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    torch.set_num_threads(1)
+    run = runs_in(tmp_path_factory.mktemp("trained"))
+    small = ("iterations=3", "metrics.n=64", "metrics.picture=null", "theory=none", "ema_decay=0.9")
+    return [run(*small, f"seed={seed}", name=f"seed{seed}").path for seed in (0, 1)]
+
+
+@pytest.fixture
+def two(trained, tmp_path):
+    return [shutil.copytree(path, tmp_path / path.name) for path in trained]
+
+
+def test_a_run_has_a_card_beside_each_number(two):
+    result = json.loads((two[0] / "result.json").read_text())
+    assert set(result["cards"]) == set(result["final"]) == set(result["area"]) >= set(result["best"])
+    found = result["cards"]["high_quality"]
+    assert found["metric"] == "ganlab.metrics.modes.HighQuality"
+    assert (found["n_fake"], found["n_real"], found["weights"], found["seed"]) == (64, 64, "EMA", 0)
+    assert found["reference"] == "ring modes=8 radius=1.0 std=0.1"
+
+
+def test_evaluation_after_training_is_that_of_the_run(two, capsys):
+    files = evaluate(two, Request(seed=0))
+    results = [json.loads(file.read_text()) for file in files]
+    assert [file.parent.parent for file in files] == two
+    during = json.loads((two[0] / "result.json").read_text())
+    after = {name: score["value"] for name, score in results[0]["scores"].items()}
+    assert after == {name: score["value"] for name, score in during["final"].items()}
+    assert results[0]["cards"] == during["cards"]
+    assert "high_quality" in capsys.readouterr().out
+
+
+def test_raw_and_averaged_generators_are_told_apart(two):
+    averaged, raw = (json.loads(evaluate(two[:1], Request(raw=raw))[0].read_text()) for raw in (False, True))
+    assert {raw["cards"]["modes"]["weights"], averaged["cards"]["modes"]["weights"]} == {"raw", "EMA"}
+    few = ("metrics.n=8",)
+    assert json.loads(evaluate(two[:1], Request(overrides=few))[0].read_text())["cards"]["modes"]["n_fake"] == 8
+
+
+def test_runs_that_would_not_be_scored_alike_are_refused(run, two):
+    small = ("iterations=3", "metrics.n=64", "metrics.picture=null", "theory=none")
+    other = run(*small, "data.std=0.2", "ema_decay=0", name="other").path
+    with pytest.raises(UserError, match=r"not comparable: reference: ring .* std=0.1, ring .* std=0.2; .*; weights: EMA, raw"):
+        evaluate([two[0], other], Request())
+    assert not (two[0] / "evaluations").exists()
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        (Request(metrics="nonsense"), "--metrics nonsense: there is no such file in .*: use one of classifier, "),
+        (Request(overrides=("k=2",)), "k=2: after training only metrics.* and features can be changed"),
+        (Request(overrides=("metrics.m=2",)), "unknown key metrics.m"),
+        (Request(overrides=("metrics.n=0",)), "metrics.n = 0"),
+        (Request(checkpoint="none.ckpt"), "--checkpoint none.ckpt: there is no such file"),
+        (Request(metrics="parzen"), "metrics.split = .* but this data has no splits"),
+        (Request(metrics="none"), "has metrics=none: name some, with --metrics"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_told(two, request_, sentence, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    with pytest.raises(UserError, match=sentence):
+        evaluate(two[:1], request_)
+
+
+def test_an_empty_folder_is_no_run(tmp_path):
+    with pytest.raises(UserError, match=r"is not a run directory: it has no config.yaml"):
+        evaluate([tmp_path], Request())
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")
+def test_the_generator_of_the_paper_starts_at_the_mean_digit():
+    """protocols 1.1: 50,000 images; biases in [-16.118, 0.197], 67 pixels that are always 0; mean pixel 0.132 against 0.131."""
+    from ganlab.networks.maxout import Generator
+
+    source = torchvision_images("MNIST", str(SHARED), None, [1, 28, 28], "train::50000")
+    torch.manual_seed(0)
+    G = Generator((1, 28, 28), 100)
+    G.start_at(source.mean())
+    last = G.net[-1]
+    assert isinstance(last, nn.Linear)
+    assert last.bias.min().item() == pytest.approx(-16.118, abs=1e-3)
+    assert last.bias.max().item() == pytest.approx(0.197, abs=1e-3)
+    assert (last.bias < -16.1).sum() == 67
+    z = (2 * torch.rand(1000, 100, generator=generator_of(0, "z")) - 1) * 3**0.5
+    assert (G(z, z).mean().item() + 1) / 2 == pytest.approx(0.132, abs=1e-3)
