@@ -35,6 +35,20 @@ def pictures(tmp_path_factory):
     return folder
 
 
+def classifier(folder, shape):
+    """One that has learnt nothing, for images of a shape."""
+    x = torch.randint(256, (200, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    save(train(x, torch.arange(200) % 10, list("0123456789"), None, seed=0, epochs=1, width=4), folder / "features.pt")
+    return f"features={folder}/features.pt"
+
+
+def inception(folder):
+    feature_extractor = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
+    net = feature_extractor.FeatureExtractorInceptionV3.__new__(feature_extractor.FeatureExtractorInceptionV3)
+    del net
+    pytest.skip("tests/test_features.py has it, with random weights")
+
+
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
 def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))  # no W&B account
@@ -45,12 +59,18 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
         pytest.skip("needs a GPU")
     if str(config) in CIFAR | {"data/images"}:
         overrides.append(f"data.source={pictures}")
-    elif (group == "data" and name == "fashion_mnist") or "mnist" in name:
+    elif (group == "data" and name == "fashion_mnist") or "mnist" in name or name in {"parzen", "stacked"}:
         if not SHARED.is_dir():
             pytest.skip("needs ../shared/data")
         overrides.append(f"data.source={SHARED}/MNIST/raw")  # Fashion-MNIST has the same format
-    if str(config) in {"model/dcgan", "metrics/images"}:
+    if str(config) in {"model/dcgan", "metrics/images", "metrics/classifier", "metrics/inception"}:
         overrides[:0] = ["data=images", f"data.source={pictures}"]
+    if str(config) in {"metrics/classifier", "metrics/stacked"}:
+        overrides.append(classifier(tmp_path, (1, 28, 28) if name == "stacked" else (3, 64, 64)))
+    if str(config) == "metrics/inception":
+        overrides.append(inception(tmp_path))
+    if str(config) in {"metrics/parzen", "metrics/stacked"}:
+        overrides[:0] = [f"data={'mnist' if name == 'parzen' else 'stacked_mnist'}", f"data.source={SHARED}/MNIST/raw"]
     if str(config) in ALONE:
         overrides[:0] = [ALONE[str(config)]]
     if group not in {"data", "experiment", "loss", "theory", "model"}:  # what the instruments depend on

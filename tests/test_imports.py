@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "ganlab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # the entry points compose and build; everything else is plain torch or plain Lightning
-HYDRA = {"entry", "config", "experiment", "cli"}
+HYDRA = {"entry", "config", "experiment", "cli", "evaluate", "features.make"}
 LIGHTNING = {"gan", "data.module", "callbacks", "loggers", "config", "parts", "experiment"}
 CORE = {
     "types",
@@ -27,6 +27,7 @@ CORE = {
     "updates",
     "networks",
     "metrics",
+    "health",
 }
 LAYERS = {  # who must not know whom
     "networks": ("losses", "penalties", "objectives", "updates", "gan", "data", "metrics", "callbacks"),
@@ -36,7 +37,10 @@ LAYERS = {  # who must not know whom
     "theory": ("losses", "fdivergences", "penalties", "networks", "objectives", "gan", "data", "metrics", "callbacks"),
     "penalties": ("networks", "losses", "objectives", "gan"),
     "data": ("networks", "losses", "penalties", "objectives", "gan", "metrics", "callbacks"),
-    "metrics": ("networks", "losses", "gan", "callbacks", "data"),
+    "metrics": ("networks", "losses", "gan", "callbacks", "data", "features", "scoring"),
+    "features": ("networks", "losses", "gan", "callbacks", "metrics", "scoring"),
+    "scoring": ("networks", "losses", "gan", "callbacks", "metrics", "data", "features"),
+    "health": ("networks", "losses", "gan", "callbacks", "metrics", "data"),
     "callbacks": ("data", "networks", "losses"),
     "pictures": ("data", "networks", "losses", "gan", "callbacks"),
     "runs": ("data", "networks", "losses", "gan", "callbacks"),
@@ -74,7 +78,7 @@ def test_who_may_import_whom(path):
         assert "wandb" not in roots
     if within(module, CORE):
         assert roots <= {"__future__", "collections", "typing", "dataclasses", "functools", "itertools", "math", "hashlib",
-                         "difflib", "contextlib", "abc", "numpy", "scipy", "torch", "torchmetrics", "ganlab"}  # fmt: skip
+                         "difflib", "contextlib", "abc", "logging", "numpy", "scipy", "torch", "torchmetrics", "ganlab"}  # fmt: skip
     for room, strangers in LAYERS.items():
         if within(module, (room,)):
             known = {i.removeprefix("ganlab.") for i in found if i.startswith("ganlab.")}

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -51,7 +52,7 @@ class Linear(Itself):
         self.weight = points(49, 16, seed=5)
 
     def __call__(self, x):
-        features = avg_pool2d(x, 4).flatten(1).double() @ self.weight
+        features = (avg_pool2d(x, 4).flatten(1).double() + 1) @ self.weight
         return Features(features, features[:, :10])
 
 
@@ -254,12 +255,11 @@ FOUR = (Precision, Recall, Density, Coverage)
 def test_prdc_is_that_of_the_package(k, monkeypatch, capsys):
     package = pytest.importorskip("prdc")
     monkeypatch.setattr(prdc, "BLOCK", 7000)  # several blocks
-    x, y = relu(300, 1).float(), (relu(220, 2) * 0.8 + 1.0).float()
+    x, y = relu(300, 1).float(), (relu(220, 2) * 1.2 + 0.2).float()
     theirs = package.compute_prdc(x.numpy(), y.numpy(), nearest_k=k)
     for metric in FOUR:
         assert score(metric(Itself(), k=k), x, y) == pytest.approx(theirs[metric.__name__.lower()], abs=1e-9)
-    assert 0.1 < theirs["precision"] < 1
-    assert 0.1 < theirs["recall"] < 1
+    assert all(0.1 < theirs[name] < 1 for name in theirs)
 
 
 def test_the_four_share_their_distances_and_what_is_real_is_searched_once(monkeypatch):
@@ -299,7 +299,8 @@ def test_a_dropped_mode_costs_recall_and_coverage_and_wrong_samples_cost_precisi
     assert dropped[0] > 0.8
     assert dropped[1] < 0.5
     assert dropped[3] < 0.5
-    assert wrong == [0, 0, 0, 0]
+    assert wrong[0] == wrong[2] == wrong[3] == 0
+    assert 0 < wrong[1] < 0.2  # balls around scattered samples are large
 
 
 # classes
@@ -401,12 +402,14 @@ def test_binned_jsd_is_zero_on_average_on_equal_laws(source):
     assert np.std(values) < bias / 3
 
 
-@pytest.mark.parametrize(("std", "kept", "exact"), [(0.01, 1, 0.496929), (0.1, 4, 0.215762), (0.01, 7, 0.045407)])
+@pytest.mark.parametrize(("std", "kept", "exact"), [(0.01, 1, 0.496929), (0.03, 4, 0.215762), (0.01, 7, 0.045407)])
 def test_binned_jsd_of_collapse_is_that_of_the_modes(std, kept, exact):
     """protocols 4.2: 16 strips of 16 keep the 8 modes apart."""
     source = toy.ring(8, 1.0, std)
-    x, y = source.sample(40_000, generator_of(0, "collapse"))
-    assert score(BinnedJSD(source), None, x[y < kept]) == pytest.approx(exact, abs=0.006)
+    x, y = source.sample(200_000, generator_of(0, "collapse"))
+    metric = BinnedJSD(source)
+    value = score(metric, None, x[y < kept])
+    assert exact - metric.bias - 0.0005 < value < exact + 0.0005
 
 
 def test_binned_jsd_on_the_line_is_a_lower_bound_that_is_reached():
@@ -474,9 +477,10 @@ def test_impossible_scores_are_refused_by_name(make, words):
 
 @pytest.fixture(scope="module")
 def digits():
-    """4,000 digits, [n, 1, 28, 28] in [-1, 1], in an order without meaning, and their labels."""
-    x = read_idx(MNIST / "train-images-idx3-ubyte", axes=3)[:4000]
-    y = read_idx(MNIST / "train-labels-idx1-ubyte", axes=1)[:4000]
+    """4,000 digits, [n, 1, 28, 28] in [-1, 1], and their labels; shuffled, for each writer's are together."""
+    order = torch.randperm(60_000, generator=torch.Generator().manual_seed(0))[:4000]
+    x = read_idx(MNIST / "train-images-idx3-ubyte", axes=3)[order]
+    y = read_idx(MNIST / "train-labels-idx1-ubyte", axes=1)[order]
     return x[:, None].float() / 127.5 - 1, y
 
 
@@ -487,7 +491,7 @@ def blurred(x, times):
 
 
 @needs_mnist
-@pytest.mark.parametrize("make", [FrechetDistance, KernelDistance])
+@pytest.mark.parametrize("make", [FrechetDistance, partial(KernelDistance, subsets=10, subset_size=2000)])
 def test_distances_rise_with_noise_with_blur_and_with_dropped_digits(make, digits):
     (real, fake), labels = digits[0].split(2000), digits[1][2000:]
     noise = torch.randn(fake.shape, generator=torch.Generator().manual_seed(0))

@@ -36,6 +36,12 @@ def main() -> None:
     command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
     command.set_defaults(do=_evaluate)
+    command = commands.add_parser("features", help="train the small classifier that metrics=classifier looks through")
+    command.add_argument("overrides", metavar="KEY=VALUE", nargs="+", help="as train.py would be given: data=mnist, ...")
+    command.add_argument("--epochs", type=int, default=3, help="passes over the data (default 3)")
+    command.add_argument("--seed", type=int, default=0, help="of its weights and minibatches (default 0)")
+    command.add_argument("--out", type=Path, help="the file (default: features/DATA.pt)")
+    command.set_defaults(do=_features)
     arguments = parser.parse_args()
     sys.exit(guarded(lambda: arguments.do(arguments)))
 
@@ -48,6 +54,12 @@ def _sample(arguments: argparse.Namespace) -> None:
     run.config  # noqa: B018 (a wrong path is reported before a wrong checkpoint)
     checkpoint = checkpoint_of(run, arguments.checkpoint)
     print(sample(run, arguments.n, arguments.seed, checkpoint, arguments.out, arguments.trust))
+
+
+def _features(arguments: argparse.Namespace) -> None:
+    from ganlab.features.make import make
+
+    print(make(arguments.overrides, arguments.out, arguments.epochs, arguments.seed))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

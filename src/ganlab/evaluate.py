@@ -19,15 +19,17 @@ from torch import nn
 from ganlab.callbacks.checkpoint import iteration_of
 from ganlab.cards import refuse_unlike
 from ganlab.config import Metrics, build_as, conf_dir, refuse_foreign_code, resolve, validated
+from ganlab.data.images import Images
 from ganlab.errors import UserError
+from ganlab.features.nearest import nearest, picture
 from ganlab.parts import scorer_of
 from ganlab.result import commit, finite, now, provenance
 from ganlab.runs import RunDirectory, write_whole
 from ganlab.sample import checkpoint_of, generator
 from ganlab.scoring import Scorer
-from ganlab.types import Prior, Source
+from ganlab.types import Extractor, Prior, Source
 
-NEIGHBOURS = 12  # samples whose nearest training images are shown
+NEIGHBOURS, SHOWN = 12, 7  # samples whose nearest training images are shown, and how many of those
 
 
 class Request(NamedTuple):
@@ -55,7 +57,7 @@ class Candidate(NamedTuple):
 
 
 def evaluate(runs: Sequence[Path], request: Request) -> list[Path]:
-    """Score each run, print a table, and return the files `RUN/evaluations/*.json`. Raises UserError before any work is done,
+    """Score each run, print a table, and return the files in `RUN/evaluations`. Raises UserError before any work is done,
     also where the runs would not be scored alike."""
     device = torch.device(request.device if request.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cuda" and not torch.cuda.is_available():
@@ -66,7 +68,7 @@ def evaluate(runs: Sequence[Path], request: Request) -> list[Path]:
         refuse_unlike(name, cards)
     results = [_scored(candidate, request, device) for candidate in candidates]
     _print([str(candidate.run.path) for candidate in candidates], results)
-    return [_written(*both, request) for both in zip(candidates, results, strict=True)]
+    return [file for both in zip(candidates, results, strict=True) for file in _written(*both, request)]
 
 
 def _candidate(run: RunDirectory, request: Request) -> Candidate:
@@ -126,12 +128,21 @@ def _scored(candidate: Candidate, request: Request, device: torch.device) -> dic
     }
 
 
-def _written(candidate: Candidate, result: dict[str, Any], request: Request) -> Path:
+def _written(candidate: Candidate, result: dict[str, Any], request: Request) -> list[Path]:
+    """The scores as JSON, and where they look at images through an extractor, samples with their nearest training images."""
     folder = candidate.run.path / "evaluations"
     folder.mkdir(exist_ok=True)
     name = f"{candidate.checkpoint.stem}-{request.metrics or 'metrics'}-n{candidate.metrics.n}{'-raw' if request.raw else ''}"
-    write_whole(folder / f"{name}.json", json.dumps(result, indent=2, allow_nan=False) + "\n")
-    return folder / f"{name}.json"
+    files = [folder / f"{name}.json"]
+    write_whole(files[0], json.dumps(result, indent=2, allow_nan=False) + "\n")
+    extractor = next((m.extractor for m in candidate.scorer.metrics.values() if hasattr(m, "extractor")), None)
+    images = candidate.source
+    if isinstance(extractor, Extractor) and isinstance(images, Images):
+        x = candidate.scorer.samples[:NEIGHBOURS]
+        found = nearest(x, images.x, extractor, k=min(SHOWN, len(images)), progress=True)
+        files.append(folder / f"{name}-nearest.png")
+        picture(x, images.x, found).save(files[-1])
+    return files
 
 
 def _print(names: Sequence[str], results: Sequence[dict[str, Any]]) -> None:

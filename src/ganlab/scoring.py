@@ -30,6 +30,7 @@ class Scorer:
         self.metrics, self.cards, self.n, self.seed = dict(metrics), dict(cards), n, seed
         self.real, self.y = x, y
         self.steps = len(x) + n
+        self.samples = x[:0]  # the first ones of the newest evaluation
         self._seen_real = False
 
     @torch.no_grad()
@@ -50,9 +51,11 @@ class Scorer:
             self._seen_real = True
         z = prior.sample(self.n, generator_of(self.seed, "evaluation", device=device))
         y = self.y.repeat(-(-self.n // len(self.y)))[: self.n].to(device)
-        for part in zip(z.split(CHUNK), y.split(CHUNK), strict=True):
-            self._update(G(*part).float(), real=False)
-            advance(len(part[0]))
+        for i, part in enumerate(zip(z.split(CHUNK), y.split(CHUNK), strict=True)):
+            x = G(*part).float()
+            self.samples = self.samples if i else x
+            self._update(x, real=False)
+            advance(len(x))
         return {name: float(metric.compute()) for name, metric in self.metrics.items()}
 
     def details(self) -> dict[str, dict[str, float]]:

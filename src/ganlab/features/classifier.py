@@ -69,7 +69,7 @@ class Classifier(Frozen):
             )
 
 
-def classifier(path: str) -> Classifier:
+def load(path: str) -> Classifier:
     """The classifier in a file of `ganlab features`. All who name the same file share one net, and what it saw last.
 
     Raises UserError where the file is missing, damaged or something else.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import weakref
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.weak import TensorWeakRef
 
 from ganlab.errors import UserError
 from ganlab.types import Features
@@ -28,7 +28,7 @@ class Frozen:
         self.net = net.eval().requires_grad_(False)
         self.dims, self.classes, self.chunk = dims, classes, chunk
         self._card = {"name": about["name"], "sha256": sha256(net.state_dict()), **about}
-        self._last: tuple[weakref.ref[Tensor], int | None, Features] | None = None
+        self._last: tuple[TensorWeakRef, int | None, Features] | None = None
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raises UserError where the net cannot look at images of this shape (C, H, W)."""
@@ -39,7 +39,7 @@ class Frozen:
         self.check(tuple(x.shape[1:]))
         version = None if x.is_inference() else x._version
         if self._last is None or self._last[0]() is not x or self._last[1] != version:
-            self._last = (weakref.ref(x), version, self._look(x))
+            self._last = (TensorWeakRef(x), version, self._look(x))
         return self._last[2]
 
     @torch.no_grad()

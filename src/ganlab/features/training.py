@@ -50,8 +50,8 @@ def train(
         order = torch.randperm(len(x), generator=generator_of(0, "held out")).to(x.device)
         tenth = len(x) // 10
         held_out, x, y = (x[order[:tenth]], y[order[:tenth]]), x[order[tenth:]], y[order[tenth:]]
-        of = "a tenth of the data"
-    width = width or (16 if x.shape[1] == 1 else 32)  # colour photographs are harder than grey glyphs
+        of = "images, a random tenth of the data"
+    width = width or (16 if x.shape[1] == 1 else 24)  # colour photographs are harder than grey glyphs
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(seed, "classifier"))
         net = Net(tuple(x.shape[1:]), len(names), width, DIMS).to(x.device)
@@ -66,7 +66,7 @@ def train(
         "width": width,
         "dims": DIMS,
         "accuracy": accuracy(net, *held_out),
-        "held_out": f"{len(held_out[0]):,} images, {of}",
+        "held_out": f"{len(held_out[0]):,} {of}",
         "data": data,
         "seed": seed,
         "epochs": epochs,

@@ -107,7 +107,7 @@ class BinnedJSD(Metric):
         known = x[x.isfinite().all(1)]
         cell = torch.searchsorted(self.edges, known[:, 0].contiguous())
         if self.d == 2:
-            cell = cell * self.side + torch.searchsorted(self.cuts[cell], known[:, 1:])[:, 0]
+            cell = cell * self.side + torch.searchsorted(self.cuts[cell], known[:, 1:].contiguous())[:, 0]
         self.counts += torch.bincount(cell, minlength=len(self.counts)).to(self.counts.device)
         self.n += len(x)
         self.unclear += len(x) - len(known)

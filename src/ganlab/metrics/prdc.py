@@ -64,8 +64,8 @@ def squared_distances(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
 
 
 class Neighbours(TwoFeatures):
-    """One of the four, by the definitions of the `prdc` package, with k = 5 as there (Kynkaanniemi et al. have 3). Distances are
-    in float32. NaN where a sample is not finite. Together they cost what one does, if their extractor gives them the same
+    """One of the four, by the definitions of the `prdc` package, with k = 5 as there (Kynkaanniemi et al.: 3). Distances are in
+    float32. NaN where a sample is not finite. Together they cost what one does, if their extractor gives them the same
     features, and the neighbours of what is real are searched once."""
 
     higher_is_better = True
