@@ -14,6 +14,7 @@ from PIL import Image
 from ganlab.config import build, resolve, validate
 from ganlab.entry import _sentence, slug, with_saved_overrides
 from ganlab.errors import UserError
+from ganlab.features.training import save, train
 from ganlab.parts import game_of
 from ganlab.runs import RunDirectory
 

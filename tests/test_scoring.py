@@ -179,7 +179,7 @@ def test_a_packed_discriminator_sees_m_samples_and_a_step_moves_it(run, updates)
     ("overrides", "sentence"),
     [
         (("model.pack=3", "batch_size=8"), "batch_size = 8 does not come in packs of 3"),
-        (("model.pack=2", "model=dirac", "data=dirac", "batch_size=2"), "model.pack = 2 needs a D that is told its shape"),
+        (("model.pack=2", "model.D.shape=[3]"), "model.pack = 2 needs a D that is told its shape"),
         (("+metrics.split=test",), "metrics.split = test but this data has no splits: set it to null"),
         (("health.split=test",), "health.split = test but this data has no splits: set it to null"),
     ],
