@@ -12,7 +12,7 @@ from conftest import ROOT, SHARED, composed
 from PIL import Image
 
 from ganlab.config import build, resolve, validate
-from ganlab.entry import _sentence, slug, with_saved_overrides
+from ganlab.entry import sentence, slug, with_saved_overrides
 from ganlab.errors import UserError
 from ganlab.features.training import save, train
 from ganlab.parts import game_of
@@ -194,7 +194,7 @@ def test_a_mistake_is_one_sentence_before_training_and_leaves_nothing(run, tmp_p
 
     with pytest.raises((UserError, ConfigCompositionException)) as caught:
         run(*overrides.split())
-    told = str(caught.value) if caught.type is UserError else _sentence(caught.value)
+    told = str(caught.value) if caught.type is UserError else sentence(caught.value)
     assert MISTAKES[overrides] in told
     assert "\n" not in told
     assert not (tmp_path / "run" / "config.yaml").exists()

@@ -25,6 +25,7 @@ from ganlab.random import generator_of
 from ganlab.types import Features
 
 RING, GRID, NORMAL = toy.ring(8, 1.0, 0.1), toy.grid(5, 2.0, 0.05), line.mixture1d([0.0], [1.0])
+UNEQUAL = toy.Mixture(torch.tensor([[0.0, 0.0], [0.5, 3.0]]), torch.tensor([[1.0, 0.5], [1.0, 2.0]]), torch.tensor([1.0, 5.0]))
 MNIST = SHARED / "MNIST" / "raw"
 needs_mnist = pytest.mark.skipif(not MNIST.is_dir(), reason=f"no MNIST in {MNIST}")
 
@@ -164,6 +165,7 @@ def test_fid_of_too_few_samples_is_said_to_be_biased_once(caplog):
     metric = FrechetDistance(Itself())
     with caplog.at_level(logging.WARNING, "ganlab"):
         score(metric, relu(64, 1), relu(31, 2))
+        metric.reset()
         score(metric, None, relu(31, 3))
         assert len(caplog.records) == 1
         assert "31 samples and 64 real ones in 16 dimensions" in caplog.text
@@ -271,7 +273,7 @@ def test_the_four_share_their_distances_and_what_is_real_is_searched_once(monkey
     a = [score(metric, real, first) for metric in metrics]
     assert sorted(searched) == [40, 50, 50]  # samples, real ones, and both
     for metric in metrics:
-        metric.fake.clear()
+        metric.reset()
     b = [score(metric, None, second) for metric in metrics]
     assert sorted(searched[3:]) == [40, 50]
     assert a != b
@@ -390,7 +392,9 @@ def test_the_density_of_a_curve_is_that_of_its_noise_around_it():
 
 
 @pytest.mark.parametrize(
-    "source", [toy.ring(8, 1.0, 0.01), RING, GRID, NORMAL, line.Line("beta", a=0.5, b=0.5)], ids=lambda s: type(s).__name__
+    "source",
+    [toy.ring(8, 1.0, 0.01), RING, GRID, UNEQUAL, NORMAL, line.Line("beta", a=0.5, b=0.5)],
+    ids=["narrow", "ring", "grid", "unequal", "normal", "beta"],
 )
 def test_binned_jsd_is_zero_on_average_on_equal_laws(source):
     """Less the bias of protocols 4.4, which is there otherwise."""

@@ -38,7 +38,7 @@ def main() -> None:
     command.set_defaults(do=_evaluate)
     command = commands.add_parser("features", help="train the small classifier that metrics=classifier looks through")
     command.add_argument("overrides", metavar="KEY=VALUE", nargs="+", help="as train.py would be given: data=mnist, ...")
-    command.add_argument("--epochs", type=int, default=3, help="passes over the data (default 3)")
+    command.add_argument("--epochs", type=int, help="passes over the data (default 3, of colour images 8)")
     command.add_argument("--seed", type=int, default=0, help="of its weights and minibatches (default 0)")
     command.add_argument("--out", type=Path, help="the file (default: features/DATA.pt)")
     command.set_defaults(do=_features)
@@ -59,7 +59,7 @@ def _sample(arguments: argparse.Namespace) -> None:
 def _features(arguments: argparse.Namespace) -> None:
     from ganlab.features.make import make
 
-    print(make(arguments.overrides, arguments.out, arguments.epochs, arguments.seed))
+    make(arguments.overrides, arguments.out, arguments.epochs, arguments.seed)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Annotated, Any
 
 import hydra
@@ -128,14 +127,6 @@ def resolve(cfg: DictConfig) -> dict[str, Any]:
         raise UserError(f"{error.full_key} is missing: give {error.full_key}=VALUE") from error
     except OmegaConfBaseException as error:
         raise UserError(_one_line(error)) from error
-
-
-def conf_dir() -> Path:
-    """The tree of choices: `conf` in the working directory, or of the checkout that ganlab runs from."""
-    for folder in (Path("conf"), Path(__file__).parents[2] / "conf"):
-        if (folder / "config.yaml").is_file():
-            return folder.resolve()
-    raise UserError("there is no conf/config.yaml here: run this command in the folder that train.py lies in")
 
 
 def validate(config: dict[str, Any]) -> Settings:

@@ -40,7 +40,7 @@ def guarded(main: Callable[[], Any]) -> int:
         print(f"ganlab: {error}", file=sys.stderr)
         return 75
     except (UserError, HydraException, OmegaConfBaseException) as error:
-        return _told(error, _sentence(error))
+        return _told(error, sentence(error))
     except OSError as error:
         if error.filename is None or Path(error.filename).suffix == ".py":
             raise
@@ -76,7 +76,7 @@ def _told(error: Exception, sentence: str) -> int:
     return 2
 
 
-def _sentence(error: Exception) -> str:
+def sentence(error: Exception) -> str:
     """Hydra's message on one line, without its search path and its advice about `+key`."""
     if isinstance(error, OverrideParseException):
         return f"cannot read the override {error.override!r}: see https://hydra.cc/docs/1.3/advanced/override_grammar/basic"
@@ -89,8 +89,16 @@ def _sentence(error: Exception) -> str:
     return " ".join(line for line in lines if line)
 
 
+def conf_dir() -> Path:
+    """The tree of choices: that of train.py, of the working directory, or of the checkout that ganlab runs from."""
+    for folder in (Path(sys.argv[0]).resolve().parent, Path.cwd(), Path(__file__).parents[2]):
+        if (folder / "conf" / "config.yaml").is_file():
+            return folder / "conf"
+    raise UserError("there is no conf/config.yaml here: run this command in the folder that train.py lies in")
+
+
 def _top_level() -> list[str]:
-    conf = Path(sys.argv[0]).resolve().parent / "conf"
+    conf = conf_dir()
     return [*map(str, OmegaConf.load(conf / "config.yaml")), *(folder.name for folder in conf.iterdir() if folder.is_dir())]
 
 

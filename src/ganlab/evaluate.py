@@ -18,12 +18,13 @@ from torch import nn
 
 from ganlab.callbacks.checkpoint import iteration_of
 from ganlab.cards import refuse_unlike
-from ganlab.config import Metrics, build_as, conf_dir, refuse_foreign_code, resolve, validated
+from ganlab.config import Metrics, build_as, refuse_foreign_code, resolve, validated
 from ganlab.data.images import Images
+from ganlab.entry import conf_dir
 from ganlab.errors import UserError
 from ganlab.features.nearest import nearest, picture
 from ganlab.parts import scorer_of
-from ganlab.result import commit, finite, now, provenance
+from ganlab.result import commit, finite, now, provenance, without_nan
 from ganlab.runs import RunDirectory, write_whole
 from ganlab.sample import checkpoint_of, generator
 from ganlab.scoring import Scorer
@@ -112,14 +113,14 @@ def _scored(candidate: Candidate, request: Request, device: torch.device) -> dic
     G, scorer = candidate.G.to(device), candidate.scorer
     bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*bars, console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"{candidate.run.path.name}: real and generated", total=scorer.steps)
+        tasks = {stage: progress.add_task(f"{candidate.run.path.name}: {stage}", total=n) for stage, n in scorer.stages.items()}
         started = time.perf_counter()
-        values = scorer(G, candidate.prior, device, lambda count: progress.advance(task, count))
+        values = scorer(G, candidate.prior, device, lambda stage, count: progress.advance(tasks[stage], count))
     return {
         "checkpoint": candidate.checkpoint.name,
         "iteration": iteration_of(candidate.checkpoint),
         "scores": finite({name: {"value": value} for name, value in values.items()}),
-        "details": scorer.details(),
+        "details": without_nan(scorer.details()),
         "cards": scorer.cards,
         "seconds": round(time.perf_counter() - started, 3),
         "device": str(device),

@@ -47,6 +47,15 @@ def commit() -> str | None:
         return None
 
 
+def without_nan(value: Any) -> Any:
+    """JSON has no NaN: it becomes null, wherever it is in dicts and lists."""
+    if isinstance(value, dict):
+        return {key: without_nan(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [without_nan(part) for part in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def finite(scores: Scores) -> dict[str, dict[str, float | None]]:
     """JSON has no NaN: a score that could not be computed is null."""
     return {name: {**s, "value": s["value"] if math.isfinite(s["value"]) else None} for name, s in scores.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,13 +16,13 @@ from ganlab.types import Prior
 CHUNK = 500  # examples that are generated, and seen by an extractor, at once
 
 
-def _silent(count: int) -> None: ...
+def _silent(stage: str, count: int) -> None: ...
 
 
 class Scorer:
     """Metrics of n samples of G against real examples x [n_real, *S] with labels y; z is the same every time.
 
-    `cards` say how each score is obtained. `steps` is what `advance` has been told of when the first evaluation ends.
+    `cards` say how each score is obtained. `stages` is what `advance` has been told of when the first evaluation ends.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class Scorer:
     ) -> None:
         self.metrics, self.cards, self.n, self.seed = dict(metrics), dict(cards), n, seed
         self.real, self.y = x, y
-        self.steps = len(x) + n
+        self.stages = {"real and generated": len(x) + n, "scores": len(self.metrics)}
         self.samples = x[:0]  # the first ones of the newest evaluation
         self._seen_real = False
 
@@ -39,7 +40,7 @@ class Scorer:
         G: Callable[[Tensor, Tensor], Tensor],
         prior: Prior,
         device: torch.device,
-        advance: Callable[[int], None] = _silent,
+        advance: Callable[[str, int], None] = _silent,
     ) -> dict[str, float]:
         """G: (z [n, Z], y [n]) -> x [n, *S], on the device, in evaluation mode."""
         for metric in self.metrics.values():
@@ -47,7 +48,7 @@ class Scorer:
         if not self._seen_real:  # the metrics keep what they have seen of it
             for x in self.real.split(CHUNK):
                 self._update(x.to(device), real=True)
-                advance(len(x))
+                advance("real and generated", len(x))
             self._seen_real = True
         z = prior.sample(self.n, generator_of(self.seed, "evaluation", device=device))
         y = self.y.repeat(-(-self.n // len(self.y)))[: self.n].to(device)
@@ -55,11 +56,16 @@ class Scorer:
             x = G(*part).float()
             self.samples = self.samples if i else x
             self._update(x, real=False)
-            advance(len(x))
-        return {name: float(metric.compute()) for name, metric in self.metrics.items()}
+            advance("real and generated", len(x))
+        values = {}
+        for name, metric in self.metrics.items():
+            values[name] = float(metric.compute())
+            advance("scores", 1)
+        return values
 
-    def details(self) -> dict[str, dict[str, float]]:
-        """What some scores have to say beside their value, as the width of a Parzen window."""
+    def details(self) -> dict[str, dict[str, Any]]:
+        """What some scores have to say beside their value, as the width of a Parzen window, or the FID to be
+        expected of a perfect G."""
         return {
             name: details
             for name, metric in self.metrics.items()

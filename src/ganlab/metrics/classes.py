@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from ganlab.metrics.features import once
+from ganlab.metrics.samples import once
 from ganlab.types import Extractor
 
 PSEUDO = 0.5  # of a count, added to each class of the real ones, so that KL stays finite (Krichevsky and Trofimov, 1981)
@@ -66,6 +66,10 @@ class ClassCounts(Metric):
         """How many there are of each class, [K] long."""
         return self.real if real else self.fake
 
+    @property
+    def details(self) -> dict[str, list[int]]:
+        return {"samples": self.histogram().tolist(), "real": self.histogram(real=True).tolist()}
+
     def compute(self) -> Tensor:
         unknown = (self.unclear > 0) | (self.fake.sum() == 0)
         return self.score().double().where(~unknown, math.nan)
@@ -104,6 +108,10 @@ class Stacked(ClassCounts):
     (stacked MNIST: Metz et al., 2017; Lin et al., 2018). Real ones are counted and not compared with."""
 
     least_real = 0
+
+    @property
+    def details(self) -> dict[str, list[int]]:
+        return {}  # a thousand numbers that nobody reads
 
     @staticmethod
     def _count(extractor: Extractor) -> int:

@@ -54,6 +54,10 @@ class LogLikelihood(TwoSamples):
         log_p[known] = torch.cat([self.law.log_prob(part).double().cpu() for part in parts])
         super().update(log_p[:, None].float().to(x.device), real)
 
+    @property
+    def details(self) -> dict[str, float]:
+        return {"outside": self.outside, "negative_entropy": self.negative_entropy}
+
     def compute(self) -> Tensor:
         fake = dim_zero_cat(self.fake).cpu().double()
         self.outside = (fake == -math.inf).double().mean().item()

@@ -10,8 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
-from ganlab.metrics.features import finite, float64, nan, once
-from ganlab.metrics.samples import TwoFeatures
+from ganlab.metrics.samples import TwoFeatures, finite, float64, nan, once
 from ganlab.random import generator_of
 from ganlab.types import Extractor
 
@@ -79,6 +78,10 @@ class FrechetDistance(TwoFeatures):
             return nan()
         self._warn()
         return frechet_distance(*_moments(self.real), *_moments(self.fake))
+
+    @property
+    def details(self) -> dict[str, float]:
+        return {"expected_bias": self.expected_bias()}
 
     def expected_bias(self) -> float:
         """The FID to be expected of as many samples as there are if they were of the very law of the real ones.

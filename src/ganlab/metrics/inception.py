@@ -12,7 +12,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from ganlab.errors import at_least_one
-from ganlab.metrics.features import finite, float64, nan
+from ganlab.metrics.samples import float64
 from ganlab.types import Extractor
 
 SEED = 2020  # torch-fidelity's, whose shuffle this is
@@ -45,9 +45,11 @@ class InceptionScore(Metric):
         if not real:
             self.logits.append(self.extractor(x).logits)
 
+    @property
+    def details(self) -> dict[str, float]:
+        return {"std": self.std}
+
     def compute(self) -> Tensor:
-        if not finite(self.logits):
-            return nan()
         logits = float64(dim_zero_cat(self.logits))  # [n, K]
         n = len(logits)
         logits = logits[torch.from_numpy(np.random.RandomState(SEED).permutation(n)).to(logits.device)]

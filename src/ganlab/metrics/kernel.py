@@ -12,8 +12,7 @@ from torchmetrics.image.kid import maximum_mean_discrepancy, poly_kernel
 from torchmetrics.utilities import dim_zero_cat
 
 from ganlab.errors import at_least_one
-from ganlab.metrics.features import finite, float64, nan
-from ganlab.metrics.samples import TwoFeatures, TwoSamples
+from ganlab.metrics.samples import TwoFeatures, TwoSamples, finite, float64, nan
 from ganlab.types import Extractor, Source
 
 SEED = 2020  # torch-fidelity's, whose draws these are
@@ -42,6 +41,10 @@ class KernelDistance(TwoFeatures):
             raise ValueError(f"subset_size must be >= 2, got {subset_size}")
         self.subsets, self.subset_size = subsets, subset_size
         self.std = math.nan
+
+    @property
+    def details(self) -> dict[str, float]:
+        return {"std": self.std}
 
     def compute(self) -> Tensor:
         if not finite(self.real, self.fake):

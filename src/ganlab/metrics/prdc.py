@@ -11,8 +11,7 @@ from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from ganlab.errors import at_least_one
-from ganlab.metrics.features import finite, nan, once
-from ganlab.metrics.samples import TwoFeatures
+from ganlab.metrics.samples import TwoFeatures, finite, nan, once
 from ganlab.types import Extractor
 
 BLOCK = 2**23  # distances that are held at once: 32 MB
