@@ -43,15 +43,8 @@ def classifier(folder, shape):
     return f"features={folder}/features.pt"
 
 
-def inception(folder):
-    feature_extractor = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
-    net = feature_extractor.FeatureExtractorInceptionV3.__new__(feature_extractor.FeatureExtractorInceptionV3)
-    del net
-    pytest.skip("tests/test_features.py has it, with random weights")
-
-
 @pytest.mark.parametrize("config", CONFIGS, ids=str)
-def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, monkeypatch, tmp_path):
+def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, monkeypatch, tmp_path, request):
     monkeypatch.setenv("HOME", str(tmp_path))  # no W&B account
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     group, name = config.parts
@@ -69,7 +62,7 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
     if str(config) in {"metrics/classifier", "metrics/stacked"}:
         overrides.append(classifier(tmp_path, (1, 28, 28) if name == "stacked" else (3, 64, 64)))
     if str(config) == "metrics/inception":
-        overrides.append(inception(tmp_path))
+        overrides.append(f"metrics.features.weights={request.getfixturevalue('weights')}")
     if str(config) in {"metrics/parzen", "metrics/stacked"}:
         overrides[:0] = [f"data={'mnist' if name == 'parzen' else 'stacked_mnist'}", f"data.source={SHARED}/MNIST/raw"]
     if str(config) in ALONE:

@@ -407,23 +407,6 @@ def test_a_classifier_of_mnist_is_good_after_a_sixth_of_an_epoch():
 # Inception
 
 
-@pytest.fixture(scope="session")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A file such as the standard one, with random weights that keep the scale of what passes through them."""
-    fidelity = pytest.importorskip("torch_fidelity.feature_extractor_inceptionv3")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fidelity, "load_state_dict_from_url", lambda *_, **__: {})
-        patch.setattr(fidelity.FeatureExtractorInceptionV3, "load_state_dict", lambda self, state: None)
-        net = fidelity.FeatureExtractorInceptionV3("inception-v3-compat", ["2048"])
-    generator = torch.Generator().manual_seed(0)
-    for p in net.parameters():
-        if p.dim() > 1:
-            p.normal_(0, (2 / p[0].numel()) ** 0.5, generator=generator)
-    path = tmp_path_factory.mktemp("weights") / "inception.pth"
-    torch.save(net.state_dict(), path)
-    return path
-
-
 def noisy(n: int, C: int, seed: int) -> torch.Tensor:
     """Images [n, C, 32, 32] in [-1, 1] on the grid of bytes: noise of another colour and strength in each."""
     generator = torch.Generator().manual_seed(seed)

@@ -78,7 +78,8 @@ def test_who_may_import_whom(path):
         assert "wandb" not in roots
     if within(module, CORE):
         assert roots <= {"__future__", "collections", "typing", "dataclasses", "functools", "itertools", "math", "hashlib",
-                         "difflib", "contextlib", "abc", "logging", "numpy", "scipy", "torch", "torchmetrics", "ganlab"}  # fmt: skip
+                         "difflib", "contextlib", "abc", "logging", "numpy", "scipy", "torch", "torchmetrics",
+                         "ganlab"}  # fmt: skip
     for room, strangers in LAYERS.items():
         if within(module, (room,)):
             known = {i.removeprefix("ganlab.") for i in found if i.startswith("ganlab.")}

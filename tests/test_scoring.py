@@ -6,6 +6,7 @@ import shutil
 import pytest
 import torch
 from conftest import ROOT, SHARED, runs_in
+from PIL import Image
 from torch import nn
 
 from ganlab.callbacks.observer import Scores
@@ -17,6 +18,7 @@ from ganlab.data.stacked import Stacked
 from ganlab.data.toy import ring
 from ganlab.errors import UserError
 from ganlab.evaluate import Request, evaluate
+from ganlab.features.training import save, train
 from ganlab.metrics.modes import HighQuality
 from ganlab.metrics.sliced import SlicedWasserstein
 from ganlab.objectives import packed
@@ -254,6 +256,62 @@ def test_what_cannot_be_evaluated_is_told(two, request_, sentence, monkeypatch):
     monkeypatch.chdir(ROOT)
     with pytest.raises(UserError, match=sentence):
         evaluate(two[:1], request_)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    """40 grey pictures of two kinds, and a classifier of them."""
+    folder = tmp_path_factory.mktemp("pictures")
+    x = torch.randint(128, (40, 1, 8, 8), dtype=torch.uint8, generator=generator_of(0, "x"))
+    x[20:] += 127
+    for i, image in enumerate(x):
+        (folder / "data" / "ab"[i // 20]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[0].numpy()).save(folder / "data" / "ab"[i // 20] / f"{i}.png")
+    save(train(x, torch.arange(40) // 20, ["a", "b"], None, seed=0, epochs=2, width=4), folder / "grey.pt")
+    save(train(x.expand(-1, 3, -1, -1), torch.arange(40) // 20, ["a", "b"], None, 0, 1, width=4), folder / "colour.pt")
+    return folder
+
+
+def overrides_of(pictures, features="grey.pt"):
+    small = ("shape=[1,8,8]", "batch_size=8", "iterations=2", "metrics.n=20", "metrics.every=1", "metrics.picture=null")
+    return ("data=images", f"data.source={pictures}/data", "metrics=classifier", f"features={pictures / features}", *small)
+
+
+def test_images_are_scored_offline_while_training_and_after(run, pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    done = run(*overrides_of(pictures))
+    assert {"fid", "kid", "precision", "recall", "density", "coverage", "class_kl"} < set(done.result["final"])
+    assert done.result["cards"]["fid"]["extractor"]["sha256"] == done.result["cards"]["recall"]["extractor"]["sha256"]
+    scores, nearest = evaluate([done.path], Request(overrides=("metrics.n=25", "metrics.n_real=40")))
+    result = json.loads(scores.read_text())
+    assert sum(result["details"]["classes"]["samples"]) == 25
+    assert sum(result["details"]["classes"]["real"]) == 40
+    assert (result["cards"]["fid"]["n_fake"], result["cards"]["fid"]["n_real"]) == (25, 40)
+    with Image.open(nearest) as picture:
+        assert picture.width > 8 * 8
+
+
+@pytest.mark.parametrize(
+    ("features", "sentence"),
+    [("none.pt", r"none.pt is missing .*: make it with `ganlab features"), ("colour.pt", r"\[3, 8, 8\].*\[1, 8, 8\]")],
+)
+def test_a_classifier_that_cannot_look_is_told_before_training(run, pictures, features, sentence, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(UserError, match=sentence):
+        run(*overrides_of(pictures, features))
+    assert not (tmp_path / "run" / "config.yaml").exists()
+
+
+def test_too_few_samples_are_told(run, pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(UserError, match=r"metrics.n = 5 is too few for metrics.scores.inception_score: it needs at least 10"):
+        run(*overrides_of(pictures), "metrics.n=5")
+
+
+def test_too_few_samples_for_fid_are_warned_of_with_the_bias(run, pictures, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    run(*overrides_of(pictures))
+    assert any("FID of 20 samples and 20 real ones in 128 dimensions" in text for text in caplog.messages)
 
 
 def test_an_empty_folder_is_no_run(tmp_path):

@@ -127,7 +127,13 @@ def curves(rows: Sequence[dict[str, float]], out: Path) -> None:
     for axes, panel in zip(figure.subplots(lines, columns, squeeze=False).flat, panels, strict=False):
         for name, colour in zip(panel, (DATA, SAMPLES), strict=False):
             points = [(row["iteration"], row[name]) for row in rows if name in row]
-            axes.plot(*zip(*points, strict=True), color=colour, lw=1.2, marker="." if len(points) < 3 else "", label=name.split("/")[1])
+            axes.plot(
+                *zip(*points, strict=True),
+                color=colour,
+                lw=1.2,
+                marker="." if len(points) < 3 else "",
+                label=name.split("/")[1],
+            )
         if panel == ["train/V"]:
             axes.axhline(-np.log(4), color="black", lw=0.8, ls="--", label="-log 4")
         axes.set(xlabel="iteration", title=LABELS.get(panel[0], panel[0]))
