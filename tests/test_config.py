@@ -141,6 +141,7 @@ MISTAKES = {
     "seed=-1": "seed = -1",
     "seed=5000000000": "seed = 5000000000",
     "ema_decay=1.0": "ema_decay = 1.0",
+    "ema_ramp=1": "ema_ramp = 1",
     "optim.lr=abc": "optim.lr = 'abc'",
     "optim.D.lr=-1": "optim.D: Invalid learning rate: -1",
     "optim.betas=[1.5,0.9]": "optim.G: Invalid beta parameter",

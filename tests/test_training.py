@@ -270,6 +270,18 @@ def test_the_average_follows_g(run):
         torch.testing.assert_close(now, before + 0.25)
 
 
+def test_a_ramp_of_two_averages_all_iterations_alike(run):
+    done = run(*TINY, "iterations=3", "checkpoint.every=1", "ema_decay=0.999", "ema_ramp=2")
+    first, second, third = (
+        torch.load(path, weights_only=True)["state_dict"] for path in sorted(done.checkpoints.glob("*.ckpt"))
+    )
+    for name in (name for name in first if name.startswith("G.")):
+        average = name.replace("G.", "G_ema.", 1)
+        initial = 2 * first[average] - first[name]  # of the average after one iteration it is one half
+        expected = (initial + first[name] + second[name] + third[name]) / 4
+        torch.testing.assert_close(third[average], expected)
+
+
 def test_a_batch_that_cannot_be_shared_or_filled_is_refused(tmp_path):
     cfg = composed("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "batch_size=127", path=tmp_path)
     with pytest.raises(UserError, match="batch_size = 127 cannot be shared by 2 processes"):

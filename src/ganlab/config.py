@@ -95,6 +95,7 @@ class Settings(_Part):
     iterations: Count
     images: Count | None
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    ema_ramp: Annotated[float, Field(gt=1)]
     shape: list[Count]
     features: str | None
     log_every: Count

@@ -47,6 +47,7 @@ class GAN(pl.LightningModule):
         pack: int,
         batch_size: int,
         ema_decay: float,
+        ema_ramp: float,
         seed: int,
     ) -> None:
         super().__init__()
@@ -57,7 +58,8 @@ class GAN(pl.LightningModule):
         self._momentum = momentum
         self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers]
         self.watched, self.gradient_norms = False, dict[str, Tensor]()
-        self.k, self.pack, self.batch_size, self.ema_decay, self.seed = k, pack, batch_size, ema_decay, seed
+        self.k, self.pack, self.batch_size, self.seed = k, pack, batch_size, seed
+        self.ema_decay, self.ema_ramp = ema_decay, ema_ramp
 
     def start_at(self, mean: Callable[[], Tensor]) -> None:
         """Tell a G that wants to know it the mean image of the data."""
@@ -72,7 +74,8 @@ class GAN(pl.LightningModule):
         seed_layers(self.seed, self.global_rank, t, self.device)
         self._noise.manual_seed(seed_of(self.seed, "noise", t))
         self.updates(self, batch)
-        self._average(min(self.ema_decay, (1 + t) / (10 + t)))  # the ramp forgets the initial weights
+        # the ramp forgets the initial weights: of a limit r, iteration t has a weight that grows as t^(r - 2)
+        self._average(min(self.ema_decay, (1 + t) / (self.ema_ramp + t)))
 
     def noise(self) -> Tensor:
         """The next minibatch of z [B, Z]: this rank's share of one draw for all ranks, so they see different noise and

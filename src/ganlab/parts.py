@@ -42,6 +42,7 @@ def game_of(settings: Settings) -> GAN:
         pack=settings.model.pack,
         batch_size=settings.batch_size,
         ema_decay=settings.ema_decay,
+        ema_ramp=settings.ema_ramp,
         seed=settings.seed,
     )
 

@@ -17,8 +17,8 @@ from ganlab.errors import UserError
 log = logging.getLogger(__name__)
 
 # what decides every iteration; the rest of the config may differ between a run and its continuation
-IDENTITY = ("seed", "k", "batch_size", "ema_decay", "shape", "data", "model", "prior", "loss", "penalty", "augment", "updates",
-            "optim", "schedule")  # fmt: skip
+IDENTITY = ("seed", "k", "batch_size", "ema_decay", "ema_ramp", "shape", "data", "model", "prior", "loss", "penalty", "augment",
+            "updates", "optim", "schedule")  # fmt: skip
 
 
 def name_of(iteration: int) -> str:
