@@ -1,0 +1,1 @@
+"""What several runs say together: statistics over training seeds, tables, plots and the report."""

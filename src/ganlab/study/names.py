@@ -1,0 +1,55 @@
+"""What columns and scores are called, and their units where they have one (docs/runs.md, scores.md, theory.md)."""
+
+from __future__ import annotations
+
+AXES = {
+    "iterations": "iterations (k steps of D, one of G)",
+    "d_steps": "steps of D",
+    "images": "real images that D has seen",
+    "seconds": "seconds of training",
+}
+
+UNITS = {
+    **dict.fromkeys(("reverse_kl", "class_kl", "kl", "log_likelihood", "binned_jsd", "parzen"), "nats"),
+    **dict.fromkeys(("sliced_wasserstein", "wasserstein", "theory/w1", "theory/sliced_w1"), "units of x"),
+    **dict.fromkeys(("theory/inverse_cdf_error", "theory/radius"), "units of x"),
+    **dict.fromkeys(("theory/jsd", "theory/C", "theory/identity_error", "theory/kl", "theory/reverse_kl"), "nats"),
+    **dict.fromkeys(("theory/floor", "theory/V", "train/V", "health/V"), "nats"),
+    **dict.fromkeys(("high_quality", "precision", "recall", "coverage", "theory/total_variation", "theory/monotone"), "share"),
+    **dict.fromkeys(("health/accuracy", "health/accuracy_held_out", "theory/uncovered"), "share"),
+    **dict.fromkeys(("train/D_real", "train/D_fake", "theory/D_error"), "probability"),
+    **dict.fromkeys(("modes", "classes"), "count"),
+}  # fmt: skip
+
+WORDS = {
+    "fid": "FID",
+    "kid": "KID",
+    "mmd": "MMD",
+    "inception_score": "Inception score",
+    "reverse_kl": "reverse KL",
+    "class_kl": "class KL",
+    "kl": "KL",
+    "binned_jsd": "binned JSD",
+    "high_quality": "high quality",
+    "log_likelihood": "log-likelihood",
+    "parzen": "Parzen log-likelihood",
+}
+
+
+def bare(name: str) -> str:
+    """A column of metrics.csv by the name that its score has in result.json."""
+    return name.removeprefix("eval/")
+
+
+def unit(name: str) -> str:
+    """Empty where there is none, or none is known."""
+    return UNITS.get(bare(name).replace("theory/ema_", "theory/"), "")
+
+
+def label(name: str) -> str:
+    name = bare(name)
+    return WORDS.get(name, name if "/" in name else name.replace("_", " "))
+
+
+def titled(name: str) -> str:
+    return f"{label(name)} [{unit(name)}]" if unit(name) else label(name)

@@ -1,0 +1,139 @@
+"""What the settings scored, what they cost, and which differences are real."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ganlab.errors import UserError, did_you_mean
+from ganlab.study.comparable import lower_is_better, scores_of
+from ganlab.study.groups import Setting
+from ganlab.study.names import label, unit
+from ganlab.study.read import COUNTERS, KINDS, LAST, Run, few
+from ganlab.study.statistics import ALPHA, Comparison, Interval, compare, holm, interquartile_mean, mean_interval, sentence
+
+PAIRWISE = 3  # settings up to which each is compared with each other
+VERDICTS = ("healthy", "collapsed", "stalled", "diverged")
+STATES = ("completed", "interrupted", "failed", "unfinished")
+
+
+class Cell(NamedTuple):
+    """One kind of value (last, best, area) of one score over the seeds of a setting."""
+
+    n: int
+    mean: Interval  # the ends are nan where there is one seed
+    middle: float  # the interquartile mean
+
+
+class Row(NamedTuple):
+    setting: str
+    score: str
+    cells: dict[str, Cell]  # by kind; a kind without a finite value is absent
+
+
+class Cost(NamedTuple):
+    """How the runs of a setting ended, and what they took on average."""
+
+    setting: str
+    runs: int
+    failures: int
+    states: dict[str, int]
+    verdicts: dict[str, int]
+    means: dict[str, float]  # by counter; nan where no run ended well
+
+
+class Test(NamedTuple):
+    """Setting b against setting a, on the last value of a score."""
+
+    score: str
+    a: str
+    b: str
+    comparison: Comparison
+    p_adjusted: float
+    text: str
+
+    @property
+    def clear(self) -> bool:
+        return self.p_adjusted < ALPHA
+
+
+def rows(settings: Sequence[Setting], scores: Sequence[str]) -> list[Row]:
+    """Score by score, in the order of the settings."""
+    return [row for score in scores for setting in settings if (row := _row(setting, score)).cells]
+
+
+def _row(setting: Setting, score: str) -> Row:
+    values = {kind: [*setting.by_seed(kind, score).values()] for kind in KINDS}
+    return Row(setting.name, score, {kind: cell(x) for kind, x in values.items() if x})
+
+
+def cell(x: Sequence[float]) -> Cell:
+    return Cell(len(x), mean_interval(x) or Interval(x[0], math.nan, math.nan), interquartile_mean(x))
+
+
+def cost(setting: Setting) -> Cost:
+    return Cost(
+        setting.name,
+        len(setting.runs),
+        setting.failures,
+        {state: sum(run.status == state for run in setting.runs) for state in STATES},
+        {verdict: sum(run.verdict == verdict for run in setting.runs) for verdict in VERDICTS},
+        {counter: setting.cost(counter) for counter in COUNTERS},
+    )
+
+
+def chosen(settings: Sequence[Setting], reference: str | None) -> str | None:
+    """The setting that all others are tested against: the given one, or the first; None where each is tested against each.
+
+    Not the best one: it would be chosen by the very scores that are tested, and the tests would promise too much.
+    """
+    names = [setting.name for setting in settings]
+    if reference is not None and reference not in names:
+        raise UserError(f"--reference {reference!r} is not one of the settings{did_you_mean(reference, names)}")
+    return reference or (names[0] if len(names) > PAIRWISE else None)
+
+
+def tests(settings: Sequence[Setting], runs: Sequence[Run], scores: Sequence[str], reference: str | None) -> list[Test]:
+    """Score by score; the comparisons of one score are a family, for which p is adjusted."""
+    found = []
+    for score in scores:
+        values = {setting.name: setting.by_seed(LAST, score) for setting in settings}
+        pairs = [(a, b) for a, b in _pairs(settings, reference) if values[a] and values[b]]
+        compared = [compare(values[a], values[b]) for a, b in pairs]
+        adjusted = holm([comparison.p for comparison in compared])
+        lower = bool(lower_is_better(runs, score))  # without a better one, only which is higher is told
+        for (a, b), comparison, p in zip(pairs, compared, adjusted, strict=True):
+            text = sentence(a, b, label(score), lower, comparison, p, unit(score) if unit(score) == "nats" else "")
+            found.append(Test(score, a, b, comparison, p, f"{text}."))
+    return found
+
+
+def _pairs(settings: Sequence[Setting], reference: str | None) -> list[tuple[str, str]]:
+    names = [setting.name for setting in settings]
+    if reference is not None:
+        return [(reference, name) for name in names if name != reference]
+    return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+
+
+def summary(tests: Sequence[Test], scores: Sequence[str], reference: str | None, most: int = 6) -> list[str]:
+    """What to read first: each comparison in a sentence where they are few, otherwise each score."""
+    if len(tests) <= most:
+        return [test.text for test in tests]
+    by_score = {score: [test for test in tests if test.score == score] for score in scores}
+    return [_of_a_score(score, found, reference) for score, found in by_score.items() if found]
+
+
+def _of_a_score(score: str, tests: Sequence[Test], reference: str | None) -> str:
+    clear = [test for test in tests if test.clear]
+    if reference is None:
+        pairs = [f"{t.b} {'lower' if t.comparison.difference.value < 0 else 'higher'} than {t.a}" for t in clear]
+        of = f"{len(clear)} of {len(tests)} pairs differ"
+        return f"{label(score)}: {of}{': ' if pairs else ''}{'; '.join(pairs)}."
+    parts = []
+    for word, sign in (("lower", -1), ("higher", 1)):
+        if found := [test.b for test in clear if test.comparison.difference.value * sign > 0]:
+            parts.append(f"{word} than {reference} in {few(found, separator='; ')}")
+    if unclear := [test.b for test in tests if not test.clear]:
+        parts.append(f"not told apart from {reference}: {few(unclear, separator='; ')}")
+    return f"{label(score)}: {'. '.join(part[0].upper() + part[1:] for part in parts)}."

@@ -1,0 +1,174 @@
+"use strict";
+(() => {
+  const data = JSON.parse(document.getElementById("data").textContent);
+  const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9"]; // Okabe and Ito's, less yellow
+  const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
+  const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "x", "star"];
+  const FIRST = 8; // settings that are drawn to begin with
+  const $ = (id) => document.getElementById(id);
+  const style = (s) => ({ colour: COLOURS[s % COLOURS.length], dash: DASHES[s % DASHES.length], symbol: SYMBOLS[s % SYMBOLS.length] });
+  const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;"); // plotly reads tags in texts
+  const cut = (text, most) => (text.length > most ? text.slice(0, most - 1) + "…" : text);
+  const narrow = () => window.innerWidth < 700;
+  const shown = new Set(firstShown());
+
+  function firstShown() { // the reference and the best of the first score
+    const all = data.settings.map((_, s) => s);
+    const score = data.scores[0];
+    if (all.length <= FIRST) return all;
+    const sign = score && score.better.startsWith("lower") ? 1 : -1;
+    const ranked = score ? [...score.dots].sort((a, b) => sign * (a.mean[0] - b.mean[0])).map((dot) => dot.s) : all;
+    return [...new Set([data.reference, ...ranked])].slice(0, FIRST);
+  }
+
+  function layout(more) {
+    const touch = window.matchMedia("(pointer: coarse)").matches;
+    return Object.assign({
+      font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', Arial, sans-serif", size: 14, color: "#1a1a1a" },
+      margin: { l: 64, r: 16, t: 36, b: 56 }, showlegend: false, hovermode: "closest", dragmode: touch ? false : "zoom",
+      paper_bgcolor: "#fff", plot_bgcolor: "#fff",
+    }, more);
+  }
+  const axis = (title, more) => Object.assign({ title: { text: title, standoff: 12 }, gridcolor: "#e6e6e6", linecolor: "#767676", zeroline: false,
+    ticks: "outside", tickcolor: "#767676", automargin: true, exponentformat: "power" }, more);
+  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+    toImageButtonOptions: { format: "svg", filename: "ganlab" } };
+
+  function xOf(curve) {
+    const grid = data.grids[curve.grid], setting = data.settings[curve.s], by = $("axis").value;
+    if (by === "seconds") return grid.seconds;
+    return by === "iterations" ? grid.x : grid.x.map((x) => x * setting[by]);
+  }
+
+  function drawCurves() {
+    const column = data.columns.find((c) => c.key === $("column").value), log = $("log").checked, traces = [];
+    if (!column) { $("curves").textContent = "No run has curves."; return; }
+    const visible = column.curves.filter((curve) => shown.has(curve.s));
+    const positive = visible.flatMap((c) => c.mean).filter((v) => v > 0);
+    const floor = Math.min(...positive) / 3;
+    const fit = (v) => (log && !(v > 0) ? (v === null ? null : floor) : v);
+    for (const curve of visible) {
+      const { colour } = style(curve.s);
+      if (!curve.low) continue;
+      const kept = curve.low.map((_, i) => i).filter((i) => curve.low[i] !== null && curve.high[i] !== null), x = xOf(curve);
+      const back = [...kept].reverse();
+      traces.push({ x: [...kept, ...back].map((i) => x[i]), y: [...kept.map((i) => fit(curve.low[i])), ...back.map((i) => fit(curve.high[i]))],
+        fill: "toself", fillcolor: colour + "26", line: { width: 0 }, mode: "lines", hoverinfo: "skip", type: "scatter" });
+    }
+    for (const curve of visible) {
+      const { colour, dash, symbol } = style(curve.s), name = plain(data.settings[curve.s].name);
+      traces.push({ x: xOf(curve), y: curve.mean, name, type: "scatter", mode: "lines+markers", line: { color: colour, dash, width: 2 },
+        marker: { symbol, size: 8, color: colour, maxdisplayed: 8 },
+        customdata: curve.mean.map((_, i) => (curve.low ? `[${curve.low[i]}, ${curve.high[i]}], ` : "") + `n = ${curve.n}`),
+        hovertemplate: "%{y:.4g} %{customdata}<br>at %{x:,.5~g}<extra>%{fullData.name}</extra>" });
+    }
+    const title = $("axis").selectedOptions[0].textContent;
+    Plotly.react($("curves"), traces, layout({ height: narrow() ? 340 : 440, title: { text: plain(column.title), font: { size: 15 }, x: 0.02, xanchor: "left" },
+      xaxis: axis(title, { rangemode: "tozero" }), yaxis: axis("", { type: log ? "log" : "linear" }) }), config);
+  }
+
+  function drawDots() {
+    const score = data.scores.find((s) => s.key === ($("score") || {}).value);
+    if (!score) return;
+    $("better").textContent = score.better ? score.better[0].toUpperCase() + score.better.slice(1) + "." : "";
+    const dots = score.dots.filter((dot) => shown.has(dot.s)), traces = [], most = narrow() ? 18 : 44;
+    dots.forEach((dot, row) => {
+      const { colour, symbol } = style(dot.s), name = plain(data.settings[dot.s].name), [mean, low, high] = dot.mean, seeds = Object.entries(dot.seeds);
+      traces.push({ x: seeds.map((s) => s[1]), y: seeds.map(() => row + 0.18), text: seeds.map((s) => `seed ${s[0]}`), name, type: "scatter", mode: "markers",
+        marker: { symbol: symbol + "-open", size: 8, color: colour }, hovertemplate: "%{x:.4g}, %{text}<extra>%{fullData.name}</extra>" });
+      traces.push({ x: [mean], y: [row - 0.12], name, type: "scatter", mode: "markers", marker: { symbol, size: 11, color: colour },
+        error_x: low === null ? undefined : { type: "data", symmetric: false, array: [high - mean], arrayminus: [mean - low], color: colour, thickness: 2, width: 5 },
+        hovertemplate: `%{x:.4g}${low === null ? "" : ` [${low}, ${high}]`}<extra>%{fullData.name}</extra>` });
+    });
+    Plotly.react($("dots"), traces, layout({ height: 110 + 38 * dots.length, title: { text: `last ${plain(score.title)}`, font: { size: 15 }, x: 0.02, xanchor: "left" },
+      xaxis: axis(""), yaxis: axis("", { tickvals: dots.map((_, row) => row), ticktext: dots.map((dot) => plain(cut(data.settings[dot.s].name, most))),
+        range: [dots.length - 0.5, -0.5], ticks: "", showgrid: false }) }), config);
+  }
+  const draw = () => { drawCurves(); drawDots(); };
+
+  function fillColumns() {
+    for (const kind of ["scores", "theory", "health", "training"]) {
+      const of = data.columns.filter((c) => c.kind === kind);
+      if (!of.length) continue;
+      const group = document.createElement("optgroup");
+      group.label = kind;
+      for (const column of of) group.append(new Option(column.title, column.key));
+      $("column").append(group);
+    }
+  }
+
+  function swatch({ colour, dash, symbol }) {
+    const dashes = { solid: "", dash: "7 4", dot: "2 3", dashdot: "7 3 2 3", longdash: "11 4" };
+    const shapes = { circle: '<circle cx="17" cy="7" r="4"/>', square: '<rect x="13" y="3" width="8" height="8"/>', diamond: '<path d="M17 2l5 5-5 5-5-5z"/>',
+      "triangle-up": '<path d="M17 2l5 9h-10z"/>', x: '<path d="M13 3l8 8M21 3l-8 8" stroke-width="3"/>',
+      star: '<path d="M17 1l1.8 4 4.2.4-3.2 2.8 1 4.2-3.8-2.2-3.8 2.2 1-4.2L11 5.400l4.200-.4z"/>' };
+    const box = document.createElement("span");
+    box.innerHTML = `<svg width="34" height="14" aria-hidden="true"><path d="M0 7H34" stroke="${colour}" stroke-width="2.5" stroke-dasharray="${dashes[dash]}"/><g fill="${colour}" stroke="${colour}">${shapes[symbol]}</g></svg>`;
+    return box.firstChild;
+  }
+
+  function fillChips() {
+    if (!$("chips")) return;
+    data.settings.forEach((setting, s) => {
+      const label = document.createElement("label"), box = document.createElement("input");
+      Object.assign(box, { type: "checkbox", checked: shown.has(s) });
+      box.addEventListener("change", () => { box.checked ? shown.add(s) : shown.delete(s); draw(); });
+      label.append(box, swatch(style(s)), setting.name);
+      $("chips").append(label);
+    });
+    const set = (on) => { data.settings.forEach((_, s) => (on ? shown.add(s) : shown.delete(s)));
+      $("chips").querySelectorAll("input").forEach((box) => { box.checked = on; }); draw(); };
+    $("all").addEventListener("click", () => set(true));
+    $("none").addEventListener("click", () => set(false));
+  }
+
+  function sortable(table) {
+    const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
+    const value = (row, i) => { const cell = row.cells[i], v = cell.dataset.value ?? cell.textContent.replace(/,/g, ""); return v.trim(); };
+    heads.forEach((head, i) => {
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = head.textContent;
+      head.replaceChildren(button);
+      button.addEventListener("click", () => {
+        const down = head.getAttribute("aria-sort") === "ascending", sign = down ? -1 : 1;
+        heads.forEach((other) => other.removeAttribute("aria-sort"));
+        head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const number = head.classList.contains("n");
+        const compare = (a, b) => {
+          const [x, y] = [value(a, i), value(b, i)];
+          if (!number) return sign * x.localeCompare(y, undefined, { numeric: true });
+          const [u, v] = [parseFloat(x), parseFloat(y)]; // what is missing comes last, both ways
+          return Number.isNaN(u) || Number.isNaN(v) ? Number.isNaN(u) - Number.isNaN(v) : sign * (u - v);
+        };
+        body.append(...[...body.rows].sort(compare));
+      });
+    });
+  }
+
+  function filterScores(score) {
+    for (const row of document.querySelectorAll("#scores-table tbody tr")) row.hidden = score !== "" && row.dataset.score !== score;
+  }
+
+  const narrowTo = (score) => { $("filter").value = score; filterScores(score); };
+  fillColumns();
+  fillChips();
+  document.querySelectorAll("table.sortable").forEach(sortable);
+  const follow = () => { const score = data.scores.find((s) => s.key === $("score").value);
+    if (score && data.columns.some((c) => c.key === score.column)) $("column").value = score.column; };
+  if ($("score")) $("score").addEventListener("change", () => { follow(); draw(); if ($("filter").value) narrowTo($("score").value); });
+  if ($("filter")) $("filter").addEventListener("change", () => filterScores($("filter").value));
+  for (const id of ["column", "axis", "log"]) $(id).addEventListener("change", drawCurves);
+  if ($("score")) follow();
+  if ($("filter") && document.querySelectorAll("#scores-table tbody tr").length > 16) narrowTo($("score").value);
+  draw();
+  let wide = narrow();
+  window.addEventListener("resize", () => { if (narrow() !== wide) { wide = narrow(); draw(); } });
+  const charts = () => [...document.querySelectorAll(".chart.js-plotly-plot")];
+  window.addEventListener("beforeprint", () => {
+    document.querySelectorAll("details").forEach((d) => { d.open = true; });
+    charts().forEach((chart) => Plotly.relayout(chart, { width: 680 }));
+  });
+  window.addEventListener("afterprint", () => charts().forEach((chart) => Plotly.relayout(chart, { width: null, autosize: true })));
+  document.documentElement.dataset.drawn = String(Math.round(performance.now())); // milliseconds from the start of loading
+})();
