@@ -18,7 +18,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(not SHARED.is_dir(), reason="
 @pytest.fixture(scope="module")
 def digits():
     """8,000 digits in [-1, 1], shuffled (each writer's are together), that the classifier has not seen, and their labels."""
-    return torchvision_images("MNIST", str(SHARED), None, [1, 28, 28], "train:20000:").reference(8000)
+    x, y = torchvision_images("MNIST", str(SHARED), None, [1, 28, 28], "train:20000:").reference(8000)
+    order = torch.randperm(8000, generator=torch.Generator().manual_seed(0))
+    return x[order], y[order]
 
 
 @pytest.fixture(scope="module")

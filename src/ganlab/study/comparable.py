@@ -77,7 +77,7 @@ def partly(runs: Sequence[Run], names: dict[Run, str], notes: Notes) -> None:
         if not_finite:
             notes.add(f"the last {label(score)} is not finite: it is left out of the mean, which flatters", *not_finite)
     for lacking, scores in missing.items():
-        notes.add(f"{few([label(score) for score in scores], 6)}: no values of {few(lacking, separator='; ')}.")
+        notes.add(f"{few([label(score) for score in scores], 6)}: no values of {few(lacking, separator=' · ')}.")
 
 
 def _way(card: Card | None) -> str:

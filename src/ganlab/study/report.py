@@ -86,7 +86,7 @@ def studied(dirs: Sequence[Path], reference: str | None = None) -> Study:
         notes.add(f"The runs were on different devices ({', '.join(devices)}): their seconds do not compare.")
     data = {name_of(setting.config["data"], None) for setting in settings if "data" in setting.config}
     return Study(settings, reference, scores, found, [cost(setting) for setting in settings], tested,
-                 summary(tested, scores, reference), notes.sentences(), differences(settings), pictures,
+                 summary(tested, found, reference), notes.sentences(), differences(settings), pictures,
                  charts(settings, found, reference), commands.most_common(), [*commits],
                  data.pop() if len(data) == 1 else "")  # fmt: skip
 

@@ -7,11 +7,22 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ganlab.errors import UserError, did_you_mean
-from ganlab.study.comparable import lower_is_better, scores_of
+from ganlab.study import text
+from ganlab.study.comparable import lower_is_better
 from ganlab.study.groups import Setting
 from ganlab.study.names import label, unit
 from ganlab.study.read import COUNTERS, KINDS, LAST, Run, few
-from ganlab.study.statistics import ALPHA, Comparison, Interval, compare, holm, interquartile_mean, mean_interval, sentence
+from ganlab.study.statistics import (
+    ALPHA,
+    Comparison,
+    Interval,
+    compare,
+    holm,
+    interquartile_mean,
+    mean_interval,
+    sentence,
+    smallest_p,
+)
 
 PAIRWISE = 3  # settings up to which each is compared with each other
 VERDICTS = ("healthy", "collapsed", "stalled", "diverged")
@@ -51,11 +62,18 @@ class Test(NamedTuple):
     b: str
     comparison: Comparison
     p_adjusted: float
+    lower: bool | None  # whether a lower score is the better one; None where there is no better
     text: str
 
     @property
     def clear(self) -> bool:
         return self.p_adjusted < ALPHA
+
+    def word(self, than: str, difference: float) -> str:
+        """What a score is whose difference from another has this sign: `better than`, `lower than`."""
+        if self.lower is None:
+            return f"{'lower' if difference < 0 else 'higher'} {than}".rstrip()
+        return f"{'better' if (difference < 0) == self.lower else 'worse'} {than}".rstrip()
 
 
 def rows(settings: Sequence[Setting], scores: Sequence[str]) -> list[Row]:
@@ -102,10 +120,10 @@ def tests(settings: Sequence[Setting], runs: Sequence[Run], scores: Sequence[str
         pairs = [(a, b) for a, b in _pairs(settings, reference) if values[a] and values[b]]
         compared = [compare(values[a], values[b]) for a, b in pairs]
         adjusted = holm([comparison.p for comparison in compared])
-        lower = bool(lower_is_better(runs, score))  # without a better one, only which is higher is told
+        lower = lower_is_better(runs, score)
         for (a, b), comparison, p in zip(pairs, compared, adjusted, strict=True):
-            text = sentence(a, b, label(score), lower, comparison, p, unit(score) if unit(score) == "nats" else "")
-            found.append(Test(score, a, b, comparison, p, f"{text}."))
+            said = sentence(a, b, label(score), bool(lower), comparison, p, unit(score) if unit(score) == "nats" else "")
+            found.append(Test(score, a, b, comparison, p, lower, f"{said}."))
     return found
 
 
@@ -116,24 +134,46 @@ def _pairs(settings: Sequence[Setting], reference: str | None) -> list[tuple[str
     return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
 
 
-def summary(tests: Sequence[Test], scores: Sequence[str], reference: str | None, most: int = 6) -> list[str]:
+def summary(tests: Sequence[Test], rows: Sequence[Row], reference: str | None, most: int = 6) -> list[str]:
     """What to read first: each comparison in a sentence where they are few, otherwise each score."""
     if len(tests) <= most:
         return [test.text for test in tests]
-    by_score = {score: [test for test in tests if test.score == score] for score in scores}
-    return [_of_a_score(score, found, reference) for score, found in by_score.items() if found]
+    by_score = {score: [test for test in tests if test.score == score] for score in dict.fromkeys(t.score for t in tests)}
+    lines = []
+    for score, found in by_score.items():
+        said = _pairs_of(found) if reference is None else _against(found, reference)
+        lines.append(f"{_titled(score, found[0].lower)}: {_winner(found[0], rows)}{said}.")
+    return lines
 
 
-def _of_a_score(score: str, tests: Sequence[Test], reference: str | None) -> str:
-    clear = [test for test in tests if test.clear]
-    if reference is None:
-        pairs = [f"{t.b} {'lower' if t.comparison.difference.value < 0 else 'higher'} than {t.a}" for t in clear]
-        of = f"{len(clear)} of {len(tests)} pairs differ"
-        return f"{label(score)}: {of}{': ' if pairs else ''}{'; '.join(pairs)}."
+def _titled(score: str, lower: bool | None) -> str:
+    return label(score) if lower is None else f"{label(score)} ({'lower' if lower else 'higher'} is better)"
+
+
+def _winner(test: Test, rows: Sequence[Row]) -> str:
+    cells = {row.setting: row.cells[LAST] for row in rows if row.score == test.score and LAST in row.cells}
+    if test.lower is None:
+        return ""
+    best = (min if test.lower else max)(cell.mean.value for cell in cells.values())
+    names = [setting for setting, cell in cells.items() if cell.mean.value == best]
+    return f"the best mean is {text.interval(cells[names[0]].mean)} of {few(names, 1)}; "
+
+
+def _pairs_of(tests: Sequence[Test]) -> str:
+    clear = [f"{t.b} {t.word('than', t.comparison.difference.value)} {t.a}" for t in tests if t.clear]
+    return f"{len(clear)} of {len(tests)} pairs differ{': ' if clear else ''}{' · '.join(clear)}"
+
+
+def _against(tests: Sequence[Test], reference: str) -> str:
     parts = []
-    for word, sign in (("lower", -1), ("higher", 1)):
-        if found := [test.b for test in clear if test.comparison.difference.value * sign > 0]:
-            parts.append(f"{word} than {reference} in {few(found, separator='; ')}")
-    if unclear := [test.b for test in tests if not test.clear]:
-        parts.append(f"not told apart from {reference}: {few(unclear, separator='; ')}")
-    return f"{label(score)}: {'. '.join(part[0].upper() + part[1:] for part in parts)}."
+    for sign in (-1, 1):
+        if found := [t.b for t in tests if t.clear and t.comparison.difference.value * sign > 0]:
+            parts.append(f"{tests[0].word('', sign)}: {few(found, separator=' · ')}")
+    tested = [t.comparison for t in tests if not math.isnan(t.comparison.p)]
+    least = min((smallest_p(c.n[0], c.paired, c.n[1]) for c in tested), default=1.0) * len(tested)
+    if least >= ALPHA:
+        holm_p = f"p after Holm is at least {min(least, 1):.2g}"
+        return f"with so few seeds, {len(tests)} comparisons cannot show a difference from {reference} ({holm_p})"
+    if unclear := [t.b for t in tests if not t.clear]:
+        parts.append(f"no difference shown: {few(unclear, separator=' · ')}")
+    return f"against {reference}, {'; '.join(parts)}"

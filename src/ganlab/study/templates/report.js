@@ -9,6 +9,7 @@
   const style = (s) => ({ colour: COLOURS[s % COLOURS.length], dash: DASHES[s % DASHES.length], symbol: SYMBOLS[s % SYMBOLS.length] });
   const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;"); // plotly reads tags in texts
   const cut = (text, most) => (text.length > most ? text.slice(0, most - 1) + "…" : text);
+  const folded = (name) => (narrow() ? name.split(", ") : [name]).map((part) => plain(cut(part, narrow() ? 22 : 44))).join("<br>");
   const narrow = () => window.innerWidth < 700;
   const shown = new Set(firstShown());
 
@@ -71,17 +72,17 @@
     const score = data.scores.find((s) => s.key === ($("score") || {}).value);
     if (!score) return;
     $("better").textContent = score.better ? score.better[0].toUpperCase() + score.better.slice(1) + "." : "";
-    const dots = score.dots.filter((dot) => shown.has(dot.s)), traces = [], most = narrow() ? 18 : 44;
+    const dots = score.dots.filter((dot) => shown.has(dot.s)), traces = [];
     dots.forEach((dot, row) => {
       const { colour, symbol } = style(dot.s), name = plain(data.settings[dot.s].name), [mean, low, high] = dot.mean, seeds = Object.entries(dot.seeds);
-      traces.push({ x: seeds.map((s) => s[1]), y: seeds.map(() => row + 0.18), text: seeds.map((s) => `seed ${s[0]}`), name, type: "scatter", mode: "markers",
+      traces.push({ x: seeds.map((s) => s[1]), y: seeds.map((_, i) => row + 0.12 + 0.06 * (i % 4)), text: seeds.map((s) => `seed ${s[0]}`), name, type: "scatter", mode: "markers",
         marker: { symbol: symbol + "-open", size: 8, color: colour }, hovertemplate: "%{x:.4g}, %{text}<extra>%{fullData.name}</extra>" });
       traces.push({ x: [mean], y: [row - 0.12], name, type: "scatter", mode: "markers", marker: { symbol, size: 11, color: colour },
         error_x: low === null ? undefined : { type: "data", symmetric: false, array: [high - mean], arrayminus: [mean - low], color: colour, thickness: 2, width: 5 },
         hovertemplate: `%{x:.4g}${low === null ? "" : ` [${low}, ${high}]`}<extra>%{fullData.name}</extra>` });
     });
     Plotly.react($("dots"), traces, layout({ height: 110 + 38 * dots.length, title: { text: `last ${plain(score.title)}`, font: { size: 15 }, x: 0.02, xanchor: "left" },
-      xaxis: axis(""), yaxis: axis("", { tickvals: dots.map((_, row) => row), ticktext: dots.map((dot) => plain(cut(data.settings[dot.s].name, most))),
+      xaxis: axis(""), yaxis: axis("", { tickvals: dots.map((_, row) => row), ticktext: dots.map((dot) => folded(data.settings[dot.s].name)),
         range: [dots.length - 0.5, -0.5], ticks: "", showgrid: false }) }), config);
   }
   const draw = () => { drawCurves(); drawDots(); };
