@@ -16,12 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 Array = NDArray[np.float64]
 
 ALPHA, POWER = 0.05, 0.8  # settings differ if p < ALPHA, two-sided
-RESAMPLES = 2**13  # of a bootstrap
+RESAMPLES, BLOCK = 2**13, 100  # of a bootstrap; columns at a time: 8 MB
 REACH = 1.5  # a bootstrap-t interval's end lies at most this many Student-t half-widths from the mean
-EXACT = 200_000  # rearrangements are enumerated up to this many: 17 pairs, or 10 seeds against 10
-SHUFFLES = 19_999  # and drawn beyond
+EXACT, SHUFFLES = 200_000, 19_999  # arrangements are enumerated up to EXACT (17 pairs, 10 seeds against 10), drawn beyond
 PAIRS = 8  # fewest seeds to pair
-BLOCK = 100  # columns at a time: 8 MB
 
 
 class Interval(NamedTuple):
@@ -81,8 +79,7 @@ def curve_interval(curves: ArrayLike, level: float = 0.95) -> tuple[Array, Array
     result = np.full((3, len(columns)), np.nan)
     for n in np.unique(count[count > 1]):
         at = np.flatnonzero(count == n)
-        for i in range(0, len(at), BLOCK):
-            block = at[i : i + BLOCK]
+        for block in np.split(at, range(BLOCK, len(at), BLOCK)):
             result[:, block] = _bootstrap_t(columns[block, :n], level)
     return result[0], result[1], result[2]
 
@@ -105,11 +102,9 @@ def interquartile_mean(x: ArrayLike) -> float:
     scipy.stats.trim_mean(x, 0.25), which cuts whole observations: the same where 4 divides n.
     """
     x = np.sort(_scores(x))
-    n = len(x)
-    if not n:
+    if not (n := len(x)):
         raise ValueError("the interquartile mean of no scores is not defined")
-    i = np.arange(n)
-    weight = np.clip(np.minimum(i + 1, 0.75 * n) - np.maximum(i, 0.25 * n), 0, 1)
+    weight = np.diff(np.clip(np.arange(n + 1), 0.25 * n, 0.75 * n))
     return float(weight @ x / weight.sum())
 
 
@@ -135,9 +130,8 @@ def compare(a: Mapping[int, float], b: Mapping[int, float]) -> Comparison:
     n = len(a), len(b)
     paired = a.keys() == b.keys() and len(a) >= PAIRS
     x, y = _scores([a[seed] for seed in sorted(a)]), _scores([b[seed] for seed in sorted(b)])
-    difference = float(y.mean() - x.mean())
     if min(n) < 2:
-        return Comparison(Interval(difference, math.nan, math.nan), math.nan, n, paired, None)
+        return Comparison(Interval(float(y.mean() - x.mean()), math.nan, math.nan), math.nan, n, paired, None)
     if paired:
         interval, p, spread = mean_interval(y - x), _sign_flip_p(y - x), _spread(y - x)
         assert interval is not None  # two values or more
@@ -150,21 +144,19 @@ def compare(a: Mapping[int, float], b: Mapping[int, float]) -> Comparison:
 def holm(p: Sequence[float]) -> list[float]:
     """The p values of a family of comparisons, adjusted so that the chance of any false one stays below ALPHA, whatever their
     dependence (Holm 1979): in the order given, <= 1. NaN (no test was made) stays NaN and does not count."""
-    values = np.asarray(p, dtype=np.float64)
+    values = np.array(p, dtype=np.float64)
     tests = np.flatnonzero(~np.isnan(values))
     order = tests[np.argsort(values[tests], kind="stable")]
-    adjusted = values.copy()
-    adjusted[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(order), 0, -1)), 1)
-    return adjusted.tolist()
+    values[order] = np.minimum(np.maximum.accumulate(values[order] * np.arange(len(order), 0, -1)), 1)
+    return values.tolist()
 
 
 def smallest_p(n: int, paired: bool, other: int | None = None) -> float:
-    """The smallest p that `compare` can give for n seeds a side (n against `other`, if they differ), whatever the scores."""
-    other = n if other is None else other
+    """The smallest p that a sign-flip test of n pairs, or a permutation test of n seeds against n (or `other`), can give."""
     if paired:
         return 2 / 2**n if 2**n <= EXACT else 1 / (SHUFFLES + 1)
-    labels = math.comb(n + other, n)
-    return (2 if n == other else 1) / labels if labels <= EXACT else 1 / (SHUFFLES + 1)  # 2: and its mirror
+    labels = math.comb(n + (n if other is None else other), n)
+    return (2 if other in (n, None) else 1) / labels if labels <= EXACT else 1 / (SHUFFLES + 1)  # 2: and its mirror
 
 
 def t_power(effect: float, n: int, paired: bool) -> float:
@@ -196,8 +188,8 @@ def sentence(
         return f"{name_b} reaches {better} {metric} than {name_a} ({difference}, {seeds}, {found})"
     more = f"; about {float(f'{needed:.2g}'):.0f} would be needed to show a difference of this size" if needed else ""
     if least >= ALPHA:
-        never = f"{seeds} cannot tell {name_b} from {name_a} on {metric}, whatever they score, for p is at least {least:.2g}"
-        return f"{never} ({difference}, {found}){more}"
+        never = f"whatever they score, for p is at least {least:.2g}"
+        return f"{seeds} cannot tell {name_b} from {name_a} on {metric}, {never} ({difference}, {found}){more}"
     return f"{name_b} and {name_a} cannot be told apart on {metric} with {seeds} ({difference}, {found}){more}"
 
 
@@ -249,7 +241,7 @@ def _welch(x: Array, y: Array) -> Interval:
     v, w = _spread(x) ** 2 / len(x), _spread(y) ** 2 / len(y)
     if not v + w:
         return Interval(difference, difference, difference)
-    df = (v + w) ** 2 / (v**2 / (len(x) - 1) + w**2 / (len(y) - 1))
+    df = 1 / ((v / (v + w)) ** 2 / (len(x) - 1) + (w / (v + w)) ** 2 / (len(y) - 1))
     half = float(scipy.stats.t.isf(ALPHA / 2, df)) * math.sqrt(v + w)
     return Interval(difference, difference - half, difference + half)
 
