@@ -18,7 +18,7 @@ def rows(**columns):
 
 def test_a_game_that_goes_on_is_healthy():
     assert verdict(rows(diversity=[0.01, 0.9, 1.1], V=[-0.01, -1.3, -1.38]), None).state == "healthy"
-    assert verdict([], None).state == "healthy"
+    assert verdict(rows(diversity=[0.9]), None).state == verdict([], None).state == "unknown"
 
 
 def test_the_first_iteration_of_what_lasts_until_the_end_is_named():
@@ -51,6 +51,19 @@ def test_a_run_reads_its_health_and_gradients(run):
     assert all(row["health/gradient_G"] > 0 and row["health/gradient_D"] > 0 for row in found)
     assert all(0 <= row["health/accuracy"] <= 1 and -5 < row["health/V"] < 0 for row in found)
     assert "health/logit_gap" not in found[0]  # the source is endless
+
+
+@pytest.mark.parametrize("pack", [2, 3])
+def test_packs_that_do_not_divide_the_examples_are_watched(run, pack):
+    done = run(f"model.pack={pack}", f"batch_size={6 * pack}", "iterations=2", "health.n=50", "metrics=none", "theory=none")
+    assert "health/V" in read(done.table_file)[-1]
+
+
+def test_nothing_is_said_of_a_logit_where_there_is_none(run):
+    done = run("loss=wasserstein", "iterations=4", "health.every=2", "metrics=none", "theory=none")
+    last = read(done.table_file)[-1]
+    assert {"health/diversity", "health/gradient_D"} < set(last)
+    assert not {"health/V", "health/accuracy"} & set(last)
 
 
 def test_to_be_watched_changes_nothing(run):

@@ -613,8 +613,8 @@ def test_parzen_is_calibrated_on_real_digits():
         return metric.compute().item(), metric
 
     value, metric = score(train[:10000])
-    assert (value, metric.sigma) == (pytest.approx(242.5, abs=4), pytest.approx(0.1668, abs=1e-4))
-    assert metric.standard_error == pytest.approx(2.1, abs=0.1)
+    assert (value, metric.details["sigma"]) == (pytest.approx(242.5, abs=4), pytest.approx(0.1668, abs=1e-4))
+    assert metric.details["standard_error"] == pytest.approx(2.1, abs=0.1)
     value, metric = score(train[:50000].mean(0, keepdim=True).expand(10, -1, -1, -1))
-    assert (value, metric.sigma) == (pytest.approx(-59.1, abs=0.1), pytest.approx(0.2783, abs=1e-4))
-    assert metric.standard_error == pytest.approx(1.0, abs=0.05)
+    assert (value, metric.details["sigma"]) == (pytest.approx(-59.1, abs=0.1), pytest.approx(0.2783, abs=1e-4))
+    assert metric.details["standard_error"] == pytest.approx(1.0, abs=0.05)

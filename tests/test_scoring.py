@@ -5,6 +5,7 @@ import shutil
 
 import pytest
 import torch
+import yaml
 from conftest import ROOT, SHARED, runs_in
 from PIL import Image
 from torch import nn
@@ -13,12 +14,13 @@ from ganlab.callbacks.observer import Scores
 from ganlab.cards import card, differing, name_of, refuse_unlike
 from ganlab.data.datasets import torchvision_images
 from ganlab.data.images import Images
-from ganlab.data.splits import choose, parts
+from ganlab.data.splits import choose, overlap, parts
 from ganlab.data.stacked import Stacked
 from ganlab.data.toy import ring
 from ganlab.errors import UserError
 from ganlab.evaluate import Request, evaluate
 from ganlab.features.training import save, train
+from ganlab.loggers.table import read
 from ganlab.metrics.modes import HighQuality
 from ganlab.metrics.sliced import SlicedWasserstein
 from ganlab.objectives import packed
@@ -66,6 +68,35 @@ def test_a_split_that_has_nothing_is_told(numbered, split):
         choose(split, ("train",), lambda name: numbered)
 
 
+@pytest.mark.parametrize(
+    ("a", "b", "common"),
+    [
+        ("train", "test", False),
+        ("train+test", "test", True),
+        ("train:0:50000", "train:50000:", False),
+        ("train:0:50001", "train:50000:+test", True),
+        ("train::90%", "train:90%:", False),
+        ("train::91%", "train:90%:", True),
+        ("train::90%", "train:50000:", True),  # cannot be told without the number of images
+    ],
+)
+def test_splits_that_share_images_are_known(a, b, common):
+    assert overlap(a, b, ("train", "test")) is common
+
+
+def test_a_held_out_split_that_is_trained_on_is_refused(run, pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(UserError, match=r"health.split = train::50% and data.split = train have images in common"):
+        run(*overrides_of(pictures), "health.split=train::50%")
+
+
+def test_an_automatic_held_out_split_is_none_where_the_data_have_no_test(run, pictures, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    done = run("data=mnist", *overrides_of(pictures)[1:])
+    assert done.config["health"]["split"] == "auto"
+    assert "health/logit_gap" not in read(done.table_file)[-1]
+
+
 def test_a_reference_is_the_same_for_each_run_and_has_nothing_twice(numbered):
     (x, y), (again, _) = numbered.reference(15), numbered.reference(15)
     assert torch.equal(x, again)
@@ -73,7 +104,7 @@ def test_a_reference_is_the_same_for_each_run_and_has_nothing_twice(numbered):
     assert len(set(shown)) == 15
     assert y.tolist() == [int(number) // 10 for number in shown]
     assert torch.equal(numbered.reference(40)[1], numbered.y)
-    with pytest.raises(ValueError, match=r"41 real images are asked for and the data have 40: lower metrics.n_real"):
+    with pytest.raises(ValueError, match=r"41 real images are asked for and the data have 40: set metrics.n_real to 40"):
         numbered.reference(41)
 
 
@@ -114,7 +145,8 @@ def test_the_mean_over_iterations_is_the_area_by_the_trapezoid_rule():
     scores = Scores(lower=["fid"])
     for t, value in ((100, 4.0), (200, 2.0), (400, 0.0)):
         scores.keep({"fid": value, "other": 1.0}, t)
-    assert scores.area == {"fid": {"value": pytest.approx((300 + 200) / 300), "from": 100, "to": 400}}
+    assert {key: scores.area["fid"][key] for key in ("value", "from", "to")} == {
+        "value": pytest.approx((300 + 200) / 300), "from": 100, "to": 400}  # fmt: skip
     resumed = Scores(lower=["fid"])
     resumed.load_state_dict(json.loads(json.dumps(scores.state_dict())))
     for each in (scores, resumed):
@@ -123,17 +155,23 @@ def test_the_mean_over_iterations_is_the_area_by_the_trapezoid_rule():
     assert scores.area["fid"]["value"] == pytest.approx(800 / 400)
 
 
+def test_a_score_that_was_not_finite_is_missing_from_the_mean_and_counted():
+    scores = Scores(lower=["kl"])
+    for t, value in ((1, float("nan")), (2, 1.0), (3, float("inf")), (4, 3.0)):
+        scores.keep({"kl": value}, t)
+    assert scores.area["kl"] == {"value": 2.0, "from": 2, "to": 4, "last": 3.0, "missing": 2}
+
+
 def a_card(**changed):
-    source = ring(8, 1.0, 0.1)
-    real = source.reference(changed.pop("n_real", 50))[0]
-    settings = {"_target_": "x", "directions": changed.pop("directions", 128)}
-    given = {"reference": "ring", "real": real, "n_fake": 100, "weights": "EMA", "seed": 0, "commit": "a", **changed}
-    return card(SlicedWasserstein(source), settings, **given)
+    settings = {"_target_": "x", **({"directions": changed.pop("directions")} if "directions" in changed else {})}
+    given = {"reference": "MNIST train", "sha256": "a", "n_real": 50, "n_fake": 100, "weights": "EMA", "seed": 0, "commit": "a"}
+    return card(SlicedWasserstein(ring(8, 1.0, 0.1)), settings, **{**given, **changed})
 
 
 def test_cards_agree_whatever_the_seed_and_the_commit():
     assert differing(a_card(), a_card(seed=3, commit="b")) == []
     refuse_unlike("sliced", {"one": a_card(), "two": a_card(seed=3)})
+    assert differing(a_card(), a_card(directions=128)) == []  # the default, written out
 
 
 @pytest.mark.parametrize(
@@ -141,17 +179,26 @@ def test_cards_agree_whatever_the_seed_and_the_commit():
     [
         ({"weights": "raw"}, ["weights: EMA, raw"]),
         ({"n_fake": 200}, ["n_fake: 100, 200"]),
-        ({"reference": "MNIST test"}, ["reference: ring, MNIST test"]),
-        ({"n_real": 51}, ["reference_sha256", "n_real: 50, 51"]),
+        ({"reference": "MNIST test", "sha256": "b"}, ["reference: MNIST train, MNIST test", "reference_sha256: a, b"]),
+        ({"n_real": 51, "sha256": "c"}, ["reference_sha256: a, c", "n_real: 50, 51"]),
         ({"directions": 7}, ["settings.directions: 128, 7"]),
     ],
 )
 def test_numbers_that_were_not_obtained_alike_are_not_compared(change, fields):
     found = differing(a_card(), a_card(**change))
-    assert len(found) == len(fields)
-    assert all(line.startswith(field) for line, field in zip(found, fields, strict=True))
+    assert found == fields
     with pytest.raises(UserError, match=rf"fid of one and of two are not comparable: {fields[0]}"):
         refuse_unlike("fid", {"one": a_card(), "two": a_card(**change)})
+
+
+def test_the_same_examples_are_the_same_whatever_their_split_is_called():
+    assert differing(a_card(), a_card(reference="MNIST train:0:60000")) == []
+
+
+def test_a_score_that_looks_at_no_real_example_has_none_in_its_card():
+    given = {"reference": "ring", "sha256": None, "n_real": 50, "n_fake": 100, "weights": "EMA"}
+    modes = [card(HighQuality(ring(8, 1.0, 0.1)), {}, **{**given, "n_real": n}) for n in (50, 60)]
+    assert differing(*modes) == []
 
 
 def test_a_reference_has_the_same_name_wherever_it_lies():
@@ -174,7 +221,7 @@ def test_a_packed_discriminator_sees_m_samples_and_a_step_moves_it(run, updates)
     done = run("model.pack=2", "batch_size=12", "iterations=3", f"updates={updates}", "metrics.n=16", "metrics.picture=null")
     state = torch.load(done.newest_checkpoint(), weights_only=True)["state_dict"]
     assert state["D.net.1.weight"].shape == (128, 4)
-    assert done.result["verdict"]["state"] == "healthy"
+    assert done.result["verdict"]["state"] == "unknown"  # after one reading
 
 
 @pytest.mark.parametrize(
@@ -183,6 +230,8 @@ def test_a_packed_discriminator_sees_m_samples_and_a_step_moves_it(run, updates)
         (("model.pack=3", "batch_size=8"), "batch_size = 8 does not come in packs of 3"),
         (("model.pack=2", "model.D.shape=[3]"), "model.pack = 2 needs a D that is told its shape"),
         (("+metrics.split=test",), "metrics.split = test but this data has no splits: set it to null"),
+        (("metrics=classifier",), "metrics.scores.fid: there is no classifier of these data: give features=FILE"),
+        (("+metrics.scores.x._target_=ganlab.priors.Normal", "+metrics.scores.x.dim=2"), "is not a Metric"),
         (("health.split=test",), "health.split = test but this data has no splits: set it to null"),
     ],
 )
@@ -210,19 +259,54 @@ def test_a_run_has_a_card_beside_each_number(two):
     assert set(result["cards"]) == set(result["final"]) == set(result["area"]) >= set(result["best"])
     found = result["cards"]["high_quality"]
     assert found["metric"] == "ganlab.metrics.modes.HighQuality"
-    assert (found["n_fake"], found["n_real"], found["weights"], found["seed"]) == (64, 64, "EMA", 0)
+    assert (found["n_fake"], found["n_real"], found["weights"], found["seed"]) == (64, 0, "EMA", 0)
     assert found["reference"] == "ring modes=8 radius=1.0 std=0.1"
 
 
 def test_evaluation_after_training_is_that_of_the_run(two, capsys):
-    files = evaluate(two, Request(seed=0))
-    results = [json.loads(file.read_text()) for file in files]
+    files = evaluate(two, Request())
     assert [file.parent.parent for file in files] == two
-    during = json.loads((two[0] / "result.json").read_text())
-    after = {name: score["value"] for name, score in results[0]["scores"].items()}
-    assert after == {name: score["value"] for name, score in during["final"].items()}
-    assert results[0]["cards"] == during["cards"]
+    for file, path in zip(files, two, strict=True):
+        after, during = (json.loads(file.read_text()) for file in (file, path / "result.json"))
+        values = {name: score["value"] for name, score in after["scores"].items()}
+        assert values == {name: score["value"] for name, score in during["final"].items()}
+        assert after["cards"] == during["cards"]
     assert "high_quality" in capsys.readouterr().out
+
+
+def test_an_evaluation_done_in_another_way_does_not_write_over_the_first(two):
+    one, other = (evaluate(two[:1], Request(seed=seed))[0] for seed in (None, 5))
+    assert one.exists()
+    assert one != other
+    card = json.loads(other.read_text())["cards"]["modes"]
+    assert (card["seed"], card["z_seed"]) == (0, 5)
+
+
+def test_a_checkpoint_of_one_run_is_not_taken_for_all(two):
+    path = next((two[0] / "checkpoints").glob("*.ckpt"))
+    with pytest.raises(UserError, match="is a file of one run"):
+        evaluate(two, Request(checkpoint=str(path)))
+
+
+def test_a_run_directory_cannot_have_a_file_written(two, tmp_path):
+    """What a config from anyone may name is built; it must not be able to do anything else."""
+    file = two[0] / "config.yaml"
+    config = yaml.safe_load(file.read_text())
+    for target, given in (("ganlab.runs.write_whole", {"text": "x"}), ("ganlab.features.training.save", {"file": {}})):
+        config["metrics"]["scores"]["x"] = {"_target_": target, "path": str(tmp_path / "pwned"), **given}
+        file.write_text(yaml.safe_dump(config))
+        with pytest.raises(UserError, match="is not ganlab's own code alone"):
+            evaluate(two[:1], Request())
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_what_is_no_score_is_told(two):
+    file = two[0] / "config.yaml"
+    config = yaml.safe_load(file.read_text())
+    config["metrics"]["scores"]["x"] = {"_target_": "ganlab.priors.Normal", "dim": 2}
+    file.write_text(yaml.safe_dump(config))
+    with pytest.raises(UserError, match=r"ganlab.priors.Normal is not a Metric"):
+        evaluate(two[:1], Request())
 
 
 def test_raw_and_averaged_generators_are_told_apart(two):
@@ -235,7 +319,7 @@ def test_raw_and_averaged_generators_are_told_apart(two):
 def test_runs_that_would_not_be_scored_alike_are_refused(run, two):
     small = ("iterations=3", "metrics.n=64", "metrics.picture=null", "theory=none")
     other = run(*small, "data.std=0.2", "ema_decay=0", name="other").path
-    with pytest.raises(UserError, match=r"not comparable: reference: ring .* std=0.1, ring .* std=0.2; .*; weights: EMA, raw"):
+    with pytest.raises(UserError, match=r"not comparable: reference: ring .* std=0.1, ring .* std=0.2; weights: EMA, raw"):
         evaluate([two[0], other], Request())
     assert not (two[0] / "evaluations").exists()
 
@@ -287,6 +371,9 @@ def test_images_are_scored_offline_while_training_and_after(run, pictures, tmp_p
     assert sum(result["details"]["classes"]["samples"]) == 25
     assert sum(result["details"]["classes"]["real"]) == 40
     assert (result["cards"]["fid"]["n_fake"], result["cards"]["fid"]["n_real"]) == (25, 40)
+    with pytest.raises(UserError, match=r"nowhere.pt is missing"):
+        evaluate([done.path], Request(overrides=("features=nowhere.pt",)))
+    assert done.result["details"]["fid"]["expected_bias"] > 0
     with Image.open(nearest) as picture:
         assert picture.width > 8 * 8
 

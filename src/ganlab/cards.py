@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,28 +16,37 @@ Card = dict[str, Any]
 
 
 def card(
-    metric: Metric, settings: Mapping[str, Any], reference: str, real: Tensor, n_fake: int, weights: str, **more: Any
-) -> Card:
+    metric: Metric, settings: Mapping[str, Any], reference: str, sha256: str | None, n_real: int, n_fake: int, weights: str,
+    **more: Any,
+) -> Card:  # fmt: skip
     """What has to be the same for two values of a score to be comparable.
 
-    `metric` and `version` of its code; its `settings`; the `extractor` through which it looks, with the hash of its weights;
-    the `reference` data, the split, and the hash of the n_real examples taken of it; how many samples; whether of the average
-    of G (EMA) or of G itself; and what BatchNorm normalised with (of training: the running statistics).
+    `metric` and `version` of its code; its `settings`, those left to their defaults included; the `extractor` through which it
+    looks, with the hash of its weights; the `reference` data, the split, and, of a data set, the hash of the n_real examples
+    taken of it; how many samples; whether of the average of G (EMA) or of G itself; and what BatchNorm normalised with (of
+    training: the running statistics). A score that does not look at real examples has none in its card.
     """
     extractor = getattr(metric, "extractor", None)
+    looks = getattr(metric, "least_real", 1) > 0
     return {
         "metric": f"{type(metric).__module__}.{type(metric).__qualname__}",
         "version": getattr(metric, "version", 1),
-        "settings": {name: value for name, value in settings.items() if name not in ("_target_", "extractor")},
+        "settings": _with_defaults(type(metric), settings),
         "extractor": None if extractor is None else extractor.card(),
         "reference": reference,
-        "reference_sha256": fingerprint(real),
-        "n_real": len(real),
+        "reference_sha256": sha256 if looks else None,
+        "n_real": n_real if looks else 0,
         "n_fake": n_fake,
         "weights": weights,
         "batch_norm": "running statistics",
         **more,
     }
+
+
+def _with_defaults(metric: type, settings: Mapping[str, Any]) -> dict[str, Any]:
+    parameters = inspect.signature(metric).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    return {k: v for k, v in {**defaults, **settings}.items() if k not in ("_target_", "extractor", "source")}
 
 
 def fingerprint(x: Tensor) -> str:
@@ -56,18 +66,23 @@ def name_of(data: Mapping[str, Any], split: str | None) -> str:
     return " ".join([target, *own])
 
 
-OF_A_RUN = ("seed", "commit")  # in which the runs of a comparison may differ; all other fields say how
+OF_A_RUN = ("seed", "z_seed", "commit")  # in which the runs of a comparison may differ; all other fields say how
 
 
 def differing(a: Card, b: Card) -> list[str]:
-    """`field: one, other` for each field, however deep, in which two cards say another how."""
+    """`field: one, other` for each field, however deep, in which two cards say another how. The same examples by their hash are
+    the same, whatever their split is called."""
+    same = a.get("reference_sha256") is not None and a["reference_sha256"] == b.get("reference_sha256")
+    skipped = (*OF_A_RUN, *(["reference"] if same else []))
+    return _differing({k: v for k, v in a.items() if k not in skipped}, {k: v for k, v in b.items() if k not in skipped})
+
+
+def _differing(a: Card, b: Card) -> list[str]:
     found = []
     for key in dict.fromkeys([*a, *b]):
-        if key in OF_A_RUN:
-            continue
         one, other = a.get(key), b.get(key)
         if isinstance(one, dict) and isinstance(other, dict):
-            found += [f"{key}.{line}" for line in differing(one, other)]
+            found += [f"{key}.{line}" for line in _differing(one, other)]
         elif one != other:
             found.append(f"{key}: {one}, {other}")
     return found

@@ -141,9 +141,9 @@ def plain(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json", exclude_unset=True)
 
 
-def build_as(kind: type, node: Node, key: str) -> Any:
+def build_as(kind: type, node: Node, key: str, **given: Any) -> Any:
     """`build`, for a node that must describe one of the protocols of types.py."""
-    part = build(node, key)
+    part = build(node, key, **given)
     if not isinstance(part, kind):
         raise UserError(f"{key}._target_ = {node['_target_']} is not a {kind.__name__}: choose one of conf/{key}")
     return part
@@ -195,12 +195,17 @@ def takes(node: Any, key: str, name: str) -> bool:
     return name in inspect.signature(_target(node["_target_"], key)).parameters
 
 
-HARMLESS = ("ganlab.", "torch.nn.modules.activation")  # where what a run directory may name has to be defined
+HARMLESS = (  # where what a run directory may name has to be defined: nothing there writes a file that a config can name
+    *(f"ganlab.{room}" for room in ("networks.", "priors", "losses", "fdivergences", "penalties", "augment", "updates",
+                                    "metrics.", "data.toy", "data.line", "data.datasets", "data.stacked", "features.classifier",
+                                    "features.inception")),
+    "torch.nn.modules.activation",
+)  # fmt: skip
 
 
 def own_code(node: Any) -> bool:
-    """Whether everything that building this node would call is ganlab's, or one of torch's activations, and not something
-    else that is reached through them."""
+    """Whether everything that building this node would call is one of ganlab's parts, or of torch's activations, and not
+    something else that is reached through them."""
     if isinstance(node, Mapping):
         path = str(node.get("_target_", "ganlab."))
         if not path.startswith(("ganlab.", "torch.nn.")):
@@ -252,4 +257,5 @@ def validated(kind: Any, value: Any, key: str) -> Any:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) else text[:300]

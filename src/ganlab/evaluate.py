@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -24,7 +25,7 @@ from ganlab.entry import conf_dir
 from ganlab.errors import UserError
 from ganlab.features.nearest import nearest, picture
 from ganlab.parts import scorer_of
-from ganlab.result import commit, finite, now, provenance, without_nan
+from ganlab.result import commit, now, provenance, without_nan
 from ganlab.runs import RunDirectory, write_whole
 from ganlab.sample import checkpoint_of, generator
 from ganlab.scoring import Scorer
@@ -40,7 +41,7 @@ class Request(NamedTuple):
     metrics: str | None = None  # a choice of conf/metrics; None = those of the run
     overrides: Sequence[str] = ()  # metrics.n=10000, features=PATH, ...
     raw: bool = False  # G itself, where there is an average of it
-    seed: int = 0  # of z
+    seed: int | None = None  # of z; None = that of the run, as while it trained
     device: str = "auto"
     trust: bool = False
 
@@ -63,6 +64,8 @@ def evaluate(runs: Sequence[Path], request: Request) -> list[Path]:
     device = torch.device(request.device if request.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
     if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError("--device cuda but torch finds no GPU on this machine: leave it out")
+    if len(runs) > 1 and request.checkpoint is not None and Path(request.checkpoint).is_file():
+        raise UserError(f"--checkpoint {request.checkpoint} is a file of one run: name it as it is called in each of them")
     candidates = [_candidate(RunDirectory(run), request) for run in runs]
     for name in candidates[0].scorer.cards:
         cards = {str(c.run.path): c.scorer.cards.get(name, {"metric": None}) for c in candidates}
@@ -82,7 +85,8 @@ def _candidate(run: RunDirectory, request: Request) -> Candidate:
     G, prior = generator(config, checkpoint, request.trust, "G_ema" if averaged else "G")
     source: Source = build_as(Source, config["data"], "data")
     weights = "EMA" if averaged else "raw"
-    scorer = scorer_of(metrics, config["data"], source, weights, request.seed, commit=commit())
+    z_seed = config["seed"] if request.seed is None else request.seed
+    scorer = scorer_of(metrics, config["data"], source, weights, z_seed, seed=config["seed"], commit=commit())
     if scorer is None:
         raise UserError(f"{run.path} has metrics=none: name some, with --metrics {_choices()}")
     return Candidate(run, checkpoint, G, prior, source, metrics, scorer)
@@ -90,7 +94,9 @@ def _candidate(run: RunDirectory, request: Request) -> Candidate:
 
 def metrics_of(config: dict[str, Any], choice: str | None, overrides: Sequence[str]) -> Metrics:
     """The metrics of a run's config, or another choice of conf/metrics in its place, changed by overrides."""
-    if choice is not None:
+    if choice is None:
+        config = {**config, "metrics": _referring(config)}
+    else:
         file = conf_dir() / "metrics" / f"{choice}.yaml"
         if not file.is_file():
             raise UserError(f"--metrics {choice}: there is no such file in {file.parent}: use one of {_choices()}")
@@ -103,6 +109,19 @@ def metrics_of(config: dict[str, Any], choice: str | None, overrides: Sequence[s
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from error
     return validated(Metrics, resolve(tree)["metrics"], "metrics")  # type: ignore[arg-type]
+
+
+def _referring(config: dict[str, Any]) -> dict[str, Any]:
+    """The metrics of a run, whose config is resolved, as they were before: scores refer to metrics.features, and that to
+    features, so that an override of either reaches them."""
+    metrics, features = config["metrics"], config["metrics"].get("features")
+    if features is None:
+        return metrics
+    refer = {"extractor": "${metrics.features}"}
+    scores = {k: {**v, **refer} if v.get("extractor") == features else v for k, v in metrics["scores"].items()}
+    if "path" in features and features["path"] == config.get("features"):
+        features = {**features, "path": "${features}"}
+    return {**metrics, "features": features, "scores": scores}
 
 
 def _choices() -> str:
@@ -119,7 +138,7 @@ def _scored(candidate: Candidate, request: Request, device: torch.device) -> dic
     return {
         "checkpoint": candidate.checkpoint.name,
         "iteration": iteration_of(candidate.checkpoint),
-        "scores": finite({name: {"value": value} for name, value in values.items()}),
+        "scores": without_nan({name: {"value": value} for name, value in values.items()}),
         "details": without_nan(scorer.details()),
         "cards": scorer.cards,
         "seconds": round(time.perf_counter() - started, 3),
@@ -133,7 +152,8 @@ def _written(candidate: Candidate, result: dict[str, Any], request: Request) -> 
     """The scores as JSON, and where they look at images through an extractor, samples with their nearest training images."""
     folder = candidate.run.path / "evaluations"
     folder.mkdir(exist_ok=True)
-    name = f"{candidate.checkpoint.stem}-{request.metrics or 'metrics'}-n{candidate.metrics.n}{'-raw' if request.raw else ''}"
+    how = hashlib.sha256(json.dumps(result["cards"], sort_keys=True).encode()).hexdigest()[:6]  # no other way is written over
+    name = f"{candidate.checkpoint.stem}-{request.metrics or 'metrics'}-n{candidate.metrics.n}-{how}"
     files = [folder / f"{name}.json"]
     write_whole(files[0], json.dumps(result, indent=2, allow_nan=False) + "\n")
     extractor = next((m.extractor for m in candidate.scorer.metrics.values() if hasattr(m, "extractor")), None)
@@ -153,6 +173,10 @@ def _print(names: Sequence[str], results: Sequence[dict[str, Any]]) -> None:
     for name, result in zip(names, results, strict=True):
         table.add_column(f"{name}\niteration {result['iteration']:,}", justify="right", overflow="fold")
     for score in results[0]["scores"]:
-        values = [result["scores"][score]["value"] for result in results]
-        table.add_row(score, *("-" if value is None else f"{value:.4g}" for value in values))
+        table.add_row(score, *(_cell(result["scores"][score]["value"], result["details"].get(score, {})) for result in results))
     Console().print(table)
+
+
+def _cell(value: float | None, details: dict[str, Any]) -> str:
+    error = details.get("standard_error")
+    return "-" if value is None else f"{value:.4g}" + (f" ± {error:.2g}" if error is not None else "")

@@ -33,9 +33,9 @@ from ganlab.data.module import Minibatches
 from ganlab.errors import Diverged, Interrupted, UserError
 from ganlab.health import verdict
 from ganlab.loggers.table import RunTable, read
-from ganlab.parts import game_of, scorer_of, split_of, trainer_of
+from ganlab.parts import game_of, held_out_of, scorer_of, trainer_of
 from ganlab.random import seed_of
-from ganlab.result import finite, now, provenance, report
+from ganlab.result import now, provenance, report, without_nan
 from ganlab.runs import RunDirectory, differences, whole
 from ganlab.theory.game import Unsolved
 from ganlab.types import Rules, Source
@@ -102,10 +102,11 @@ class Experiment:
         metrics = settings.metrics
         weights = "EMA" if settings.ema_decay > 0 else "raw"
         commit = self.provenance["commit"]
-        scorer = scorer_of(metrics, settings.data, self.source, weights, settings.seed, commit=commit)
+        made = {"seed": settings.seed, "commit": commit}
+        scorer = scorer_of(metrics, settings.data, self.source, weights, settings.seed, **made)
         self.evaluate = Evaluate(metrics.every, self.clock, scorer) if scorer else None
         watch = settings.health
-        held_out = split_of(settings.data, watch.split, "health.split") if watch.split else None
+        held_out = held_out_of(settings.data, watch.split)
         self.interrupt = Interrupt(settings.log_every)
         observers: list[pl.Callback] = [self.interrupt, self.log]
         observers.append(Health(watch.every, self.clock, watch.n, settings.seed, held_out))
@@ -225,7 +226,11 @@ class Experiment:
             **{name: count for name, count in self.gan.counters().items() if name != "iteration"},
             "seconds": round(self.clock.seconds, 3),
             "seconds_of_theory": round(self.measure.seconds, 3) if self.measure else 0.0,
-            **{kind: finite({k: v for scores in kept for k, v in scores[kind].items()}) for kind in ("final", "best", "area")},
+            **{
+                kind: without_nan({k: v for scores in kept for k, v in scores[kind].items()})
+                for kind in ("final", "best", "area")
+            },
+            "details": without_nan(self.evaluate.scorer.details()) if self.evaluate and self.evaluate.scores.final else {},
             "cards": cards,
             "verdict": verdict(self.table.rows, self.log.diverged_at)._asdict(),
             "resumed_from": None if checkpoint is None else str(checkpoint),

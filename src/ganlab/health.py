@@ -12,7 +12,8 @@ READINGS = 2  # that have to agree before a state is believed
 
 
 class Verdict(NamedTuple):
-    """`state` is healthy, diverged, collapsed or stalled, `since` the first iteration of it, `why` the measurement in words."""
+    """`state` is healthy, diverged, collapsed, stalled, or unknown where too little was seen; `since` is the first iteration of
+    it, `why` the measurement in words."""
 
     state: str
     since: int | None
@@ -32,6 +33,8 @@ def verdict(rows: Sequence[Mapping[str, float]], diverged_at: int | None) -> Ver
         return Verdict("collapsed", since, f"samples are {value:.2g} times as far apart as data")
     if since := _until_the_end(rows, "health/V", lambda value: value > STALLED):
         return Verdict("stalled", since, f"V(D, G) = {_last(rows, 'health/V'):.2g} of at most 0: D is sure of all it sees")
+    if sum("health/diversity" in row for row in rows) < READINGS:
+        return Verdict("unknown", None, f"there are fewer than {READINGS} readings of health")
     return Verdict("healthy", None, "")
 
 

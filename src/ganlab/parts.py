@@ -7,10 +7,12 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torchmetrics import Metric
 
 from ganlab.callbacks.checkpoint import AtomicCheckpointIO
-from ganlab.cards import card, name_of
+from ganlab.cards import card, fingerprint, name_of
 from ganlab.config import Metrics, Node, Settings, build, build_as, takes
+from ganlab.data.splits import overlap
 from ganlab.errors import UserError
 from ganlab.gan import GAN
 from ganlab.scoring import Scorer
@@ -70,7 +72,28 @@ def split_of(data: Node, split: str, key: str) -> Source:
     return source
 
 
-def scorer_of(metrics: Metrics, data: Node, source: Source, weights: str, seed: int, **more: Any) -> Scorer | None:
+def held_out_of(data: Node, split: str | None) -> Source | None:
+    """What D never sees, to watch it by; `auto` is the split test of data that have one and are not trained on it. Raises
+    UserError where it would see some of it."""
+    if split is None or (split == "auto" and "split" not in data):
+        return None
+    key, known = "health.split", ("train", "test")
+    wanted = "test" if split == "auto" else split
+    if "split" in data and overlap(data["split"], wanted, known):
+        if split == "auto":
+            return None
+        raise UserError(
+            f"{key} = {split} and data.split = {data['split']} have images in common: D would be watched on what it sees"
+        )
+    try:
+        return split_of(data, wanted, key)
+    except UserError:
+        if split == "auto":
+            return None
+        raise
+
+
+def scorer_of(metrics: Metrics, data: Node, source: Source, weights: str, z_seed: int, **more: Any) -> Scorer | None:
     """What scores samples against the source, or against another split of its data; None where nothing is scored. `weights`
     (EMA or raw) and `more` go into the cards. Raises UserError."""
     if not metrics.scores:
@@ -78,26 +101,29 @@ def scorer_of(metrics: Metrics, data: Node, source: Source, weights: str, seed: 
     if metrics.split is not None:
         source = split_of(data, metrics.split, "metrics.split")
     n_real = metrics.n_real or metrics.n
+    finite = hasattr(source, "__len__")
     try:
         x, y = source.reference(n_real)
     except ValueError as error:
         raise UserError(str(error)) from error
     scores, cards = {}, {}
-    about = name_of(data, metrics.split)
+    about, sha256 = name_of(data, metrics.split), fingerprint(x) if finite else None
     for name, node in metrics.scores.items():
         key = f"metrics.scores.{name}"
-        given = {"source": source} if takes(node, key, "source") else {}
-        score = scores[name] = build(node, key, **given)
+        score = build_as(Metric, node, key, **({"source": source} if takes(node, key, "source") else {}))
         for count, value, least in (("n", metrics.n, "least"), ("n_real", n_real, "least_real")):
             if value < (fewest := getattr(score, least, 1)):
                 raise UserError(f"metrics.{count} = {value} is too few for {key}: it needs at least {fewest}")
+        if getattr(score, "in_order", False) and finite and n_real != len(source):  # type: ignore[arg-type]
+            raise UserError(f"{key} takes all of metrics.split in its order: set metrics.n_real={len(source)}")  # type: ignore[arg-type]
         try:
             score.update(x[:1], real=False)  # what it cannot look at is refused before anything is trained
             score.reset()
         except ValueError as error:
             raise UserError(f"{key}: {error}") from error
-        cards[name] = card(score, node, about, x, metrics.n, weights, seed=seed, **more)
-    return Scorer(scores, cards, x, y, metrics.n, seed)
+        cards[name] = card(score, node, about, sha256, n_real, metrics.n, weights, z_seed=z_seed, **more)
+        scores[name] = score
+    return Scorer(scores, cards, x, y, metrics.n, z_seed)
 
 
 def trainer_of(settings: Settings, callbacks: list[pl.Callback], loggers: list[Any]) -> pl.Trainer:

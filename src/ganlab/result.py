@@ -56,11 +56,6 @@ def without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def finite(scores: Scores) -> dict[str, dict[str, float | None]]:
-    """JSON has no NaN: a score that could not be computed is null."""
-    return {name: {**s, "value": s["value"] if math.isfinite(s["value"]) else None} for name, s in scores.items()}
-
-
 def report(result: dict[str, Any], lines: list[str]) -> None:
     """The end of a run in the terminal: what it scored, and where to look."""
     console = Console()
@@ -80,7 +75,7 @@ def report(result: dict[str, Any], lines: list[str]) -> None:
             table.add_row(name, _short(final["value"]), "-", "-", "-")
     console.print(title, highlight=False, soft_wrap=True)
     found = Verdict(**result["verdict"])
-    if found.state != "healthy":
+    if found.state not in ("healthy", "unknown"):
         console.print(f"verdict    {sentence(found)}", highlight=False, soft_wrap=True, style="bold")
     if table.rows:
         console.print(table)

@@ -93,11 +93,14 @@ def natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", str(path))]
 
 
+NEUTRAL = {"ema_ramp": 10.0, "pack": 1}  # what a run of before these keys did
+
+
 def differences(old: dict[str, Any], new: dict[str, Any], keys: tuple[str, ...] = IDENTITY) -> list[str]:
     """`key: old -> new` for each value, however deep, in which two configs differ under these keys."""
     found = []
     for key in keys:
-        a, b = old.get(key), new.get(key)
+        a, b = old.get(key, NEUTRAL.get(key)), new.get(key, NEUTRAL.get(key))
         if isinstance(a, dict) and isinstance(b, dict):
             found += [f"{key}.{line}" for line in differences(a, b, tuple(dict.fromkeys([*a, *b])))]
         elif a != b:

@@ -75,7 +75,6 @@ def checkpoint_of(run: RunDirectory, name: str | None) -> Path:
         if (newest := run.newest_checkpoint()) is not None:
             return newest
         every = run.config["checkpoint"]["every"]
-        every = run.config["checkpoint"]["every"]
         raise UserError(f"{run.path} has no checkpoint yet: look again after checkpoint.every={every}")
     for path in (Path(name), run.checkpoints / name):
         if path.is_file():

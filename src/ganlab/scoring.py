@@ -50,7 +50,7 @@ class Scorer:
                 self._update(x.to(device), real=True)
                 advance("real and generated", len(x))
             self._seen_real = True
-        z = prior.sample(self.n, generator_of(self.seed, "evaluation", device=device))
+        z = prior.sample(self.n, generator_of(self.seed, "evaluation")).to(device)  # the same on every device
         y = self.y.repeat(-(-self.n // len(self.y)))[: self.n].to(device)
         for i, part in enumerate(zip(z.split(CHUNK), y.split(CHUNK), strict=True)):
             x = G(*part).float()

@@ -21,7 +21,7 @@ class Health(Observer):
     """Every few iterations, as `health/...`, from n training examples, n samples of G, and n examples that D has never seen,
     where the data have a split of those; both nets in evaluation mode.
 
-    accuracy, accuracy_held_out     of D at telling data from samples, its output being a logit; 0.5 is chance
+    accuracy, accuracy_held_out     of D at telling data from samples; 0.5 is chance; only where D's output is a logit, as is V
     logit_gap                       its mean output on training examples less that on held-out ones; 0: it knows none by heart
     V                               the paper's V(D, G) [nats] on n examples and n samples
     diversity                       the mean distance between two samples over that between two examples; 0: all alike
@@ -39,24 +39,26 @@ class Health(Observer):
 
     @torch.no_grad()
     def observe(self, trainer: pl.Trainer, gan: GAN) -> None:
-        n, device = self.n, gan.device
+        n, device = self.n - self.n % gan.pack, gan.device
         real, y = source_of(trainer).sample(n, generator_of(self.seed, "health", device=device))
         z = gan.prior.sample(n, generator_of(self.seed, "health", 1, device=device))
         G_trains, D_trains = gan.G.training, gan.D.training
         gan.G.eval(), gan.D.eval()
         fake = gan.G(z, y).float()
         on_real, on_fake = (gan.sees(packed(x, gan.pack), y).float() for x in (real, fake))  # [n / m]
-        values = {
-            "accuracy": _accuracy(on_real, on_fake),
-            "V": logsigmoid(on_real).mean() + logsigmoid(-on_fake).mean(),
-            "diversity": _spread(fake) / _spread(real),
-            **{f"gradient_{net}": norm for net, norm in gan.gradient_norms.items()},
-        }
+        values = {"diversity": _spread(fake) / _spread(real)}
+        if gan.watched:  # and not stopped in an iteration that nobody expected to be the last
+            values |= {f"gradient_{net}": norm for net, norm in gan.gradient_norms.items()}
+        logit = bool(getattr(gan.loss, "is_V", False))
+        if logit:
+            V = logsigmoid(on_real).mean() + logsigmoid(-on_fake).mean()
+            values |= {"accuracy": _accuracy(on_real, on_fake), "V": V}
         if self.held_out is not None:
             self.held_out = self.held_out.to(device)
             unseen, y = self.held_out.sample(n, generator_of(self.seed, "health", 2, device=device))
             on_unseen = gan.sees(packed(unseen, gan.pack), y).float()
-            values |= {"accuracy_held_out": _accuracy(on_unseen, on_fake), "logit_gap": on_real.mean() - on_unseen.mean()}
+            values |= {"logit_gap": on_real.mean() - on_unseen.mean()}
+            values |= {"accuracy_held_out": _accuracy(on_unseen, on_fake)} if logit else {}
         gan.G.train(G_trains), gan.D.train(D_trains)
         read = torch.stack([value.float() for value in values.values()]).tolist()
         record(trainer, gan, self.clock, {f"health/{name}": value for name, value in zip(values, read, strict=True)})

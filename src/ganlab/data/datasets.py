@@ -65,12 +65,12 @@ def _from_source(source: str, shape: tuple[int, ...], split: str, classes: list[
         raise UserError(
             f"data.source={path} cannot be read ({error.strerror}): give a folder, zip or tar of pictures, or IDX files"
         ) from error
-    if is_idx(path):
-        return _from_idx(path, labels_of(path), shape, classes)
     if path.is_dir() and (pair := find_idx(path, split)):
         return _from_idx(*pair, shape, classes)
     if split == "test":
         raise UserError(f"data.split names test, but {path} has no such split: use train, or a part of it like train:90%:")
+    if is_idx(path):
+        return _from_idx(path, labels_of(path), shape, classes)
     files = list_pictures(path) if path.is_dir() else [path]
     return cached(path, files, shape, {}, lambda allocate: decode(path, shape, allocate))
 

@@ -80,7 +80,7 @@ class Images:
         """n of the images in their order: all of them, or a random choice that is always the same."""
         N = len(self)
         if n > N:
-            raise ValueError(f"{n:,} real images are asked for and the data have {N:,}: lower metrics.n_real")
+            raise ValueError(f"{n:,} real images are asked for and the data have {N:,}: set metrics.n_real to {N} or less")
         index = torch.randperm(N, generator=generator_of(0, "reference"))[:n].sort().values
         return to_float(self.x[index.to(self.x.device)]).cpu(), self.y[index.to(self.y.device)].cpu()
 

@@ -52,6 +52,20 @@ def choose(split: str, known: Collection[str], load: Callable[[str], Images]) ->
     return Images(x, y, chosen[0].names, chosen[0].flip)
 
 
+def overlap(a: str, b: str, known: Collection[str]) -> bool:
+    """Whether two splits have an example in common. Places in per cent and in numbers are not compared: they are taken to."""
+
+    def among(part: Part, other: Part) -> bool:
+        units = {text.endswith("%") for text in (part.first, part.last, other.first, other.last) if text}
+        N = 100 if units == {True} else 2**62
+        if len(units) > 1 or part.name != other.name:
+            return part.name == other.name
+        (a, b), (c, d) = ((_place(p.first, N, 0), _place(p.last, N, N)) for p in (part, other))
+        return max(a, c) < min(b, d)
+
+    return any(among(part, other) for part in parts(a, known) for other in parts(b, known))
+
+
 def _place(text: str | None, N: int, default: int) -> int:
     if text is None:
         return default

@@ -69,11 +69,13 @@ class Classifier(Frozen):
             )
 
 
-def load(path: str) -> Classifier:
+def load(path: str | None) -> Classifier:
     """The classifier in a file of `ganlab features`. All who name the same file share one net, and what it saw last.
 
     Raises UserError where the file is missing, damaged or something else.
     """
+    if path is None:
+        raise UserError("there is no classifier of these data: give features=FILE, made by `ganlab features` of images")
     file = Path(path).expanduser()
     try:
         stat = file.stat()

@@ -45,7 +45,9 @@ class Frozen:
     @torch.no_grad()
     def _look(self, x: Tensor) -> Features:
         self.net.to(x.device)
-        with torch.autocast(x.device.type, enabled=False):  # the same numbers whatever precision G trains in
+        # the same numbers whatever precision G trains in, and on a GPU as on a CPU
+        exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
+        with torch.autocast(x.device.type, enabled=False), exact:
             seen = [self.net(part.float()) for part in x.split(self.chunk)]
         return Features(*(torch.cat(layer).float() for layer in zip(*seen, strict=True)))
 

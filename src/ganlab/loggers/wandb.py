@@ -78,6 +78,7 @@ class Wandb(WandbLogger):
         self.experiment.summary["verdict"] = result["verdict"]["state"]
         for kind in ("final", "best", "area"):
             self.experiment.summary.update({f"{kind}/{name}": v["value"] for name, v in result[kind].items()})
+        self.experiment.summary.update({f"best_iteration/{name}": v["iteration"] for name, v in result["best"].items()})
         run, folder = self.experiment, Path(self.experiment.dir).parent
         if self.mode == "disabled":
             lines = []

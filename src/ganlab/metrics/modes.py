@@ -16,6 +16,7 @@ class ModeCounts(Metric):
     """High-quality samples per mode; what the scores below share. Real data are ignored: the mixture is known."""
 
     full_state_update = False
+    least_real = 0
     means: Tensor  # [K, d]
     stds: Tensor  # [K, d]
     weights: Tensor  # [K]

@@ -44,6 +44,7 @@ class ParzenWindow(TwoSamples):
     """
 
     higher_is_better = True
+    in_order = True  # the first real points are not as the others
 
     def __init__(self, source: Source, valid: int = 1000, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -51,7 +51,7 @@ def lower_is_better(runs: Sequence[Run], score: str) -> bool | None:
     for run in runs:
         best, curve = run.scores[BEST].get(score), run.columns.get(score if "/" in score else f"eval/{score}")
         seen = [run.scores[LAST].get(score), *([] if curve is None else curve)]
-        values = [value for value in seen if value is not None and abs(value) < float("inf")]  # nan is not
+        values = [float(value) for value in seen if value is not None and abs(value) < float("inf")]  # nan is not
         if best is not None and min(values, default=best) < max(values, default=best):
             return abs(best - min(values)) < abs(best - max(values))
     card = next((card for run in runs if score not in run.undirected and (card := run.card(score))), None)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import scipy.stats
+from numpy.typing import NDArray
 
 from ganlab.study.comparable import lower_is_better, scores_of
 from ganlab.study.groups import Setting
@@ -18,7 +19,7 @@ from ganlab.study.tables import Row
 
 POINTS = 100  # of a curve, at most
 NUMBERS = 150_000  # of all curves
-BOOTSTRAPS = 6_000  # points of intervals of scores: a millisecond each
+BOOTSTRAPS = 2_000  # intervals of scores, a millisecond each: where curves are many, only some of their points have one
 KINDS = {"eval": "scores", "theory": "theory", "health": "health", "train": "training"}
 
 Curve = dict[str, Any]
@@ -78,7 +79,7 @@ def _curves(settings: Sequence[Setting], runs: Sequence[Run]) -> dict[str, Any]:
     for number, setting in enumerate(settings):
         for name in names:
             is_score = bare(name) in scores
-            if (found := _curve(setting, name, fewer if is_score else points, is_score)) is not None:
+            if (found := _curve(setting, name, points, fewer if is_score else None)) is not None:
                 grid, curve = found
                 key = f"{grid}"
                 if key not in grids:
@@ -93,8 +94,9 @@ def _curves(settings: Sequence[Setting], runs: Sequence[Run]) -> dict[str, Any]:
     return {"grids": kept, "columns": shown}
 
 
-def _curve(setting: Setting, name: str, points: int, is_score: bool) -> tuple[dict[str, Any], Curve] | None:
-    """Of the completed runs, if there are any: the mean must not jump where a run ends early."""
+def _curve(setting: Setting, name: str, points: int, intervals: int | None) -> tuple[dict[str, Any], Curve] | None:
+    """Of the completed runs, if there are any: the mean must not jump where a run ends early. With bootstrapped intervals at
+    so many points, or with Student's at all of them."""
     runs = [run for run in setting.counted if run.status == "completed"] or setting.counted
     measured = []
     for run in runs:
@@ -108,12 +110,12 @@ def _curve(setting: Setting, name: str, points: int, is_score: bool) -> tuple[di
     grid = grid[(grid >= first) & (grid <= last)]
     if not len(grid):
         return None
-    grid = grid[np.unique(np.linspace(0, len(grid) - 1, points).round().astype(int))]
+    grid = grid[_some(len(grid), points)]
     values = np.stack([on_grid(x, y, grid) for _, x, y in measured])  # [n, T]
     seconds = np.stack([_seconds(run, grid) for run, _, _ in measured]).mean(0)
     curve: Curve = {"n": len(values), "mean": _list(values.mean(0))}
     if len(values) > 1:
-        _, low, high = curve_interval(values) if is_score else _student(values)
+        low, high = _student(values) if intervals is None else _bootstrapped(values, intervals)
         curve |= {"low": _list(low), "high": _list(high)}
     return {"x": [int(v) for v in grid], "seconds": _list(seconds)}, curve
 
@@ -123,11 +125,23 @@ def _seconds(run: Run, grid: Array) -> Array:
     return np.full(len(grid), np.nan) if seconds is None else on_grid(run.columns["iteration"], seconds, grid)
 
 
-def _student(values: Array) -> tuple[Array, Array, Array]:
+def _some(n: int, most: int) -> NDArray[np.intp]:
+    """At most so many of the indices below n, evenly, with both ends."""
+    return np.unique(np.linspace(0, n - 1, most).round().astype(np.intp))
+
+
+def _bootstrapped(values: Array, points: int) -> tuple[Array, Array]:
+    low, high = np.full((2, values.shape[1]), np.nan)
+    at = _some(values.shape[1], points)
+    _, low[at], high[at] = curve_interval(values[:, at])
+    return low, high
+
+
+def _student(values: Array) -> tuple[Array, Array]:
     """A cheaper interval, for columns that nobody is compared by: Student's t at each point by itself."""
     mean, n = values.mean(0), len(values)
     half = float(scipy.stats.t.isf(0.025, n - 1)) * values.std(0, ddof=1) / math.sqrt(n)
-    return mean, mean - half, mean + half
+    return mean - half, mean + half
 
 
 def _list(values: Array) -> list[float | None]:

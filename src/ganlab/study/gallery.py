@@ -37,7 +37,7 @@ def gallery(settings: Sequence[Setting], notes: Notes) -> Gallery:
     per = max(1, min(PER_SETTING, MOST // max(1, len(settings))))
     frames = {run: _frames(run) for setting in settings for run in setting.counted}
     drawn = {setting.name: sorted((r for r in setting.counted if frames[r]), key=lambda r: r.seed) for setting in settings}
-    chosen = [(name, run) for name, runs in drawn.items() for run in runs[:per]][:MOST]
+    chosen = [(name, runs[i]) for i in range(per) for name, runs in drawn.items() if i < len(runs)][:MOST]
     common = set.intersection(*({*frames[run]} - {0} for _, run in chosen)) if chosen else set()
     at = max((t for t in common if t is not None), default=None)
     pictures: list[Picture] = []

@@ -112,16 +112,13 @@ def _from_overrides(settings: Sequence[Setting]) -> list[str] | None:
     if any(each is None for group in own for each in group):
         return None
     given: list[list[dict[str, str]]] = own  # type: ignore[assignment]
-    varying = dict.fromkeys(key for group in given for each in group for key in each)
-    parts: list[list[str]] = [[] for _ in settings]
-    for key in varying:
+    texts: dict[str, list[str]] = {}  # by key, in the order in which they were given
+    for key in dict.fromkeys(key for group in given for each in group for key in each):
         values = [{each.get(key) for each in group} for group in given]
-        texts = [_text(key, found, setting) for found, setting in zip(values, settings, strict=True)]
-        if len(set(texts)) > 1:
-            for name, text in zip(parts, texts, strict=True):
-                name += [f"{key}={text}"] if text else []
-    names = [", ".join(name) or "base" for name in parts]
-    return names if len(set(names)) == len(names) else None
+        texts[key] = [_text(key, found, setting) for found, setting in zip(values, settings, strict=True)]
+    chosen = _telling(texts)
+    names = [", ".join(f"{key}={texts[key][i]}" for key in texts if key in chosen and texts[key][i]) for i in range(len(given))]
+    return [name or "base" for name in names] if len(set(names)) == len(names) else None
 
 
 def _text(key: str, found: set[str | None], setting: Setting) -> str:
@@ -132,7 +129,8 @@ def _text(key: str, found: set[str | None], setting: Setting) -> str:
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     if isinstance(value, dict):
-        return next(iter(_targets(value).values()), "").rpartition(".")[2]
+        parts = next(iter(_targets(value).values()), "").split(".")
+        return parts[-1] if "_target_" in value else parts[-2] if len(parts) > 1 else ""  # the module that a model is of
     return "" if value is None else str(value)
 
 
@@ -157,13 +155,21 @@ def _from_configs(settings: Sequence[Setting]) -> list[list[str]]:
     nodes = dict.fromkeys(key for each in targets for key in each)
     candidates = {key: [each.get(key, "") for each in targets] for key in nodes}
     candidates |= {key: found for key, found in differences(settings).items() if not key.endswith("_target_")}
-    told: list[tuple[tuple[str, str], ...]] = [() for _ in settings]
-    for key, values in sorted(candidates.items(), key=lambda item: _rank(item[0])):
-        more = [(*pairs, (key, value)) for pairs, value in zip(told, values, strict=True)]
+    chosen = _telling(candidates)
+    texts = {key: _short(values) if key in nodes else values for key, values in candidates.items() if key in chosen}
+    return [[f"{key}={texts[key][i]}" for key in chosen if texts[key][i]] for i in range(len(settings))]
+
+
+def _telling(candidates: Mapping[str, Sequence[str]]) -> list[str]:
+    """The first keys, in the order of `_rank`, whose values tell the settings apart, less those that vary along with them."""
+    chosen: list[str] = []
+    told: list[tuple[str, ...]] = [()] * max(map(len, candidates.values()), default=0)
+    for key in sorted(candidates, key=_rank):
+        more = [(*values, value) for values, value in zip(told, candidates[key], strict=True)]
         if len(set(more)) > len(set(told)):
-            texts = _short(values) if key in nodes else values
-            told = [(*pairs, (key, text)) for pairs, text in zip(told, texts, strict=True)]
-    return [[f"{key}={text}" for key, text in pairs if text] for pairs in told]
+            told = more
+            chosen.append(key)
+    return chosen
 
 
 def _rank(key: str) -> tuple[int, int]:

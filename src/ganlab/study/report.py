@@ -28,7 +28,7 @@ from ganlab.study.gallery import Gallery, gallery
 from ganlab.study.groups import Setting, differences, settings_of
 from ganlab.study.names import AXES, label, titled, unit
 from ganlab.study.read import COUNTERS, KINDS, Notes, read
-from ganlab.study.tables import STATES, VERDICTS, Cost, Row, Test, chosen, cost, rows, summary, tests
+from ganlab.study.tables import STATES, VERDICTS, Cost, Row, Test, cost, refuse_unknown, rows, summary, tests
 
 HEADINGS = {"last": "last", "best": "best", "area": "mean over training"}
 
@@ -37,7 +37,7 @@ class Study(NamedTuple):
     """All that a report says."""
 
     settings: list[Setting]
-    reference: str | None
+    reference: str | None  # what all tests are against, if it is one setting
     scores: list[str]
     rows: list[Row]
     costs: list[Cost]
@@ -69,7 +69,7 @@ def studied(dirs: Sequence[Path], reference: str | None = None) -> Study:
     notes = Notes()
     runs = comparable(read(dirs, notes), notes)
     settings = settings_of(runs, notes)
-    reference = chosen(settings, reference)
+    refuse_unknown(reference, settings)
     kept = [run for setting in settings for run in setting.counted]
     partly(kept, {run: setting.name for setting in settings for run in setting.runs}, notes)
     scores = scores_of(kept)
@@ -85,8 +85,10 @@ def studied(dirs: Sequence[Path], reference: str | None = None) -> Study:
     if len(devices := dict.fromkeys(run.origin["device"] for run in kept)) > 1:
         notes.add(f"The runs were on different devices ({', '.join(devices)}): their seconds do not compare.")
     data = {name_of(setting.config["data"], None) for setting in settings if "data" in setting.config}
+    compared_with = {test.a for test in tested}
+    reference = compared_with.pop() if len(compared_with) == 1 else None
     return Study(settings, reference, scores, found, [cost(setting) for setting in settings], tested,
-                 summary(tested, found, reference), notes.sentences(), differences(settings), pictures,
+                 summary(tested, found), notes.sentences(), differences(settings), pictures,
                  charts(settings, found, reference), commands.most_common(), [*commits],
                  data.pop() if len(data) == 1 else "")  # fmt: skip
 
@@ -104,8 +106,8 @@ def _rendered(template: str, study: Study) -> str:
     given: dict[str, Any] = study._asdict() | {
         "axes": AXES,
         "counters": COUNTERS,
-        "states": STATES,
-        "verdicts": VERDICTS,
+        "failures": [state for state in STATES[1:] if any(each.states[state] for each in study.costs)],
+        "verdicts": VERDICTS[1:],  # the rest are healthy
         "headings": HEADINGS,
         "missing": text.MISSING,
         "made": now(),
@@ -166,25 +168,25 @@ def _cell(value: Any) -> Any:
 def show(study: Study, console: Console | None = None) -> None:
     """The table of last scores, the sentences and the notes, in the terminal."""
     console = console or Console()
-    shown = Table(title="last score: mean [95 % interval over seeds], interquartile mean", title_justify="left")
-    for column in ("score", "setting"):
-        shown.add_column(column, overflow="fold")
+    shown = Table(
+        title="mean [95 % interval over seeds] of last scores; interquartile mean; mean of best", title_justify="left"
+    )
+    shown.add_column("setting", overflow="fold")
     for column in ("last", "middle half", "best", "n"):
         shown.add_column(column, justify="right")
-    before = ""
-    for row in study.rows:
-        if before not in ("", row.score):
-            shown.add_section()
-        last, best = row.cells.get("last"), row.cells.get("best")
-        shown.add_row(
-            titled(row.score).replace("[", r"\[") if row.score != before else "",
-            escape(row.setting),
-            escape(text.interval(last.mean)) if last else text.MISSING,
-            text.number(last.middle) if last else text.MISSING,
-            text.number(best.mean.value) if best else text.MISSING,
-            str(last.n) if last else "0",
-        )
-        before = row.score
+    for score in dict.fromkeys(row.score for row in study.rows):
+        shown.add_row(f"[bold]{escape(titled(score))}")
+        for row in study.rows:
+            if row.score == score:
+                last, best = row.cells.get("last"), row.cells.get("best")
+                shown.add_row(
+                    escape(row.setting),
+                    escape(text.interval(last.mean)) if last else text.MISSING,
+                    text.number(last.middle) if last else text.MISSING,
+                    text.number(best.mean.value) if best else text.MISSING,
+                    str(last.n) if last else "0",
+                )
+        shown.add_section()
     if study.rows:
         console.print(shown)
     for line in study.summary:

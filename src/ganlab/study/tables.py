@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -101,23 +102,22 @@ def cost(setting: Setting) -> Cost:
     )
 
 
-def chosen(settings: Sequence[Setting], reference: str | None) -> str | None:
-    """The setting that all others are tested against: the given one, or the first; None where each is tested against each.
-
-    Not the best one: it would be chosen by the very scores that are tested, and the tests would promise too much.
-    """
+def refuse_unknown(reference: str | None, settings: Sequence[Setting]) -> None:
     names = [setting.name for setting in settings]
     if reference is not None and reference not in names:
         raise UserError(f"--reference {reference!r} is not one of the settings{did_you_mean(reference, names)}")
-    return reference or (names[0] if len(names) > PAIRWISE else None)
 
 
 def tests(settings: Sequence[Setting], runs: Sequence[Run], scores: Sequence[str], reference: str | None) -> list[Test]:
-    """Score by score; the comparisons of one score are a family, for which p is adjusted."""
+    """Score by score; the comparisons of one score are a family, for which p is adjusted. Of many settings, each is compared
+    with the reference, by default the first that has the score, and not with each other.
+
+    The reference is not the best one: that would be chosen by the very scores that are tested, and p would promise too much.
+    """
     found = []
     for score in scores:
-        values = {setting.name: setting.by_seed(LAST, score) for setting in settings}
-        pairs = [(a, b) for a, b in _pairs(settings, reference) if values[a] and values[b]]
+        values = {setting.name: x for setting in settings if (x := setting.by_seed(LAST, score))}
+        pairs = _pairs([*values], reference)
         compared = [compare(values[a], values[b]) for a, b in pairs]
         adjusted = holm([comparison.p for comparison in compared])
         lower = lower_is_better(runs, score)
@@ -127,23 +127,27 @@ def tests(settings: Sequence[Setting], runs: Sequence[Run], scores: Sequence[str
     return found
 
 
-def _pairs(settings: Sequence[Setting], reference: str | None) -> list[tuple[str, str]]:
-    names = [setting.name for setting in settings]
-    if reference is not None:
-        return [(reference, name) for name in names if name != reference]
-    return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+def _pairs(names: Sequence[str], reference: str | None) -> list[tuple[str, str]]:
+    if reference is None and len(names) <= PAIRWISE:
+        return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    first = reference or names[0]
+    return [(first, name) for name in names if name != first and first in names]
 
 
-def summary(tests: Sequence[Test], rows: Sequence[Row], reference: str | None, most: int = 6) -> list[str]:
-    """What to read first: each comparison in a sentence where they are few, otherwise each score."""
+def summary(tests: Sequence[Test], rows: Sequence[Row], most: int = 6) -> list[str]:
+    """What to read first: each comparison in a sentence where they are few, otherwise each score; those of the theory are many,
+    and told together where they say the same."""
     if len(tests) <= most:
         return [test.text for test in tests]
-    by_score = {score: [test for test in tests if test.score == score] for score in dict.fromkeys(t.score for t in tests)}
-    lines = []
-    for score, found in by_score.items():
-        said = _pairs_of(found) if reference is None else _against(found, reference)
-        lines.append(f"{_titled(score, found[0].lower)}: {_winner(found[0], rows)}{said}.")
-    return lines
+    lines, alike = [], defaultdict(list)
+    for score in dict.fromkeys(test.score for test in tests):
+        found = [test for test in tests if test.score == score]
+        said = _against(found) if len({test.a for test in found}) == 1 else _pairs_of(found)
+        if score.startswith("theory/"):
+            alike[said].append(label(score))
+        else:
+            lines.append(f"{_titled(score, found[0].lower)}: {_winner(found[0], rows)}{said}.")
+    return lines + [f"{', '.join(names)}: {said}." for said, names in alike.items()]
 
 
 def _titled(score: str, lower: bool | None) -> str:
@@ -164,16 +168,16 @@ def _pairs_of(tests: Sequence[Test]) -> str:
     return f"{len(clear)} of {len(tests)} pairs differ{': ' if clear else ''}{' · '.join(clear)}"
 
 
-def _against(tests: Sequence[Test], reference: str) -> str:
-    parts = []
-    for sign in (-1, 1):
+def _against(tests: Sequence[Test]) -> str:
+    parts, reference = [], tests[0].a
+    for sign in (1, -1) if tests[0].lower is False else (-1, 1):  # the better ones first
         if found := [t.b for t in tests if t.clear and t.comparison.difference.value * sign > 0]:
             parts.append(f"{tests[0].word('', sign)}: {few(found, separator=' · ')}")
     tested = [t.comparison for t in tests if not math.isnan(t.comparison.p)]
     least = min((smallest_p(c.n[0], c.paired, c.n[1]) for c in tested), default=1.0) * len(tested)
     if least >= ALPHA:
-        holm_p = f"p after Holm is at least {min(least, 1):.2g}"
-        return f"with so few seeds, {len(tests)} comparisons cannot show a difference from {reference} ({holm_p})"
+        many = f" in {len(tests)} comparisons" if len(tests) > 1 else ""
+        return f"so few seeds cannot show a difference from {reference}{many} (p after Holm is at least {min(least, 1):.2g})"
     if unclear := [t.b for t in tests if not t.clear]:
         parts.append(f"no difference shown: {few(unclear, separator=' · ')}")
     return f"against {reference}, {'; '.join(parts)}"

@@ -30,9 +30,10 @@
       paper_bgcolor: "#fff", plot_bgcolor: "#fff",
     }, more);
   }
-  const axis = (title, more) => Object.assign({ title: { text: title, standoff: 12 }, gridcolor: "#e6e6e6", linecolor: "#767676", zeroline: false,
-    ticks: "outside", tickcolor: "#767676", automargin: true, exponentformat: "power" }, more);
-  const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+  const axis = (title, more) => Object.assign({ title: { text: title, standoff: 12, font: { size: 14 } }, gridcolor: "#e6e6e6", linecolor: "#767676", zeroline: false,
+    ticks: "outside", tickcolor: "#767676", automargin: true, separatethousands: true, exponentformat: "power", minexponent: 5 }, more);
+  const config = { responsive: true, displaylogo: false, plotlyServerURL: "",
+    modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]], // not the one that sends a chart to plotly's servers
     toImageButtonOptions: { format: "svg", filename: "ganlab" } };
 
   function xOf(curve) {
@@ -60,12 +61,12 @@
       const { colour, dash, symbol } = style(curve.s), name = plain(data.settings[curve.s].name);
       traces.push({ x: xOf(curve), y: curve.mean, name, type: "scatter", mode: "lines+markers", line: { color: colour, dash, width: 2 },
         marker: { symbol, size: 8, color: colour, maxdisplayed: 8 },
-        customdata: curve.mean.map((_, i) => (curve.low ? `[${curve.low[i]}, ${curve.high[i]}], ` : "") + `n = ${curve.n}`),
+        customdata: curve.mean.map((_, i) => (curve.low && curve.low[i] !== null ? `[${curve.low[i]}, ${curve.high[i]}], ` : "") + `n = ${curve.n}`),
         hovertemplate: "%{y:.4g} %{customdata}<br>at %{x:,.5~g}<extra>%{fullData.name}</extra>" });
     }
     const title = $("axis").selectedOptions[0].textContent;
     Plotly.react($("curves"), traces, layout({ height: narrow() ? 340 : 440, title: { text: plain(column.title), font: { size: 15 }, x: 0.02, xanchor: "left" },
-      xaxis: axis(title, { rangemode: "tozero" }), yaxis: axis("", { type: log ? "log" : "linear" }) }), config);
+      xaxis: axis(title, { rangemode: "tozero", exponentformat: "none" }), yaxis: axis("", { type: log ? "log" : "linear" }) }), config);
   }
 
   function drawDots() {
@@ -127,10 +128,12 @@
     const heads = [...table.tHead.rows[0].cells], body = table.tBodies[0];
     const value = (row, i) => { const cell = row.cells[i], v = cell.dataset.value ?? cell.textContent.replace(/,/g, ""); return v.trim(); };
     heads.forEach((head, i) => {
-      const button = document.createElement("button");
-      button.type = "button";
+      const button = document.createElement("span"); // a button element is left blank where print repeats the head of a table
+      button.setAttribute("role", "button");
+      button.tabIndex = 0;
       button.textContent = head.textContent;
       head.replaceChildren(button);
+      button.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); button.click(); } });
       button.addEventListener("click", () => {
         const down = head.getAttribute("aria-sort") === "ascending", sign = down ? -1 : 1;
         heads.forEach((other) => other.removeAttribute("aria-sort"));
@@ -167,7 +170,6 @@
   window.addEventListener("resize", () => { if (narrow() !== wide) { wide = narrow(); draw(); } });
   const charts = () => [...document.querySelectorAll(".chart.js-plotly-plot")];
   window.addEventListener("beforeprint", () => {
-    document.querySelectorAll("details").forEach((d) => { d.open = true; });
     charts().forEach((chart) => Plotly.relayout(chart, { width: 680 }));
   });
   window.addEventListener("afterprint", () => charts().forEach((chart) => Plotly.relayout(chart, { width: null, autosize: true })));
