@@ -189,6 +189,13 @@ def test_the_summary_of_many_tests_is_a_line_for_each_score(tmp_path):
     assert line.endswith("] of k=1; against k=4, better: k=1 · k=2 · k=3; worse: k=5 · k=6 · k=7 and 1 more.")
 
 
+def test_without_seeds_to_test_the_summary_says_so(tmp_path):
+    for k in range(1, 9):
+        finished(tmp_path, str(k), [3.0, 1.0 * k], config={"k": k})
+    (line,) = studied([tmp_path]).summary
+    assert line == "FID (lower is better): the best mean is 1 of k=1; nothing is tested against k=1, for want of seeds."
+
+
 def test_the_summary_tells_of_the_theory_together(tmp_path):
     for k in (1, 2, 3, 4):
         more = {"theory/jsd": 0.1 * k, "theory/kl": 0.2 * k, "kid": 1.0 * k}
@@ -303,7 +310,7 @@ def test_settings_differ_in_these_values(two):
 def test_a_run_is_read_once_and_a_seed_counts_once(two, tmp_path):
     study = studied([two, two / "a-0", two / ".." / "sweep"])
     assert study.costs[0].runs == 5
-    assert any("its runs were given already" in note for note in study.notes)
+    assert study.notes == [f"{two / 'a-0'}, {two / '..' / 'sweep'}: its runs were given already"]
     shutil.copytree(two / "a-0", two / "a-9")
     edit(two / "a-9" / "result.json", lambda result: result["final"]["fid"].update(value=99.0))
     study = studied([two])
@@ -402,6 +409,8 @@ def damage(path, how):
             (path / "config.yaml").write_text("a: [1,")
         case "no score":
             edit(result, lambda content: content["final"]["fid"].update(value=None))
+        case "a score that is no number":
+            edit(result, lambda content: content["final"]["fid"].update(value=float("nan")))
         case "damaged picture":
             next(path.glob("samples/*.png")).write_bytes(b"no picture")
 
@@ -425,6 +434,7 @@ def damage(path, how):
         ("no config", "left out, as there is no config.yaml, or a damaged one", 4, 4, 4),
         ("half a config", "left out, as there is no config.yaml, or a damaged one", 4, 4, 4),
         ("no score", "the last FID is not finite: it is left out of the mean, which flatters", 4, 5, 5),
+        ("a score that is no number", "the last FID is not finite: it is left out of the mean, which flatters", 4, 5, 5),
         ("damaged picture", "the picture of its samples is damaged", 5, 5, 5),
     ],
 )

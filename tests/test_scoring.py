@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 
 import pytest
 import torch
@@ -286,6 +288,19 @@ def test_a_checkpoint_of_one_run_is_not_taken_for_all(two):
     path = next((two[0] / "checkpoints").glob("*.ckpt"))
     with pytest.raises(UserError, match="is a file of one run"):
         evaluate(two, Request(checkpoint=str(path)))
+
+
+def test_the_command_takes_overrides_before_and_after_its_options(two):
+    def told(*arguments):
+        done = subprocess.run([sys.executable, "-m", "ganlab.cli", "evaluate", *arguments], capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    code, text = told(str(two[0]), "metrics.n=12", "--seed", "3", "metrics.n_real=7")
+    assert code == 0, text
+    (file,) = (two[0] / "evaluations").glob("*-n12-*.json")
+    assert str(file) in text
+    assert told(str(two[0]), "--sede", "3")[0] == 2
+    assert told("metrics.n=3")[0] == 2
 
 
 def test_a_run_directory_cannot_have_a_file_written(two, tmp_path):

@@ -42,7 +42,10 @@ def main() -> None:
     command.add_argument("--seed", type=int, default=0, help="of its weights and minibatches (default 0)")
     command.add_argument("--out", type=Path, help="the file (default: features/DATA.pt)")
     command.set_defaults(do=_features)
-    arguments = parser.parse_args()
+    arguments, rest = parser.parse_known_args()  # argparse takes no KEY=VALUE after an option
+    if rest and (arguments.do is not _evaluate or not all("=" in text and not text.startswith("-") for text in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
     sys.exit(guarded(lambda: arguments.do(arguments)))
 
 
@@ -66,7 +69,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     from ganlab.errors import UserError
     from ganlab.evaluate import Request, evaluate
 
-    overrides = [text for text in arguments.runs if "=" in text]
+    overrides = [text for text in (*arguments.runs, *arguments.rest) if "=" in text]
     if arguments.n is not None:
         overrides.append(f"metrics.n={arguments.n}")
     runs = [Path(text) for text in arguments.runs if "=" not in text]

@@ -174,7 +174,9 @@ def _against(tests: Sequence[Test]) -> str:
         if found := [t.b for t in tests if t.clear and t.comparison.difference.value * sign > 0]:
             parts.append(f"{tests[0].word('', sign)}: {few(found, separator=' · ')}")
     tested = [t.comparison for t in tests if not math.isnan(t.comparison.p)]
-    least = min((smallest_p(c.n[0], c.paired, c.n[1]) for c in tested), default=1.0) * len(tested)
+    if not tested:
+        return f"nothing is tested against {reference}, for want of seeds"
+    least = min(smallest_p(c.n[0], c.paired, c.n[1]) for c in tested) * len(tested)
     if least >= ALPHA:
         many = f" in {len(tests)} comparisons" if len(tests) > 1 else ""
         return f"so few seeds cannot show a difference from {reference}{many} (p after Holm is at least {min(least, 1):.2g})"
