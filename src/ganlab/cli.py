@@ -36,6 +36,11 @@ def main() -> None:
     command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
     command.set_defaults(do=_evaluate)
+    command = commands.add_parser("compare", help="what beats what, by how much, how surely: a report of finished runs")
+    command.add_argument("runs", metavar="DIR", nargs="+", type=Path, help="run directories, or folders of them, as a sweep's")
+    command.add_argument("--reference", help="the setting that the others are tested against (default: the best)")
+    command.add_argument("--out", type=Path, help="folder (default: compare beside the first DIR)")
+    command.set_defaults(do=_compare)
     command = commands.add_parser("features", help="train the small classifier that metrics=classifier looks through")
     command.add_argument("overrides", metavar="KEY=VALUE", nargs="+", help="as train.py would be given: data=mnist, ...")
     command.add_argument("--epochs", type=int, help="passes over the data (default 3, of colour images 8)")
@@ -57,6 +62,12 @@ def _sample(arguments: argparse.Namespace) -> None:
     run.config  # noqa: B018 (a wrong path is reported before a wrong checkpoint)
     checkpoint = checkpoint_of(run, arguments.checkpoint)
     print(sample(run, arguments.n, arguments.seed, checkpoint, arguments.out, arguments.trust))
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from ganlab.study.report import compare
+
+    print(compare(arguments.runs, arguments.out, arguments.reference))
 
 
 def _features(arguments: argparse.Namespace) -> None:
