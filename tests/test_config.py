@@ -131,7 +131,7 @@ def test_one_override_reaches_the_object_it_names(tmp_path):
 
 
 MISTAKES = {
-    "+metrics.scores.parzen._target_=ganlab.metrics.parzen.ParzenWindow metrics.n=500": "metrics.n = 500 is too few",
+    "+metrics.scores.parzen._target_=ganlab.metrics.parzen.ParzenWindow metrics.n=500": "metrics.n_real = 500 is too few",
     "k=0": "k = 0: input should be greater than or equal to 1",
     "k=-1": "k = -1",
     "k=two": "k = 'two': input should be a valid integer",

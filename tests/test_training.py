@@ -91,8 +91,8 @@ def test_no_net_keeps_a_gradient_and_none_reaches_the_other(run, monkeypatch):
     ids=["gradient_penalty", "dropout"],
 )
 def test_an_interrupted_run_ends_bit_for_bit_where_an_uninterrupted_one_does(run, tmp_path, choices):
-    choices = (*choices, "k=2", "ema_decay=0.9", "metrics=modes", "metrics.every=10", "log_every=5", "theory.every=10",
-               "theory.frames=0")  # fmt: skip
+    choices = (*choices, "k=2", "ema_decay=0.9", "metrics=modes", "metrics.every=10", "log_every=5", "health.every=10",
+               "theory.every=10", "theory.frames=0")  # fmt: skip
     run(*choices, "iterations=20", name="parts")
     run(*choices, "iterations=40", f"resume={tmp_path}/parts", name="parts")
     run(*choices, "iterations=40", "seed=0", name="whole")
@@ -190,7 +190,7 @@ def test_the_run_directory_is_what_the_docs_say(run):
     with done.table_file.open() as file:
         header = next(csv.reader(file))
     assert header[:4] == ["iteration", "d_steps", "images", "seconds"]
-    assert {name.split("/")[0] for name in header[4:]} == {"train", "eval", "theory"}
+    assert {name.split("/")[0] for name in header[4:]} == {"train", "eval", "theory", "health"}
     assert [p.name for p in sorted(done.samples.iterdir())] == [f"step-{t:09d}.png" for t in (0, 10, 20)]
     game = {"game.png", "game.gif", "figure1.png", "theory.png"}
     assert {p.name for p in done.figures.iterdir()} == {"curves.png", "samples.png", "training.gif", *game}

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import inspect
 from collections.abc import Mapping
-from typing import Any
-
-from torch import Tensor
-from torchmetrics import Metric
+from typing import TYPE_CHECKING, Any
 
 from ganlab.errors import UserError
+
+if TYPE_CHECKING:  # torchmetrics takes seconds, which who only reads cards need not pay
+    from torch import Tensor
+    from torchmetrics import Metric
 
 Card = dict[str, Any]
 
