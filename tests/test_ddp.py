@@ -20,7 +20,11 @@ TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 
 
 def probe(out, *overrides):
-    environment = {name: value for name, value in os.environ.items() if name not in ("LOCAL_RANK", "WORLD_SIZE", "NODE_RANK")}
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("MASTER_", "LOCAL_RANK", "WORLD_SIZE", "NODE_"))
+    }
     script = Path(__file__).parent / "ddp_probe.py"
     done = subprocess.run(
         [sys.executable, script, out, *overrides], capture_output=True, text=True, timeout=300, env=environment
