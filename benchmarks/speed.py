@@ -77,7 +77,7 @@ def trained(overrides: tuple[str, ...], *more: pl.Callback) -> Experiment:
     with tempfile.TemporaryDirectory() as folder:
         settings, config = configured(*overrides)
         run = RunDirectory(folder)
-        experiment = Experiment(settings, run, {}, "", 0)
+        experiment = Experiment(settings, run, {}, 0)
         callbacks = experiment.trainer.callbacks  # type: ignore[attr-defined]
         callbacks[:] = [*(c for c in callbacks if not isinstance(c, ProgressBar)), *more]
         run.create(config, list(overrides))

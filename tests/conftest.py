@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,14 @@ Run = Callable[..., RunDirectory]
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def no_port_of_an_earlier_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lightning leaves the port of a test's processes in the environment, and the next test's would ask for the same one."""
+    for name in [*os.environ]:
+        if name.startswith(("MASTER_", "LOCAL_RANK", "WORLD_SIZE", "NODE_RANK")):
+            monkeypatch.delenv(name)
 
 
 def composed(*overrides: str, path: Path):

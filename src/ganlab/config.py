@@ -102,6 +102,7 @@ class Settings(_Part):
     threads: Count | None
     resume: str | None
     runs: str
+    study: str | None
     name: str
     data: Node
     model: Model

@@ -14,11 +14,10 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
-from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ganlab.errors import Diverged, Interrupted, UserError, did_you_mean
+from ganlab.errors import Diverged, Interrupted, Unfinished, UserError, did_you_mean
 
 
 def guarded(main: Callable[[], Any]) -> int:
@@ -39,6 +38,9 @@ def guarded(main: Callable[[], Any]) -> int:
     except Interrupted as error:
         print(f"ganlab: {error}", file=sys.stderr)
         return 75
+    except Unfinished as error:
+        print(f"ganlab: {error}", file=sys.stderr)
+        return error.code
     except (UserError, HydraException, OmegaConfBaseException) as error:
         return _told(error, sentence(error))
     except OSError as error:
@@ -49,8 +51,7 @@ def guarded(main: Callable[[], Any]) -> int:
 
 
 def job(cfg: DictConfig) -> None:
-    """Hydra's task. A single run ends here with its one sentence; in a sweep the other jobs go on, and the sentence of the
-    first that failed comes last. Either way a run that never began leaves no directory behind."""
+    """Hydra's task, one run. One that never began leaves no directory behind."""
     from ganlab.experiment import train  # after composing: a typo is reported without importing torch
 
     hydra = HydraConfig.get()
@@ -58,8 +59,6 @@ def job(cfg: DictConfig) -> None:
         train(cfg)
     except UserError as error:
         _discard(Path(hydra.runtime.output_dir))
-        if hydra.mode is RunMode.MULTIRUN:
-            raise
         sys.exit(_told(error, str(error)))
 
 
@@ -132,9 +131,11 @@ def run_dir(resume: str | None, fresh: str, *, _root_: DictConfig) -> str:
     return fresh
 
 
-def slug(overrides: str) -> str:
-    """The overrides of a sweep's job as a directory name, without the `=` and `,` that Hydra's own syntax uses."""
-    return re.sub(r"[^\w.+-]+", "_", overrides.replace("=", "-"))[:150]
+def study(given: str | None, overrides: ListConfig, params: DictConfig | None) -> str:
+    """`${study:...}`: the name of a sweep's directory, that of the user or one after what varies."""
+    from ganlab.sweep.names import split, study_of
+
+    return given or study_of(*split([*(f"{key!s}={value}" for key, value in (params or {}).items()), *overrides]))
 
 
 def _plain(value: Any) -> Any:
@@ -142,5 +143,5 @@ def _plain(value: Any) -> Any:
 
 
 OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
-OmegaConf.register_new_resolver("slug", slug, replace=True)
+OmegaConf.register_new_resolver("study", study, replace=True)
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # device lists and tips

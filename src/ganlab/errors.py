@@ -1,6 +1,7 @@
 """What a user's mistake, and a run that diverged, look like."""
 
 import difflib
+import importlib.util
 from collections.abc import Iterable
 
 
@@ -13,7 +14,16 @@ class Diverged(Exception):
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal ended training early, with a checkpoint: code 75 (EX_TEMPFAIL), start it again. Ends a sweep as well."""
+    """A signal ended training early, with a checkpoint: code 75 (EX_TEMPFAIL), start it again."""
+
+
+class Unfinished(Exception):
+    """Not all jobs of a sweep are completed; the process ends with `code`: 1 some failed or were killed, 75 some were
+    interrupted, 3 some diverged."""
+
+    def __init__(self, sentence: str, code: int) -> None:
+        super().__init__(sentence)
+        self.code = code
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -21,6 +31,12 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f": did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if known else ""
+
+
+def needs(package: str, what: str, extra: str) -> None:
+    """Raise UserError unless the package, which an extra of ganlab brings, is installed."""
+    if importlib.util.find_spec(package) is None:
+        raise UserError(f"{what} needs the package {package}: pip install 'ganlab[{extra}]'")
 
 
 def at_least_one(**counts: int) -> None:

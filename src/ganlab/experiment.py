@@ -6,14 +6,13 @@ import logging
 import math
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from omegaconf import DictConfig
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
@@ -28,7 +27,7 @@ from ganlab.callbacks.log import Log
 from ganlab.callbacks.measure import Measure, function_of
 from ganlab.callbacks.observer import Clock
 from ganlab.callbacks.progress import ProgressBar
-from ganlab.config import Settings, build, build_as, plain, resolve, validate
+from ganlab.config import Settings, build, build_as, check, plain, resolve, validate
 from ganlab.data.module import Minibatches
 from ganlab.errors import Diverged, Interrupted, UserError
 from ganlab.health import verdict
@@ -41,53 +40,70 @@ from ganlab.theory.game import Unsolved
 from ganlab.types import Rules, Source
 
 log = logging.getLogger(__name__)
-ALL_THREADS = torch.get_num_threads()  # before the first job of a sweep changes it
+ALL_THREADS = torch.get_num_threads()  # before a run changes it
+LOGGER = ("run_dir", "name", "group", "tags", "runs")  # what a logger is given beside its own arguments
 
 
 def train(cfg: DictConfig) -> None:
-    """The job of train.py, once per job of a sweep. Raises UserError before anything is trained or written;
-    Interrupted; and Diverged after a single run that ended so (in a sweep that is a result like others)."""
+    """One run of train.py. Raises UserError before anything is trained or written; Interrupted and Diverged after a run that
+    ended so."""
     hydra = HydraConfig.get()
-    settings = validate(resolve(cfg))
     overrides = list(hydra.overrides.task)
+    settings = settings_of(cfg, overrides)
+    torch.set_num_threads(settings.threads or ALL_THREADS)
+    run = RunDirectory(hydra.runtime.output_dir)
+    with run.locked() if rank_zero_only.rank == 0 else nullcontext():  # type: ignore[attr-defined]
+        result = _train(settings, run, overrides, dict(hydra.runtime.choices))
+    if result is None:
+        return
+    if result["status"] == "interrupted":
+        raise Interrupted(f"interrupted at iteration {result['iterations']}; go on with resume={run.path}")
+    if result["status"] == "diverged":
+        raise Diverged(f"diverged at iteration {result['iterations']}: the loss is not finite; see {run.path}")
+
+
+def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
+    """The typed config, `images` turned into iterations; raises UserError."""
+    settings = validate(resolve(cfg))
     if {"iterations", "images"} <= {override.split("=")[0] for override in overrides}:
         raise UserError("iterations and images are two budgets for one run: give one of them")
     if settings.images is not None:
         cfg.iterations = math.ceil(settings.images / (settings.k * settings.batch_size))
         settings = validate(resolve(cfg))  # what refers to iterations, as a schedule does, follows
-    torch.set_num_threads(settings.threads or ALL_THREADS)
-    config = plain(settings)
-    run = RunDirectory(hydra.runtime.output_dir)
-    sweep = hydra.mode is RunMode.MULTIRUN
-    if sweep and settings.resume is not None:
-        where = any(override.startswith("hydra.sweep.dir=") for override in hydra.overrides.hydra)
-        if settings.resume != "auto" or not where:
-            raise UserError("a sweep goes on with resume=auto hydra.sweep.dir=PATH, the directory that it was given at first")
+    return settings
 
+
+def rehearse(settings: Settings, path: Path, choices: dict[str, str], elsewhere: bool) -> None:
+    """Build all of a run's objects and check them against each other, without writing anything; raises UserError. `elsewhere`:
+    for a machine that may have the GPUs which this one lacks."""
+    node = {**settings.trainer, "accelerator": "cpu", "devices": 1, "strategy": "auto", "num_nodes": 1}
+    trainer = node if elsewhere else settings.trainer
+    for name, logger in settings.logger.items():
+        check(logger, f"logger.{name}", given=LOGGER)
+    Experiment(settings.model_copy(update={"logger": {}, "trainer": trainer}), RunDirectory(path), choices, 0)
+
+
+def _train(settings: Settings, run: RunDirectory, overrides: list[str], choices: dict[str, str]) -> dict[str, Any] | None:
+    """The result; None if there was nothing to do."""
+    config = plain(settings)
     checkpoint = _starting_point(settings, config, run)
     start = 0 if checkpoint is None else iteration_of(checkpoint)
     finished = (run.result or {}).get("status") == "completed"
     if start > settings.iterations or (start == settings.iterations and finished):
         log.warning("%s is at iteration %d of %d already: nothing to do", checkpoint, start, settings.iterations)
-        return
-    experiment = Experiment(settings, run, dict(hydra.runtime.choices), _group(hydra, settings, sweep), start)
-    if sweep and experiment.trainer.world_size > 1:
-        raise UserError("a sweep trains one job per process: start jobs on several devices one by one, without -m")
-    if experiment.trainer.is_global_zero:
-        run.create(config, overrides)
-    result = experiment.run_to_the_end(config, checkpoint)
+        return None
+    experiment = Experiment(settings, run, choices, start)
     if not experiment.trainer.is_global_zero:
-        return  # rank 0 speaks for all
-    if result["status"] == "interrupted":
-        raise Interrupted(f"interrupted at iteration {result['iterations']}; go on with resume={run.path}")
-    if result["status"] == "diverged" and not sweep:
-        raise Diverged(f"diverged at iteration {result['iterations']}: the loss is not finite; see {run.path}")
+        experiment.run_to_the_end(config, checkpoint)
+        return None  # rank 0 speaks for all
+    run.create(config, overrides)
+    return experiment.run_to_the_end(config, checkpoint)
 
 
 class Experiment:
     """The objects of one run, all built and checked against each other before the first iteration."""
 
-    def __init__(self, settings: Settings, run: RunDirectory, choices: dict[str, str], group: str, start: int) -> None:
+    def __init__(self, settings: Settings, run: RunDirectory, choices: dict[str, str], start: int) -> None:
         self.settings, self.run, self.provenance = settings, run, provenance()
         pl.seed_everything(seed_of(settings.seed, "initial weights") % 2**32, verbose=False)
         self.gan = game_of(settings)
@@ -118,7 +134,13 @@ class Experiment:
             observers.append(Draw(metrics.picture.every, self.clock, picture, run.samples, settings.seed))
         observers.append(Checkpoint(settings.checkpoint.every, self.clock, run.checkpoints, settings.checkpoint.keep))
         tags = [choices[group] for group in ("data", "model", "loss", "penalty") if group in choices]
-        given = {"run_dir": run.path, "name": settings.name, "group": group, "tags": tags, "runs": Path(settings.runs)}
+        given = {
+            "run_dir": run.path,
+            "name": settings.name,
+            "group": _group(settings),
+            "tags": tags,
+            "runs": Path(settings.runs),
+        }
         self.loggers = [build(node, f"logger.{name}", **given) for name, node in settings.logger.items()]
         self.trainer = trainer_of(settings, [*observers, ProgressBar(settings.name, self.table)], [self.table, *self.loggers])
         self.gan.trainer = self.trainer  # its counters are asked for even where fit never begins
@@ -163,6 +185,8 @@ class Experiment:
         try:
             for logger in self.trainer.loggers:
                 logger.log_hyperparams(config)
+                if checkpoint is not None and hasattr(logger, "go_on"):
+                    logger.go_on(iteration_of(checkpoint), self.table.rows)
             data = Minibatches(self.source, self.settings.k, self.settings.batch_size, self.settings.seed)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec")  # Lightning's, against torch 2.15
@@ -277,6 +301,6 @@ def _starting_point(settings: Settings, config: dict[str, Any], run: RunDirector
     return checkpoint
 
 
-def _group(hydra: Any, settings: Settings, sweep: bool) -> str:
+def _group(settings: Settings) -> str:
     """Runs that belong together in W&B: the jobs of a sweep, or the seeds of one setting."""
-    return Path(hydra.sweep.dir).name if sweep else settings.name.removesuffix(f"-s{settings.seed}")
+    return settings.study or settings.name.removesuffix(f"-s{settings.seed}")

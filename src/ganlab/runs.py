@@ -7,10 +7,13 @@ import logging
 import os
 import re
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from ganlab.errors import UserError
 
@@ -51,6 +54,16 @@ class RunDirectory:
         write_whole(self.overrides_file, yaml.safe_dump(overrides))
         write_whole(self.config_file, yaml.safe_dump(config, sort_keys=False))
         self.result_file.unlink(missing_ok=True)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """For one process at a time; raises UserError for the second. The lock goes with its process, whatever ends that."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            with FileLock(self.path / ".lock", timeout=0):
+                yield
+        except Timeout as error:
+            raise UserError(f"{self.path}: another process is training there: wait for it to end") from error
 
     @property
     def config(self) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from ganlab.redact import redact
+
 
 class TensorBoard(TensorBoardLogger):
     """Event files in `tensorboard/` of the run directory."""
@@ -18,6 +20,10 @@ class TensorBoard(TensorBoardLogger):
     def __init__(self, run_dir: Path, name: str, group: str, tags: Sequence[str], runs: Path) -> None:
         super().__init__(save_dir=run_dir, name="tensorboard", version="")
         self.runs = runs
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        super().log_hyperparams(redact(params), *args, **kwargs)
 
     @rank_zero_only
     def log_picture(self, key: str, path: Path, step: int) -> None:

@@ -1,23 +1,54 @@
-"""Weights & Biases, without asking anything: online where there is an account, otherwise offline."""
+"""Weights & Biases, without asking anything: online where there is an account, otherwise offline; never in training's way."""
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import os
-from collections.abc import Sequence
+import secrets
+import shlex
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
 import wandb
-from pytorch_lightning.loggers import WandbLogger
+from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from ganlab.loggers.table import KINDS
+from ganlab.redact import redact, redact_text, redact_words
+
+log = logging.getLogger(__name__)
+
 MODES = ("auto", "online", "offline", "disabled")
+# seconds: what the server may take to answer at the beginning, and to take what is left at the end
+LIMITS = {"init_timeout": 20, "finish_timeout": 120}
+PROVENANCE = ("status", "error", "seed", "commit", "command", "versions", "device", "processes", "resumed_from")
+EXIT_CODES = {"completed": 0, "diverged": 3, "interrupted": 75}  # else 1
 
 
-class Wandb(WandbLogger):
-    """One W&B run per run directory, under the same id when the run is resumed. All runs share `<runs>/wandb`, where
-    `wandb leet` and `wandb sync` find them side by side. The x axis of every chart is the number of real images seen."""
+def harmless(method: Callable[..., Any]) -> Callable[..., Any]:
+    """What goes wrong in W&B is told once, as a warning, and training goes on."""
+
+    @wraps(method)
+    def attempt(self: Wandb, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as error:  # whatever W&B raises
+            self.warn(error, "may be incomplete there; metrics.csv has all rows")
+
+    return attempt
+
+
+class Wandb(Logger):
+    """One W&B run per run directory, under the same id when the run is resumed (`wandb.id`). All runs share `<runs>/wandb`,
+    where `wandb leet` and `wandb sync` find them side by side.
+
+    W&B's own step is the iteration, so that all that is logged at an iteration is one row; the x axis of every chart is the
+    number of real images seen.
+    """
 
     def __init__(
         self,
@@ -29,62 +60,180 @@ class Wandb(WandbLogger):
         project: str = "ganlab",
         mode: str = "auto",
     ) -> None:
+        super().__init__()
         if mode not in MODES:
             raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
-        self.mode = self._available() if mode == "auto" else mode
-        super().__init__(
-            name=name,
-            save_dir=runs,
-            id=hashlib.blake2b(str(run_dir.resolve()).encode(), digest_size=5).hexdigest(),
-            project=project,
-            group=group,
-            tags=list(tags),
-            mode=self.mode,
-            settings=wandb.Settings(silent=True, console="off"),
+        if mode == "auto" and (wanted := os.environ.get("WANDB_MODE")):
+            if wanted not in MODES[1:]:
+                raise ValueError(f"the environment's WANDB_MODE must be one of {', '.join(MODES[1:])}, got {wanted!r}")
+            mode = wanted
+        if not project or len(project) > 128 or not set(project).isdisjoint("/\\#?%:"):
+            raise ValueError(f"project must be 1 to 128 characters without any of / \\ # ? % :, got {project!r}")
+        self.mode, self.run_dir, self.runs, self.project = mode, run_dir, runs, project
+        self._about = {"name": redact_text(name), "group": redact_text(group), "tags": [redact_text(tag)[:64] for tag in tags]}
+        self._run: Any = None
+        self._warned = False
+
+    @property
+    def name(self) -> str:
+        return self.project
+
+    @property
+    def version(self) -> str | None:
+        return self._run.id if self._run else None
+
+    @property
+    @rank_zero_experiment
+    def experiment(self) -> Any:
+        """W&B's run, which begins when it is first asked for; one that does nothing where W&B does not work."""
+        if self._run is None:
+            self._run = self._begin()
+        return self._run
+
+    def _begin(self) -> Any:
+        """Online if that is wanted and possible within LIMITS, otherwise offline, otherwise nowhere."""
+        problem: Exception | str | None = None
+        if self.mode in ("auto", "online"):
+            account, problem = _account(*(os.environ.get(name) for name in ("WANDB_BASE_URL", "WANDB_API_KEY")))
+            if self.mode == "online" and not account:
+                problem = problem or "there is no account: see `wandb login`"
+            self.mode = "online" if account else "offline"
+        for mode in MODES[MODES.index(self.mode) :]:
+            try:
+                self.mode, run = mode, self._init(mode)
+                break
+            except Exception as error:  # no space, no permission, a server that fails: whatever W&B raises
+                problem = error
+        if problem is not None:
+            self.warn(problem, {"offline": "is logged offline", "disabled": "is not logged there"}[self.mode])
+        return run
+
+    def _init(self, mode: str) -> Any:
+        if mode == "disabled":
+            return wandb.init(mode=mode, settings=wandb.Settings(reinit="create_new"))
+        limits = {name: seconds for name, seconds in LIMITS.items() if f"WANDB_{name.upper()}" not in os.environ}
+        settings = wandb.Settings(
+            silent=True,
+            console="off",
+            disable_git=True,  # the remote's URL may have a password; the commit is in the summary
+            reinit="create_new",  # a run of this process that was not ended is left alone, and does not swallow this one
+            finish_timeout_raises=True,
+            **limits,
         )
-        self._wandb_init.pop("anonymous")  # Lightning's argument, about which W&B only warns
+        where = {"dir": str(self.runs), "project": self.project, "id": self._id(), "resume": "allow", "mode": mode}
+        self.runs.mkdir(parents=True, exist_ok=True)
+        with _redacted_arguments():
+            run = wandb.init(**where, **self._about, settings=settings)
+        for axis in ("images", "iteration"):
+            run.define_metric(axis)
+        for group in (*(f"{kind}/*" for kind in KINDS), "samples", "figures/*"):
+            run.define_metric(group, step_metric="images")
+        return run
 
-    @staticmethod
-    def _available() -> str:
-        """WANDB_MODE if set; online when logged in and the server answers; otherwise offline. Never prompts."""
-        if mode := os.environ.get("WANDB_MODE"):
-            if mode not in MODES[1:]:
-                raise ValueError(f"the environment's WANDB_MODE must be one of {', '.join(MODES[1:])}, got {mode!r}")
-            return mode
-        try:
-            return "online" if wandb.login(prompt=False) else "offline"
-        except Exception:  # a key, but no network or a refused key: whatever W&B raises, training goes on
-            return "offline"
+    def _id(self) -> str:
+        """The run's id, from the first time on in its directory."""
+        file = self.run_dir / "wandb.id"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(secrets.token_hex(5) + "\n")
+        return file.read_text().strip()
+
+    def warn(self, problem: Exception | str, consequence: str) -> None:
+        if not self._warned:
+            what = problem if isinstance(problem, str) else f"{type(problem).__name__}: {str(problem).strip()}"
+            log.warning("Weights & Biases: %s; this run %s", redact_text(what.splitlines()[0]), consequence)
+        self._warned = True
 
     @rank_zero_only
+    @harmless
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
-        self.experiment.config.update(params, allow_val_change=True)
-        self.experiment.define_metric("images")
-        for group in ("train", "eval", "theory", "health"):
-            self.experiment.define_metric(f"{group}/*", step_metric="images")
+        self.experiment.config.update(redact(params), allow_val_change=True)
 
     @rank_zero_only
+    @harmless
+    def go_on(self, start: int, rows: Sequence[Mapping[str, float]]) -> None:
+        """Log again what a resumed run has of before: offline, each part is whole by itself; online, the gap that a kill left
+        is closed, and what is there already is left out."""
+        moments: list[tuple[int, Callable[[int], None]]] = []
+        for row in rows:
+            moments.append((int(row["iteration"]), lambda t, row=row: self.log_metrics(row, t)))
+        for path in (self.run_dir / "samples").glob("step-*.png"):
+            moments.append((int(path.stem.removeprefix("step-")), lambda t, path=path: self.log_picture("samples", path, t)))
+        for t, again in sorted(moments, key=lambda moment: moment[0]):
+            if t <= start:
+                again(t)
+
+    @rank_zero_only
+    @harmless
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        self._log(dict(metrics), step)
+
+    @rank_zero_only
+    @harmless
     def log_picture(self, key: str, path: Path, step: int) -> None:
-        self.experiment.log({key: wandb.Image(str(path)), "trainer/global_step": step})
+        self._log({key: wandb.Image(str(path))}, step)
+
+    def _log(self, values: dict[str, Any], step: int | None) -> None:
+        run = self.experiment
+        if self.mode == "disabled" or (step is not None and step < run.starting_step):
+            return  # W&B cannot replace what it has: a row of after the checkpoint and before a kill stays as it was
+        run.log(values, step=step)
 
     @rank_zero_only
     def close(self, result: dict[str, Any], figures: Sequence[Path]) -> list[str]:
-        """Add the final figures and the result, end the run, and say how to look at it. An unfinished run would swallow
-        the next job of a sweep."""
+        """Add the final figures and the result, end the run, and say how to look at it."""
+        run = self._run
+        if run is None or self.mode == "disabled":
+            return []
         for path in figures:
-            media = wandb.Video(str(path), format="gif") if path.suffix == ".gif" else wandb.Image(str(path))
-            self.experiment.log({f"figures/{path.stem}": media})
-        self.experiment.config.update({"cards": result["cards"]}, allow_val_change=True)
-        self.experiment.summary["verdict"] = result["verdict"]["state"]
+            self._figure(path, result["iterations"])
+        self._summary(result)
+        folder, uploaded = Path(run.dir).parent, self.mode == "online"
+        try:
+            run.finish(exit_code=EXIT_CODES.get(result["status"], 1))
+        except Exception as error:  # TimeoutError: the server does not take the rest
+            uploaded = False
+            self.warn(error, "is complete on this disk only")
+        if uploaded:
+            return [f"compare    {run.url}"]
+        local, sync = shlex.quote(str(folder.parent)), shlex.quote(str(folder))
+        return [f"compare    wandb leet {local}", f"upload     wandb login && wandb sync {sync}"]
+
+    @harmless
+    def _figure(self, path: Path, step: int) -> None:
+        media = wandb.Video(str(path), format="gif") if path.suffix == ".gif" else wandb.Image(str(path))
+        self._log({f"figures/{path.stem}": media}, step)
+
+    @harmless
+    def _summary(self, result: dict[str, Any]) -> None:
+        """The last, best and mean value of each score, when the best was, how each was obtained, and what made them."""
+        found = {name: result[name] for name in PROVENANCE if name in result}
+        if found.get("command"):
+            found["command"] = shlex.join(redact_words(shlex.split(found["command"])))
+        found |= {"verdict": result["verdict"]["state"], "verdict_why": result["verdict"]["why"]}
         for kind in ("final", "best", "area"):
-            self.experiment.summary.update({f"{kind}/{name}": v["value"] for name, v in result[kind].items()})
-        self.experiment.summary.update({f"best_iteration/{name}": v["iteration"] for name, v in result["best"].items()})
-        run, folder = self.experiment, Path(self.experiment.dir).parent
-        if self.mode == "disabled":
-            lines = []
-        elif self.mode == "offline":
-            lines = [f"compare    wandb leet {folder.parent}", f"upload     wandb login && wandb sync {folder}"]
-        else:
-            lines = [f"compare    {run.url}"]
-        wandb.finish(exit_code=0 if result["status"] == "completed" else 1)
-        return lines
+            found |= {f"{kind}/{name}": score["value"] for name, score in result[kind].items()}
+        found |= {f"best_iteration/{name}": score["iteration"] for name, score in result["best"].items()}
+        found |= {f"cards/{name}": card for name, card in result["cards"].items()}
+        self.experiment.summary.update(redact(found))
+
+
+@cache  # a server that does not answer is waited for once, and not in each job of a process
+def _account(server: str | None, key: str | None) -> tuple[bool, Exception | None]:
+    """Whether one is logged in and the server confirms it, within 10 seconds or WANDB_HTTP_TIMEOUT; and what went wrong.
+    Never asks."""
+    try:
+        return wandb.login(prompt=False), None
+    except Exception as error:  # a key, but no network or a refused key
+        return False, error
+
+
+@contextmanager
+def _redacted_arguments() -> Iterator[None]:
+    """W&B records the command line by itself."""
+    argv = sys.argv
+    sys.argv = redact_words(argv)
+    try:
+        yield
+    finally:
+        sys.argv = argv

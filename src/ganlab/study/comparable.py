@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ganlab.cards import OF_A_RUN, Card, differing
-from ganlab.study.names import bare, label
+from ganlab.study.names import bare, column, label
 from ganlab.study.read import BEST, LAST, Notes, Run, few
 
 
@@ -19,13 +19,13 @@ def comparable(runs: Sequence[Run], notes: Notes) -> list[Run]:
     told: dict[tuple[str, tuple[str, ...]], list[str]] = defaultdict(list)  # (how they differ, runs) -> scores
     for score in scores_of(runs):
         having = [run for run in runs if score in run.scores[LAST]]
-        ways = Counter(_way(run.card(score)) for run in having)
+        ways = Counter(way(run.card(score)) for run in having)
         usual = ways.most_common(1)[0][0]  # of equally many, the first
-        reference = next(run.card(score) for run in having if _way(run.card(score)) == usual)
+        reference = next(run.card(score) for run in having if way(run.card(score)) == usual)
         others: dict[str, list[Run]] = defaultdict(list)
         for run in having:
-            if (way := _way(run.card(score))) != usual:
-                others[way].append(run)
+            if (how := way(run.card(score))) != usual:
+                others[how].append(run)
         for group in others.values():
             how = (
                 "; ".join(differing(group[0].card(score) or {}, reference or {})) if reference and group[0].card(score) else ""
@@ -45,11 +45,16 @@ def scores_of(runs: Sequence[Run]) -> list[str]:
     return sorted(names, key=lambda name: name.startswith("theory/"))
 
 
+def directions(runs: Sequence[Run]) -> dict[str, bool | None]:
+    """For each score whether lower is better; None where there is no better."""
+    return {score: lower_is_better(runs, score) for score in scores_of(runs)}
+
+
 def lower_is_better(runs: Sequence[Run], score: str) -> bool | None:
     """From which end of its curve a run took the best value; where no curve says so, by the class of the metric. None where
     there is no better."""
     for run in runs:
-        best, curve = run.scores[BEST].get(score), run.columns.get(score if "/" in score else f"eval/{score}")
+        best, curve = run.scores[BEST].get(score), run.columns.get(column(score))
         seen = [run.scores[LAST].get(score), *([] if curve is None else curve)]
         values = [float(value) for value in seen if value is not None and abs(value) < float("inf")]  # nan is not
         if best is not None and min(values, default=best) < max(values, default=best):
@@ -80,10 +85,14 @@ def partly(runs: Sequence[Run], names: dict[Run, str], notes: Notes) -> None:
         notes.add(f"{few([label(score) for score in scores], 6)}: no values of {few(lacking, separator=' · ')}.")
 
 
-def _way(card: Card | None) -> str:
-    return json.dumps({key: value for key, value in (card or {}).items() if key not in OF_A_RUN}, sort_keys=True, default=str)
+def way(card: Card | None) -> str:
+    """How a number was obtained: the same text for two that may be compared."""
+    card = card or {}
+    skipped = (*OF_A_RUN, *(["reference"] if card.get("reference_sha256") is not None else []))  # as `differing` does
+    return json.dumps({key: value for key, value in card.items() if key not in skipped}, sort_keys=True, default=str)
 
 
 def _without(run: Run, refused: set[str]) -> Run:
     scores = {kind: {k: v for k, v in values.items() if k not in refused} for kind, values in run.scores.items()}
-    return replace(run, scores=scores, columns={k: v for k, v in run.columns.items() if bare(k) not in refused})
+    last = {k: v for k, v in run.iterations_of.items() if k not in refused}
+    return replace(run, scores=scores, iterations_of=last, columns={k: v for k, v in run.columns.items() if bare(k) not in refused})

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
-from ganlab.study.comparable import lower_is_better, scores_of
+from ganlab.study.comparable import scores_of
 from ganlab.study.groups import Setting
-from ganlab.study.names import AXES, bare, label, titled
+from ganlab.study.names import EVALUATED, bare, column, label, titled
 from ganlab.study.read import COUNTERS, LAST, Run
 from ganlab.study.statistics import Array, curve_interval, on_grid
 from ganlab.study.tables import Row
@@ -25,8 +25,10 @@ KINDS = {"eval": "scores", "theory": "theory", "health": "health", "train": "tra
 Curve = dict[str, Any]
 
 
-def charts(settings: Sequence[Setting], rows: Sequence[Row], reference: str | None) -> dict[str, Any]:
-    """What report.js draws; see `_curves` and `_dots`."""
+def charts(
+    settings: Sequence[Setting], rows: Sequence[Row], reference: str | None, lower: Mapping[str, bool | None], sections: int = 1
+) -> dict[str, Any]:
+    """What report.js draws in one of so many sections; see `_curves` and `_dots`."""
     runs = [run for setting in settings for run in setting.counted]
     order = {setting.name: number for number, setting in enumerate(settings)}
     return {
@@ -34,9 +36,8 @@ def charts(settings: Sequence[Setting], rows: Sequence[Row], reference: str | No
             {"name": s.name, "d_steps": _per_iteration(s, "d_steps"), "images": _per_iteration(s, "images")} for s in settings
         ],
         "reference": order.get(reference or "", 0),
-        "axes": AXES,
-        "scores": [_dots(score, settings, rows, runs) for score in dict.fromkeys(row.score for row in rows)],
-        **_curves(settings, runs),
+        "scores": [_dots(score, settings, rows, lower.get(score)) for score in dict.fromkeys(row.score for row in rows)],
+        **_curves(settings, runs, sections),
     }
 
 
@@ -45,14 +46,13 @@ def _per_iteration(setting: Setting, counter: str) -> float:
     return setting.cost(counter) / iterations if iterations > 0 else 0.0
 
 
-def _dots(score: str, settings: Sequence[Setting], rows: Sequence[Row], runs: Sequence[Run]) -> dict[str, Any]:
+def _dots(score: str, settings: Sequence[Setting], rows: Sequence[Row], lower: bool | None) -> dict[str, Any]:
     """The last value of each seed, and its mean with the interval, for each setting that has it."""
     means = {row.setting: row.cells[LAST].mean for row in rows if row.score == score and LAST in row.cells}
-    lower = lower_is_better(runs, score)
     better = "" if lower is None else "lower is better" if lower else "higher is better"
     return {
         "key": score,
-        "column": score if "/" in score else f"eval/{score}",
+        "column": column(score.removeprefix(EVALUATED)),
         "title": titled(score),
         "name": label(score),
         "better": better,
@@ -64,15 +64,15 @@ def _dots(score: str, settings: Sequence[Setting], rows: Sequence[Row], runs: Se
     }
 
 
-def _curves(settings: Sequence[Setting], runs: Sequence[Run]) -> dict[str, Any]:
+def _curves(settings: Sequence[Setting], runs: Sequence[Run], sections: int) -> dict[str, Any]:
     """`grids`: iterations and mean seconds; `columns`: their curves, each of a setting on a grid, mean and interval."""
     scores = {*scores_of(runs)}
     names = [name for name in dict.fromkeys(name for run in runs for name in run.columns) if name.split("/")[0] in KINDS]
     names.sort(key=lambda name: list(KINDS).index(name.split("/")[0]))
     drawn = max(1, len(names) * len(settings))
-    points = int(np.clip(NUMBERS // (3 * drawn), 12, POINTS))
+    points = int(np.clip(NUMBERS // (3 * drawn * sections), 12, POINTS))
     scored = sum(bare(name) in scores for name in names) * len(settings)
-    fewer = int(np.clip(BOOTSTRAPS // max(1, scored), 12, points))
+    fewer = int(np.clip(BOOTSTRAPS // max(1, scored * sections), 12, points))
     grids: dict[str, int] = {}
     kept: list[dict[str, Any]] = []
     columns: dict[str, list[Curve]] = {name: [] for name in names}

@@ -1,4 +1,4 @@
-"""Samples of the settings side by side, after as many iterations, small enough to be part of one file."""
+"""Samples of the settings side by side, at an equal budget, small enough to be part of one file."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from ganlab.study.budget import Budget
 from ganlab.study.groups import Setting
 from ganlab.study.read import Notes, Run
 
@@ -32,12 +33,14 @@ class Gallery(NamedTuple):
     without: int  # runs that are not shown
 
 
-def gallery(settings: Sequence[Setting], notes: Notes) -> Gallery:
-    """Of up to three seeds per setting, the lowest ones; at the last iteration at which all of them were drawn."""
-    per = max(1, min(PER_SETTING, MOST // max(1, len(settings))))
-    frames = {run: _frames(run) for setting in settings for run in setting.counted}
+def gallery(settings: Sequence[Setting], notes: Notes, budget: Budget | None = None, sections: int = 1) -> Gallery:
+    """Of up to three seeds per setting, the lowest ones; at the last iteration at which all of them were drawn, or the last
+    of each up to the budget. The page has so many sections."""
+    most = max(1, MOST // sections)
+    per = max(1, min(PER_SETTING, most // max(1, len(settings))))
+    frames = {run: _frames(run, budget) for setting in settings for run in setting.counted}
     drawn = {setting.name: sorted((r for r in setting.counted if frames[r]), key=lambda r: r.seed) for setting in settings}
-    chosen = [(name, runs[i]) for i in range(per) for name, runs in drawn.items() if i < len(runs)][:MOST]
+    chosen = [(name, runs[i]) for i in range(per) for name, runs in drawn.items() if i < len(runs)][: max(most, len(settings))]
     common = set.intersection(*({*frames[run]} - {0} for _, run in chosen)) if chosen else set()
     at = max((t for t in common if t is not None), default=None)
     pictures: list[Picture] = []
@@ -47,19 +50,22 @@ def gallery(settings: Sequence[Setting], notes: Notes) -> Gallery:
         uri = _embedded(frames[run][t])
         if uri is None:
             notes.add("the picture of its samples is damaged", run.name)
-        elif (size := size + len(uri)) <= BYTES:
+        elif (size := size + len(uri)) <= BYTES / sections:
             pictures.append(Picture(name, run.seed, run.name, t, uri))
-    if pictures and at is None and len({picture.iteration for picture in pictures}) > 1:
+    if pictures and at is None and budget is None and len({picture.iteration for picture in pictures}) > 1:
         notes.add("Samples were not drawn at the same iterations: the gallery shows the last of each run.")
     return Gallery(at, pictures, sum(map(len, drawn.values())) - len(pictures))
 
 
-def _frames(run: Run) -> dict[int | None, Path]:
-    """By iteration; None is the last one, where there is no other."""
+def _frames(run: Run, budget: Budget | None) -> dict[int | None, Path]:
+    """By iteration; None is the last one, where there is no other. With a budget only the last up to it."""
     found: dict[int | None, Path] = {}
     for path in (run.path / "samples").glob("step-*.png"):
         if (number := path.stem.removeprefix("step-")).isdecimal():
             found[int(number)] = path
+    if budget is not None:
+        within = [t for t in found if t and budget.of(run, t) <= budget.n]
+        return {t: found[t] for t in sorted(within)[-1:]}
     last = run.path / "figures" / "samples.png"
     return found or ({None: last} if last.is_file() else {})
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from ganlab.cards import name_of
+from ganlab.errors import UserError, did_you_mean
+from ganlab.study.budget import Budget
 from ganlab.study.read import COUNTERS, ENDED, Notes, Run
 
 # what makes a setting, in the order in which it names one: of keys that only vary together, the first. Not where or how it was
@@ -15,6 +18,7 @@ from ganlab.study.read import COUNTERS, ENDED, Notes, Run
 KEYS = ("data", "model", "loss", "penalty", "augment", "updates", "prior", "optim", "schedule", "k", "batch_size", "ema_decay",
         "ema_ramp", "iterations", "shape")  # fmt: skip
 MORE = ("images", "experiment")  # overrides that are no such key, but stand for some
+LENGTH = ("iterations", "images")  # how long a run went on, which at an equal budget sets nothing apart
 
 
 @dataclass
@@ -24,6 +28,7 @@ class Setting:
     config: dict[str, Any]
     runs: list[Run]
     name: str = ""
+    parts: dict[str, str] = field(default_factory=dict)  # what its name is made of, that of the data included
 
     @property
     def counted(self) -> list[Run]:
@@ -46,13 +51,46 @@ class Setting:
         return sum(run.status not in ENDED for run in self.runs)
 
 
-def settings_of(runs: Sequence[Run], notes: Notes) -> list[Setting]:
-    """In the order of their first runs. Of runs that repeat a seed of a setting, the last one is kept."""
+def by_data(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs of each data set, in the order of their first ones. Where data lie, and which part of them was taken, makes no
+    other data set: whether scores were held against the same examples is for their cards to say."""
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
-        groups[json.dumps(_deciding(run.config), sort_keys=True, default=str)].append(run)
-    settings = [Setting(_deciding(members[0].config), members) for members in groups.values()]
-    _name(settings)
+        data = run.config.get("data")
+        skipped = ("root", "split", "shape", "flip", *(("source",) if isinstance(data, dict) and "name" in data else ()))
+        own = {key: value for key, value in data.items() if key not in skipped} if isinstance(data, dict) else data
+        groups[json.dumps(own, sort_keys=True, default=str)].append(run)
+    return groups
+
+
+def title_of(settings: Sequence[Setting]) -> str:
+    """What all of them were trained on; empty where that varies, or is not told."""
+    names = {name_of(setting.config["data"], None) if "data" in setting.config else "" for setting in settings}
+    return names.pop() if len(names) == 1 else ""
+
+
+def settings_of(groups: Sequence[Sequence[Run]], equal: bool = False) -> list[list[Setting]]:
+    """The settings of each group of runs, in the order of their first runs, named alike in all groups. `equal`: scores are at
+    an equal budget, so that runs which only went on for longer are of one setting."""
+    found = [_settings(runs, equal) for runs in groups]
+    _name([setting for settings in found for setting in settings], equal)
+    for settings in found if len(found) > 1 else ():
+        short = [_joined({key: part for key, part in s.parts.items() if key != "data"}) for s in settings]
+        if all(short) and len({*short}) == len(short):
+            for setting, name in zip(settings, short, strict=True):
+                setting.name = name
+    return found
+
+
+def _settings(runs: Sequence[Run], equal: bool) -> list[Setting]:
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[json.dumps(_deciding(run.config, equal), sort_keys=True, default=str)].append(run)
+    return [Setting(_deciding(members[0].config, equal), members) for members in groups.values()]
+
+
+def seeds_of(settings: Sequence[Setting], budget: Budget | None, notes: Notes) -> None:
+    """Of runs that repeat a seed of a setting, the last one is kept; tells of that, of few seeds and of unequal budgets."""
     for setting in settings:
         kept = {run.seed: run for run in setting.runs if run.counts}
         if dropped := [run.name for run in setting.counted if kept[run.seed] is not run]:
@@ -63,17 +101,13 @@ def settings_of(runs: Sequence[Run], notes: Notes) -> list[Setting]:
             notes.add("no run ended well: there is nothing to average", setting.name)
         elif seeds == 1:
             notes.add("one seed only: there is no interval, and one run is an anecdote", setting.name)
-    _budgets(settings, notes)
-    return settings
+    _budgets(settings, budget, notes)
 
 
-def _budgets(settings: Sequence[Setting], notes: Notes) -> None:
-    data = {json.dumps(setting.config.get("data"), default=str) for setting in settings}
-    if len(data) > 1:
-        notes.add(f"The runs are of {len(data)} data sets: only curves and scores of the same data say who is better.")
-    budget = {setting.cost(COUNTERS[0]): setting.name for setting in reversed(settings) if setting.counted}
-    if len(budget) > 1:
-        (least, a), (most, b) = min(budget.items()), max(budget.items())
+def _budgets(settings: Sequence[Setting], budget: Budget | None, notes: Notes) -> None:
+    spent = {setting.cost(COUNTERS[0]): setting.name for setting in reversed(settings) if setting.counted}
+    if budget is None and len(spent) > 1:
+        (least, a), (most, b) = min(spent.items()), max(spent.items())
         notes.add(
             f"Budgets differ, from {least:,.0f} iterations ({a}) to {most:,.0f} ({b}): last scores are not at equal cost."
         )
@@ -81,8 +115,42 @@ def _budgets(settings: Sequence[Setting], notes: Notes) -> None:
         notes.add("has diverged runs, which count with the last scores that they had", *stopped)
 
 
-def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: _without_places(config[key]) for key in KEYS if key in config} | {
+def counterparts(settings: Sequence[Setting], versus: str, notes: Notes) -> list[tuple[str, str]]:
+    """`versus` is KEY=VALUE: names of each setting's counterpart, the same but for KEY having VALUE, and of the setting."""
+    key, _, value = versus.partition("=")
+    found, without = [], []
+    for setting in settings:
+        wanted = {**setting.parts, key: value}
+        if setting.parts == wanted:
+            continue
+        other = [each.name for each in settings if each.parts == wanted]
+        found += [(other[0], setting.name)] if len(other) == 1 else []
+        without += [] if len(other) == 1 else [setting.name]
+    if without:
+        notes.add(f"not tested, as no setting is the same with {versus}", *without)
+    return found
+
+
+def refuse_unknown(reference: str | None, versus: str | None, settings: Sequence[Setting]) -> None:
+    if reference is not None and versus is not None:
+        raise UserError(f"--reference {reference} and --versus {versus}: each says what settings are tested against, use one")
+    names = [*dict.fromkeys(setting.name for setting in settings)]
+    if reference is not None and reference not in names:
+        raise UserError(f"--reference {reference!r} is not one of the settings{did_you_mean(reference, names)}")
+    if versus is not None:
+        key, _, value = versus.partition("=")
+        keys = [*dict.fromkeys(k for setting in settings for k in setting.parts if k and k != "data")]
+        if key not in keys:
+            told = "data sets are not tested against each other" if key == "data" else "the settings do not differ in it"
+            raise UserError(f"--versus {versus}: it is KEY=VALUE, and {key!r} is no KEY: {told}{did_you_mean(key, keys)}")
+        values = [*dict.fromkeys(setting.parts[key] for setting in settings if key in setting.parts)]
+        if value not in values:
+            raise UserError(f"--versus {versus}: no setting has that{did_you_mean(value, values)}")
+
+
+def _deciding(config: Mapping[str, Any], equal: bool) -> dict[str, Any]:
+    keys = [key for key in KEYS if key in config and not (equal and key in LENGTH)]
+    return {key: _without_places(config[key]) for key in keys} | {
         "precision": (config.get("trainer") or {}).get("precision")
     }
 
@@ -93,22 +161,27 @@ def _without_places(value: Any) -> Any:
     return value
 
 
-def _name(settings: list[Setting]) -> None:
+def _joined(parts: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={part}" for key, part in parts.items() if part)
+
+
+def _name(settings: list[Setting], equal: bool) -> None:
     """By the overrides that vary, if they tell the settings apart, otherwise by the configs."""
     if len(settings) == 1:
         run = settings[0].runs[0]
         settings[0].name = str(run.config.get("name") or run.name).removesuffix(f"-s{run.seed}")
         return
-    names = _from_overrides(settings)
-    if names is None:
-        names = [", ".join(parts) or "base" for parts in _from_configs(settings)]
-    names = [name if names.count(name) == 1 else f"{name} ({i + 1})" for i, name in enumerate(names)]
-    for setting, name in zip(settings, names, strict=True):
-        setting.name = name
+    for setting, parts in zip(settings, _from_overrides(settings, equal) or _from_configs(settings), strict=True):
+        setting.parts, setting.name = parts, _joined(parts) or "base"
+    names = [setting.name for setting in settings]
+    for i, setting in enumerate(settings):
+        if names.count(setting.name) > 1:
+            setting.parts |= {"": str(i + 1)}
+            setting.name += f" ({i + 1})"
 
 
-def _from_overrides(settings: Sequence[Setting]) -> list[str] | None:
-    own = [[_overrides(run) for run in setting.runs] for setting in settings]
+def _from_overrides(settings: Sequence[Setting], equal: bool) -> list[dict[str, str]] | None:
+    own = [[_overrides(run, equal) for run in setting.runs] for setting in settings]
     if any(each is None for group in own for each in group):
         return None
     given: list[list[dict[str, str]]] = own  # type: ignore[assignment]
@@ -117,8 +190,8 @@ def _from_overrides(settings: Sequence[Setting]) -> list[str] | None:
         values = [{each.get(key) for each in group} for group in given]
         texts[key] = [_text(key, found, setting) for found, setting in zip(values, settings, strict=True)]
     chosen = _telling(texts)
-    names = [", ".join(f"{key}={texts[key][i]}" for key in texts if key in chosen and texts[key][i]) for i in range(len(given))]
-    return [name or "base" for name in names] if len(set(names)) == len(names) else None
+    parts = [{key: texts[key][i] for key in texts if key in chosen} for i in range(len(given))]
+    return parts if len({_joined(each) for each in parts}) == len(parts) else None
 
 
 def _text(key: str, found: set[str | None], setting: Setting) -> str:
@@ -134,11 +207,12 @@ def _text(key: str, found: set[str | None], setting: Setting) -> str:
     return "" if value is None else str(value)
 
 
-def _overrides(run: Run) -> dict[str, str] | None:
+def _overrides(run: Run, equal: bool) -> dict[str, str] | None:
     if run.overrides is None:
         return None
     pairs = [line.lstrip("+~").partition("=") for line in run.overrides]
-    return {key: value for key, _, value in pairs if key.split(".")[0].split("/")[0] in KEYS + MORE}
+    skipped = LENGTH if equal else ()
+    return {key: v for key, _, v in pairs if (root := key.split(".")[0].split("/")[0]) in KEYS + MORE and root not in skipped}
 
 
 def differences(settings: Sequence[Setting]) -> dict[str, list[str]]:
@@ -148,7 +222,7 @@ def differences(settings: Sequence[Setting]) -> dict[str, list[str]]:
     return {key: found for key in keys if len(set(found := [each.get(key, "") for each in flat])) > 1}
 
 
-def _from_configs(settings: Sequence[Setting]) -> list[list[str]]:
+def _from_configs(settings: Sequence[Setting]) -> list[dict[str, str]]:
     """Keys are taken in their order until all settings are told apart, and only those that tell more of them apart; a node
     whose class varies is one key, named by the class."""
     targets = [_targets(setting.config) for setting in settings]
@@ -157,7 +231,7 @@ def _from_configs(settings: Sequence[Setting]) -> list[list[str]]:
     candidates |= {key: found for key, found in differences(settings).items() if not key.endswith("_target_")}
     chosen = _telling(candidates)
     texts = {key: _short(values) if key in nodes else values for key, values in candidates.items() if key in chosen}
-    return [[f"{key}={texts[key][i]}" for key in chosen if texts[key][i]] for i in range(len(settings))]
+    return [{key: texts[key][i] for key in chosen} for i in range(len(settings))]
 
 
 def _telling(candidates: Mapping[str, Sequence[str]]) -> list[str]:

@@ -9,6 +9,10 @@ AXES = {
     "seconds": "seconds of training",
 }
 
+AMOUNTS = {"iterations": "iterations", "d_steps": "D steps", "images": "images", "seconds": "seconds"}  # N of an axis
+
+EVALUATED = "evaluated/"  # before the name of a score that `ganlab evaluate` found
+
 UNITS = {
     **dict.fromkeys(("reverse_kl", "class_kl", "kl", "log_likelihood", "binned_jsd", "parzen"), "nats"),
     **dict.fromkeys(("sliced_wasserstein", "wasserstein", "theory/w1", "theory/sliced_w1"), "units of x"),
@@ -41,13 +45,20 @@ def bare(name: str) -> str:
     return name.removeprefix("eval/")
 
 
+def column(score: str) -> str:
+    """The column of metrics.csv that is a score's curve while it trained."""
+    return score if "/" in score else f"eval/{score}"
+
+
 def unit(name: str) -> str:
     """Empty where there is none, or none is known."""
-    return UNITS.get(bare(name).replace("theory/ema_", "theory/"), "")
+    return UNITS.get(bare(name).removeprefix(EVALUATED).replace("theory/ema_", "theory/"), "")
 
 
 def label(name: str) -> str:
     name = bare(name)
+    if name.startswith(EVALUATED):
+        return f"{label(name.removeprefix(EVALUATED))}, evaluated"
     return WORDS.get(name, name if "/" in name else name.replace("_", " "))
 
 

@@ -21,7 +21,7 @@ from ganlab.cards import Card, name_of
 from ganlab.errors import UserError
 from ganlab.runs import RunDirectory, natural
 
-Columns = dict[str, np.ndarray]  # of metrics.csv: each [rows], nan where nothing was measured
+Columns = dict[str, np.ndarray]  # of metrics.csv: each [rows], nan where nothing was measured, inf where that was not finite
 
 LAST, BEST, AREA = KINDS = ("last", "best", "area")  # which value of a score: keys of Run.scores
 COUNTERS = ("iterations", "d_steps", "images", "seconds")
@@ -193,7 +193,7 @@ def _columns(path: Path, name: str, notes: Notes) -> Columns:
         if len(whole) < len(text) or (rows and len(rows[-1]) != len(header)):
             notes.add("metrics.csv ends within a row: the row is left out", name)
             rows = [row for row in rows if len(row) == len(header)]
-        table = np.array([[float(value or "nan") for value in row] for row in rows]).reshape(len(rows), len(header))
+        table = np.array([[_number(value) for value in row] for row in rows]).reshape(len(rows), len(header))
         if "iteration" not in header or not (np.diff(table[:, header.index("iteration")]) > 0).all():
             raise ValueError
     except OSError:
@@ -203,6 +203,12 @@ def _columns(path: Path, name: str, notes: Notes) -> Columns:
     else:
         return dict(zip(header, table.T, strict=True))
     return {}
+
+
+def _number(text: str) -> float:
+    if not text:
+        return math.nan
+    return math.inf if math.isnan(value := float(text)) else value
 
 
 def _last(columns: Columns, name: str) -> float:

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from ganlab.errors import UserError, did_you_mean
 from ganlab.study import text
-from ganlab.study.comparable import lower_is_better
 from ganlab.study.groups import Setting
 from ganlab.study.names import label, unit
-from ganlab.study.read import COUNTERS, KINDS, LAST, Run, few
+from ganlab.study.read import COUNTERS, KINDS, LAST, few
 from ganlab.study.statistics import (
     ALPHA,
     Comparison,
@@ -102,28 +100,26 @@ def cost(setting: Setting) -> Cost:
     )
 
 
-def refuse_unknown(reference: str | None, settings: Sequence[Setting]) -> None:
-    names = [setting.name for setting in settings]
-    if reference is not None and reference not in names:
-        raise UserError(f"--reference {reference!r} is not one of the settings{did_you_mean(reference, names)}")
-
-
-def tests(settings: Sequence[Setting], runs: Sequence[Run], scores: Sequence[str], reference: str | None) -> list[Test]:
-    """Score by score; the comparisons of one score are a family, for which p is adjusted. Of many settings, each is compared
-    with the reference, by default the first that has the score, and not with each other.
+def tests(
+    settings: Sequence[Setting], scores: Sequence[str], lower: Mapping[str, bool | None], reference: str | None = None,
+    given: Sequence[tuple[str, str]] | None = None,
+) -> list[Test]:  # fmt: skip
+    """Score by score; the comparisons of one score are a family, for which p is adjusted. Either the pairs that are given, or
+    each setting is compared with the reference, by default the first that has the score, and few ones with each other.
 
     The reference is not the best one: that would be chosen by the very scores that are tested, and p would promise too much.
     """
     found = []
     for score in scores:
         values = {setting.name: x for setting in settings if (x := setting.by_seed(LAST, score))}
-        pairs = _pairs([*values], reference)
+        pairs = _pairs([*values], reference) if given is None else [(a, b) for a, b in given if a in values and b in values]
         compared = [compare(values[a], values[b]) for a, b in pairs]
         adjusted = holm([comparison.p for comparison in compared])
-        lower = lower_is_better(runs, score)
+        lower_is_better = lower.get(score)
         for (a, b), comparison, p in zip(pairs, compared, adjusted, strict=True):
-            said = sentence(a, b, label(score), bool(lower), comparison, p, unit(score) if unit(score) == "nats" else "")
-            found.append(Test(score, a, b, comparison, p, lower, f"{said}."))
+            own_unit = unit(score) if unit(score) == "nats" else ""
+            said = sentence(a, b, label(score), bool(lower_is_better), comparison, p, own_unit)
+            found.append(Test(score, a, b, comparison, p, lower_is_better, f"{said}."))
     return found
 
 
@@ -134,15 +130,16 @@ def _pairs(names: Sequence[str], reference: str | None) -> list[tuple[str, str]]
     return [(first, name) for name in names if name != first and first in names]
 
 
-def summary(tests: Sequence[Test], rows: Sequence[Row], most: int = 6) -> list[str]:
+def summary(tests: Sequence[Test], rows: Sequence[Row], versus: str | None = None, most: int = 6) -> list[str]:
     """What to read first: each comparison in a sentence where they are few, otherwise each score; those of the theory are many,
-    and told together where they say the same."""
+    and told together where they say the same. `versus` is what all were tested against, where that is not one setting."""
     if len(tests) <= most:
         return [test.text for test in tests]
     lines, alike = [], defaultdict(list)
     for score in dict.fromkeys(test.score for test in tests):
         found = [test for test in tests if test.score == score]
-        said = _against(found) if len({test.a for test in found}) == 1 else _pairs_of(found)
+        one = len({test.a for test in found}) == 1
+        said = _against(found, versus, 24) if versus else _against(found, found[0].a) if one else _pairs_of(found)
         if score.startswith("theory/"):
             alike[said].append(label(score))
         else:
@@ -168,11 +165,11 @@ def _pairs_of(tests: Sequence[Test]) -> str:
     return f"{len(clear)} of {len(tests)} pairs differ{': ' if clear else ''}{' · '.join(clear)}"
 
 
-def _against(tests: Sequence[Test]) -> str:
-    parts, reference = [], tests[0].a
+def _against(tests: Sequence[Test], reference: str, most: int = 3) -> str:
+    parts = []
     for sign in (1, -1) if tests[0].lower is False else (-1, 1):  # the better ones first
         if found := [t.b for t in tests if t.clear and t.comparison.difference.value * sign > 0]:
-            parts.append(f"{tests[0].word('', sign)}: {few(found, separator=' · ')}")
+            parts.append(f"{tests[0].word('', sign)}: {few(found, most, ' · ')}")
     tested = [t.comparison for t in tests if not math.isnan(t.comparison.p)]
     if not tested:
         return f"nothing is tested against {reference}, for want of seeds"
@@ -181,5 +178,5 @@ def _against(tests: Sequence[Test]) -> str:
         many = f" in {len(tests)} comparisons" if len(tests) > 1 else ""
         return f"so few seeds cannot show a difference from {reference}{many} (p after Holm is at least {min(least, 1):.2g})"
     if unclear := [t.b for t in tests if not t.clear]:
-        parts.append(f"no difference shown: {few(unclear, separator=' · ')}")
+        parts.append(f"no difference shown: {few(unclear, most, ' · ')}")
     return f"against {reference}, {'; '.join(parts)}"

@@ -1,0 +1,126 @@
+"""One job of a sweep: where it lies, how it is started, and how it stands by the files that it has left."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ganlab.runs import RunDirectory
+
+COMPLETED, DIVERGED, FAILED, KILLED, INTERRUPTED, WAITING = (
+    "completed", "diverged", "failed", "killed", "interrupted", "not started")  # fmt: skip
+OVER = (COMPLETED, DIVERGED)  # what is not trained again: a divergence is what a setting leads to
+
+
+@dataclass
+class Job:
+    """`overrides` as train.py is given them; `iterations` is the budget; `line` the whole command once it is known; `before`
+    how it stood when the sweep began; `code` what its process ended with, None if none was started."""
+
+    name: str
+    path: Path
+    log: Path
+    overrides: list[str]
+    iterations: int
+    values: dict[str, str] = field(default_factory=dict)
+    before: str = WAITING
+    code: int | None = None
+    since: float = 0.0
+    seconds: float = 0.0  # of its process, in this sweep
+
+    def line(self, script: str) -> list[str]:
+        """The command of a single run in this job's directory, which goes on with what is there."""
+        own = [f"name={quoted(self.name)}", "hydra.mode=RUN", f"hydra.run.dir={quoted(self.path)}"]
+        again = [f"resume={quoted(self.path)}"] if RunDirectory(self.path).config_file.exists() else []
+        return [script, *self.overrides, *own, *again]
+
+    @property
+    def result(self) -> dict[str, Any]:
+        """Empty while there is none that can be read."""
+        try:
+            return RunDirectory(self.path).result or {}
+        except (OSError, ValueError):
+            return {}
+
+    @property
+    def over(self) -> bool:
+        result = self.result
+        done = result.get("status") == COMPLETED and result.get("iterations", 0) >= self.iterations
+        return done or result.get("status") == DIVERGED
+
+    @property
+    def state(self) -> str:
+        """By the run directory where it is over, otherwise by what its process ended with."""
+        result, code = self.result, self.code
+        if self.over:
+            return str(result["status"])
+        if code is None:
+            return WAITING
+        if code < 0 and code not in (-signal.SIGTERM, -signal.SIGINT):
+            return KILLED
+        return INTERRUPTED if code in (75, -signal.SIGTERM, -signal.SIGINT) else FAILED
+
+    @property
+    def note(self) -> str:
+        """Why it is not completed, in the words of the run itself where it has said something."""
+        state, code = self.state, self.code
+        if state == COMPLETED:
+            return "" if code is not None else "skipped: it was completed before"
+        if state == DIVERGED:
+            return "a loss is not finite" if code is not None else "skipped: it diverged before"
+        if state == KILLED and code is not None:
+            return f"by {_signal(-code)}: {_last_line(self.log)}"
+        if state == FAILED:
+            return str(self.result.get("error") or _last_line(self.log))
+        return "it goes on when the sweep is started again" if state == INTERRUPTED else ""
+
+    def row(self) -> dict[str, Any]:
+        result = self.result
+        return {
+            "job": self.name,
+            **self.values,
+            "state": self.state,
+            "iterations": result.get("iterations", ""),
+            "seconds": round(self.seconds, 1),
+            "note": self.note,
+            "directory": str(self.path),
+        }
+
+
+def quoted(value: Any) -> str:
+    """A value in Hydra's grammar, whatever characters it has."""
+    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def mapping(overrides: list[str]) -> Mapping[str, str]:
+    """{"k": "1"} for ["k=1"]; a key without a value, as of `~key`, has an empty one."""
+    return {key: value for key, _, value in (line.partition("=") for line in overrides)}
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _last_line(log: Path) -> str:
+    """The last thing that a process has said: the sentence of a mistake, the last line of a traceback."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, log.stat().st_size - 20_000))
+            lines = [line.strip() for line in file.read().decode(errors="replace").splitlines() if line.strip()]
+    except OSError:
+        lines = []
+    return lines[-1].removeprefix("ganlab: error: ")[:300] if lines else f"see {log}"
+
+
+def write_table(jobs: list[Job], file: Path) -> None:
+    """All jobs as JSON lines, for scripts."""
+    from ganlab.runs import write_whole
+
+    write_whole(file, "".join(json.dumps(job.row()) + "\n" for job in jobs))

@@ -1,0 +1,87 @@
+"""From the command line of a sweep to its jobs, all of them checked before the first begins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf, open_dict
+from rich.console import Console
+from rich.progress import track
+
+from ganlab.config import Settings, plain
+from ganlab.errors import UserError
+from ganlab.experiment import rehearse, settings_of
+from ganlab.runs import RunDirectory, differences
+from ganlab.sweep.jobs import Job, mapping
+from ganlab.sweep.names import jobs_of
+
+DECIDED = ("resume", "name")  # by the sweep itself
+MOST = 5  # mistakes that are told
+
+
+def plan(
+    loader: Any, config: DictConfig, batch: Sequence[Sequence[str]], swept: Sequence[str], elsewhere: bool, threads: int | None
+) -> list[Job]:
+    """The jobs with these overrides; raises UserError, with all that is wrong, before anything is written. `elsewhere`: they
+    will not run on this machine, which may have no GPU. `threads`: of a job whose config leaves them open."""
+    folder = Path(config.hydra.sweep.dir)
+    every = [dict(mapping(list(overrides))) for overrides in batch]
+    names = jobs_of(every, swept)
+    jobs, problems, rehearsed = [], dict[str, list[str]](), set[str]()
+    console = Console(stderr=True)
+    before = HydraConfig.instance().cfg
+    try:
+        for overrides, values, name in zip(
+            track(batch, "checking all jobs", console=console, transient=True, disable=not console.is_terminal),
+            every, names, strict=True,
+        ):  # fmt: skip
+            path = (folder / name).absolute()
+            try:
+                if given := [key for key in DECIDED if key in values]:
+                    raise UserError(f"{given[0]} is set by the sweep itself, which goes on with what is there: leave it out")
+                settings, choices = _composed(loader, config, list(overrides), path)
+                what = plain(settings) | {"seed": 0, "name": "", "runs": ""}
+                if (key := json.dumps(what, sort_keys=True, default=str)) not in rehearsed:
+                    rehearse(settings, path, choices, elsewhere)
+                    rehearsed.add(key)
+                _same(path, settings)
+            except UserError as error:
+                problems.setdefault(str(error), []).append(name)
+                continue
+            own = [line for line in overrides if not line.startswith("hydra")]
+            if threads and settings.threads is None:
+                own.append(f"threads={threads}")
+            own += [f"study={folder.name}"] if "study" not in values else []
+            shown = {key: values[key] for key in swept if key in values}
+            jobs.append(Job(name, path, folder / "logs" / f"{name}.log", own, settings.iterations, shown))
+    finally:
+        HydraConfig.instance().cfg = before
+    if problems:
+        told = [f"{names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {text}" for text, names in problems.items()]
+        more = f"; and {len(told) - MOST} more mistakes" if len(told) > MOST else ""
+        raise UserError(f"nothing was started, {sum(map(len, problems.values()))} of {len(batch)} jobs have a mistake: "
+                        f"{'; '.join(told[:MOST])}{more}")  # fmt: skip
+    return jobs
+
+
+def _composed(loader: Any, config: DictConfig, overrides: list[str], path: Path) -> tuple[Settings, dict[str, str]]:
+    """As the job's own process will see it."""
+    cfg = loader.load_sweep_config(config, overrides)
+    with open_dict(cfg):
+        cfg.hydra.runtime.output_dir = str(path)
+        cfg.hydra.job.id = cfg.hydra.job.num = 0
+    HydraConfig.instance().set_config(cfg)
+    choices = dict(cfg.hydra.runtime.choices)
+    task = OmegaConf.masked_copy(cfg, [str(key) for key in cfg if key != "hydra"])
+    return settings_of(task, overrides), choices
+
+
+def _same(path: Path, settings: Settings) -> None:
+    """A job goes on with its directory only if that is of the same experiment."""
+    run = RunDirectory(path)
+    if run.config_file.exists() and (changed := differences(run.config, plain(settings))):
+        raise UserError(f"{path} was trained with another config ({'; '.join(changed[:3])}): name a new study=NAME")

@@ -1,0 +1,66 @@
+"""hydra/launcher=...: where the jobs of a sweep run. Imported with every command: what is heavy is imported later."""
+
+from __future__ import annotations
+
+import sys
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, configure_log, setup_globals
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class Ganlab(Launcher):
+    """Hydra's side of a sweep: checks all jobs, then hands them to an engine."""
+
+    config: DictConfig
+    hydra_context: HydraContext
+
+    @abstractmethod
+    def engine(self, script: str) -> Any:
+        """A ganlab.sweep.drive.Engine."""
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context, self.config = hydra_context, config
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from ganlab.sweep.drive import drive
+        from ganlab.sweep.names import split
+        from ganlab.sweep.plan import plan
+
+        setup_globals()
+        configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        params = [f"{key}={value}" for key, value in (self.config.hydra.sweeper.get("params") or {}).items()]
+        _, swept = split([*params, *self.config.hydra.overrides.task])
+        engine = self.engine(str(Path(sys.argv[0]).resolve()))
+        loader = self.hydra_context.config_loader
+        jobs = plan(loader, self.config, job_overrides, swept, engine.elsewhere, engine.threads)
+        drive(jobs, Path(self.config.hydra.sweep.dir), engine)
+        return []
+
+
+class Local(Ganlab):
+    """hydra/launcher=local, the default."""
+
+    def engine(self, script: str) -> Any:
+        from ganlab.sweep.engines import Local as Engine
+
+        return Engine(script)
+
+
+class Joblib(Ganlab):
+    """hydra/launcher=joblib."""
+
+    def __init__(self, n_jobs: int | None, gpus: list[int] | None, per_gpu: int) -> None:
+        self.given = {"n_jobs": n_jobs, "gpus": None if gpus is None else list(gpus), "per_gpu": per_gpu}
+
+    def engine(self, script: str) -> Any:
+        from ganlab.errors import needs
+        from ganlab.sweep.engines import Joblib as Engine
+
+        needs("joblib", "hydra/launcher=joblib", "sweep")
+        return Engine(script, **self.given)  # type: ignore[arg-type]
