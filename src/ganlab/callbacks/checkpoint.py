@@ -30,6 +30,8 @@ class Checkpoint(Observer):
     def observe(self, trainer: pl.Trainer, gan: GAN) -> None:
         if not all(bool(value.isfinite().all()) for value in gan.state_dict().values()):
             return
+        for logger in trainer.loggers:
+            logger.save()  # the rows until here: whoever goes on from the checkpoint has them, even after SIGKILL
         trainer.save_checkpoint(self.folder / name_of(gan.iteration))
         if trainer.is_global_zero:
             for old in checkpoints(self.folder)[: -self.keep]:

@@ -26,8 +26,9 @@ def study_of(fixed: Mapping[str, str], swept: Iterable[str]) -> str:
     """The name of a study: the keys that it sweeps, then the overrides that all its jobs share. More values of a key, as more
     seeds, belong to the same study; so do the same jobs with another logger or on other devices."""
     keys = "_".join(_last(key) for key in swept) or "one"
-    shared = "_".join(f"{_last(key)}-{value}" for key, value in sorted(fixed.items()) if key.split(".")[0] not in UNNAMED)
-    return _short(_slug(f"{keys}__{shared}" if shared else keys), repr((sorted(fixed.items()), list(swept))))
+    shared = "_".join(f"{key.lstrip('+~')}-{value}" for key, value in sorted(fixed.items()) if key.split(".")[0] not in UNNAMED)
+    name = f"{keys}__{shared}" if shared else keys
+    return _short(_slug(name), name)
 
 
 def jobs_of(jobs: Sequence[Mapping[str, str]], swept: Sequence[str]) -> list[str]:

@@ -1,0 +1,285 @@
+"""Sweeps of real processes that raise, diverge, are killed and are asked to end."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from pathlib import Path
+
+import faults
+import pytest
+from conftest import ROOT
+
+from ganlab.loggers.table import read
+from ganlab.runs import RunDirectory
+from ganlab.sweep.crew import Crew
+from ganlab.sweep.engines import Joblib
+from ganlab.sweep.jobs import Job, quoted
+from ganlab.sweep.names import LONGEST, jobs_of, split, study_of
+
+SMALL = ("iterations=6", "log_every=1", "checkpoint.every=2", "logger=csv", "metrics=none", "theory=none")
+HERE = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}"}
+
+
+def sweep(*arguments, cwd, code):
+    """The rows of jobs.jsonl by seed, of a real `train.py -m` that ends with this code."""
+    line = [sys.executable, ROOT / "train.py", "-m", *SMALL, "study=s", *arguments]
+    done = subprocess.run(line, cwd=cwd, env=HERE, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    table = cwd / "runs/sweeps/s/jobs.jsonl"
+    return done, [json.loads(row) for row in table.read_text().splitlines()] if table.exists() else []
+
+
+def starts(folder):
+    return {int(file.name): len(file.read_text().splitlines()) for file in folder.iterdir()}
+
+
+# names
+
+
+def test_a_study_is_named_by_what_varies_and_by_what_its_jobs_share():
+    lines = [
+        "k=1,2",
+        "seed=range(5)",
+        "data=mnist",
+        "logger=csv",
+        "runs=/elsewhere",
+        "hydra.launcher.n_jobs=2",
+        "optim.lr=1e-3",
+    ]
+    fixed, swept = split(lines)
+    assert swept == ["k", "seed"]
+    assert study_of(fixed, swept) == "k_seed__data-mnist_optim.lr-0.001"
+    more, same = split(["seed=range(9)", "k=1,2,5", "optim.lr=1e-3", "data=mnist", "trainer=cpu"])
+    assert study_of(more, ["k", "seed"]) == study_of(fixed, swept)
+    assert set(same) == set(swept)
+    assert study_of({}, ["k"]) == "k"
+
+
+def test_a_long_name_is_cut_and_still_its_own():
+    a, b = (study_of({"data.source": "x" * 300 + end}, ["seed"]) for end in "ab")
+    assert len(a) == len(b) == LONGEST
+    assert a != b
+
+
+def test_jobs_are_named_by_what_varies_and_never_alike():
+    jobs = [{"loss": "hinge", "optim.lr": lr, "seed": "0"} for lr in ("0.1", "0.2")]
+    assert jobs_of(jobs, ["loss", "optim.lr"]) == ["loss-hinge_lr-0.1", "loss-hinge_lr-0.2"]
+    same_last = [{"optim.D.lr": "1", "optim.G.lr": "2"}]
+    assert jobs_of(same_last, ["optim.D.lr", "optim.G.lr"]) == ["optim.D.lr-1_optim.G.lr-2"]
+    alike = jobs_of([{"shape": "[1,2]"}, {"shape": "[1;2]"}, {"shape": "3"}], ["shape"])
+    assert len(set(alike)) == 3
+    assert alike[2] == "shape-3"
+    assert all(not set(name) & set("=,[]/ ") for name in alike)
+
+
+@pytest.mark.parametrize("path", [r"/a b/c,d=e/it's\x", "/a\\'b", "/ends\\", "/plain"])
+def test_a_path_with_any_character_is_one_value_of_hydras_grammar(path):
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    (override,) = OverridesParser.create().parse_overrides([f"hydra.run.dir={quoted(path)}"])
+    assert override.value() == path
+
+
+# jobs
+
+
+def job(folder, result=None, code=None, iterations=10):
+    folder.mkdir(parents=True, exist_ok=True)
+    if result is not None:
+        (folder / "result.json").write_text(result if isinstance(result, str) else json.dumps(result))
+    return Job("a", folder, folder / "a.log", ["k=1"], iterations, {"k": "1"}, code=code)
+
+
+@pytest.mark.parametrize(
+    ("result", "code", "state", "over"),
+    [
+        (None, None, "not started", False),
+        ({"status": "completed", "iterations": 10}, None, "completed", True),
+        ({"status": "completed", "iterations": 9}, None, "not started", False),  # a larger budget now
+        ({"status": "diverged", "iterations": 3}, 3, "diverged", True),
+        ({"status": "failed", "iterations": 3}, 1, "failed", False),
+        ('{"status": "compl', 1, "failed", False),
+        (None, 2, "failed", False),
+        (None, 75, "interrupted", False),
+        (None, -signal.SIGTERM, "interrupted", False),
+        (None, -signal.SIGKILL, "killed", False),
+        (None, -signal.SIGSEGV, "killed", False),
+    ],
+)
+def test_how_a_job_stands(tmp_path, result, code, state, over):
+    one = job(tmp_path, result, code)
+    assert (one.state, one.over) == (state, over)
+    assert one.row()["state"] == state
+
+
+def test_a_failed_job_says_why_in_the_words_of_its_log(tmp_path):
+    one = job(tmp_path, code=2)
+    assert one.note.startswith("see ")
+    one.log.write_text("Traceback\n  File\nganlab: error: data.source = x: there is no such file\n\n")
+    assert one.note == "data.source = x: there is no such file"
+    one.code = -signal.SIGKILL
+    assert one.note.startswith("by SIGKILL: ")
+
+
+# real sweeps
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory):
+    """Twelve jobs, of which three raise, two diverge, two are killed and one is asked to end; then the same command twice."""
+    cwd = tmp_path_factory.mktemp("broken")
+    marks = cwd / "marks"
+    marks.mkdir()
+    what = ("seed=range(12)", "penalty._target_=faults.Fault", "+penalty.seed=${seed}", f"+penalty.folder={marks}")
+    kept = []
+    for code in (1, 3, 3):
+        done, rows = sweep(*what, cwd=cwd, code=code)
+        kept.append((done, {int(row["seed"]): row for row in rows}, starts(marks)))
+    return cwd, kept
+
+
+STATES = {faults.RAISE: "failed", faults.DIVERGE: "diverged", faults.KILL: "killed", faults.TERMINATE: "interrupted",
+          faults.GOOD: "completed"}  # fmt: skip
+
+
+@pytest.mark.slow
+def test_faults_do_not_stop_a_sweep_and_its_table_says_which_is_which(broken):
+    _, ((done, rows, count), *_) = broken
+    assert {seed: row["state"] for seed, row in rows.items()} == {
+        seed: state for seeds, state in STATES.items() for seed in seeds
+    }
+    assert count == dict.fromkeys(range(12), 1)
+    for seed in faults.RAISE:
+        assert rows[seed]["note"] == f"ArithmeticError: seed {seed} cannot go on"
+    for seed in faults.KILL:
+        assert rows[seed]["note"].startswith("by SIGKILL")
+    assert all(f"seed-{seed}" in done.stdout for seed in range(12))
+    assert "3 failed, 2 diverged, 2 killed, 1 interrupted of 12 jobs" in done.stderr.splitlines()[-1]
+    assert f"ganlab compare {Path('runs/sweeps/s')}" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_same_command_again_trains_only_what_was_not_over(broken):
+    _, (_, (done, rows, count), third) = broken
+    once = {*faults.DIVERGE, *faults.GOOD}
+    assert count == {seed: 1 if seed in once else 2 for seed in range(12)}
+    assert all(row["state"] == ("diverged" if seed in faults.DIVERGE else "completed") for seed, row in rows.items())
+    assert "6 of them over already" in done.stderr
+    assert third[2] == count  # and a third time: nothing
+
+
+@pytest.mark.slow
+def test_jobs_that_were_broken_off_went_on_from_their_checkpoints(broken):
+    cwd, _ = broken
+    for seed in (*faults.RAISE, *faults.KILL, *faults.TERMINATE, *faults.GOOD):
+        run = RunDirectory(cwd / f"runs/sweeps/s/seed-{seed}")
+        assert [row["iteration"] for row in read(run.table_file)] == list(range(1, 7))
+        assert run.result["status"] == "completed"
+        resumed = run.result["resumed_from"]
+        assert (resumed is None) == (seed in faults.GOOD), (seed, resumed)
+
+
+@pytest.mark.slow
+def test_all_jobs_are_checked_before_the_first_and_nothing_is_left_behind(tmp_path):
+    done, _ = sweep("k=1,0,2", "loss=minimax,hinge", "batch_size=64,x", cwd=tmp_path, code=2)
+    assert done.stderr.count("\n") == 1
+    assert "nothing was started, 8 of 12 jobs have a mistake: " in done.stderr
+    assert "k-1_loss-minimax_batch_size-x and 3 more: batch_size = " in done.stderr
+    assert "k = 0" in done.stderr
+    assert not list(tmp_path.iterdir())
+    done, _ = sweep("seed=0,1", "resume=auto", cwd=tmp_path, code=2)
+    assert "resume is set by the sweep itself" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_directory_of_another_experiment_is_not_gone_on_with(tmp_path):
+    sweep("seed=0,1", cwd=tmp_path, code=0)
+    done, _ = sweep("seed=0,1", "batch_size=64", cwd=tmp_path, code=2)
+    assert "batch_size: 128 -> 64" in done.stderr
+    assert "name a new study=NAME" in done.stderr
+    _, rows = sweep("seed=0,1,2", "iterations=8", cwd=tmp_path, code=0)  # more seeds and a larger budget
+    assert [row["iterations"] for row in rows] == [8, 8, 8]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_sweep_that_is_ended_from_outside_takes_its_jobs_along_and_goes_on_later(tmp_path, number):
+    what = ("seed=range(3)", "iterations=150", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    slow = [sys.executable, ROOT / "train.py", "-m", *SMALL, "study=s", *what, "penalty._target_=faults.Slow"]
+    folder = tmp_path / "runs/sweeps/s"
+    with subprocess.Popen(slow, cwd=tmp_path, env=HERE, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: len(list(folder.glob("*/checkpoints/*.ckpt"))) >= 2 or process.poll() is not None)
+        process.send_signal(number)
+        told = process.communicate(timeout=60)[1]
+    if number == signal.SIGTERM:
+        assert process.returncode == 75, told
+        assert "2 interrupted, 1 not started of 3 jobs" in told
+    wait_for(lambda: all(result(run) == "interrupted" for run in folder.glob("seed-[01]")))  # each with a checkpoint, by itself
+    _, rows = sweep(*what, "penalty._target_=faults.Slow", cwd=tmp_path, code=0)
+    assert [row["state"] for row in rows] == ["completed"] * 3
+    for row in rows[:2]:
+        assert [line["iteration"] for line in read(Path(row["directory"]) / "metrics.csv")] == list(range(1, 151))
+
+
+def result(run):
+    return (RunDirectory(run).result or {}).get("status")
+
+
+def wait_for(true):
+    end = time.monotonic() + 60
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+# joblib
+
+
+@pytest.mark.slow
+def test_each_gpu_has_one_job_at_a_time(tmp_path):
+    """The processes are real, the two GPUs are names only: what CUDA makes of the variable is CUDA's."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import os, sys, time\n"
+        "t = time.time(); time.sleep(0.3)\n"
+        "print(os.environ['CUDA_VISIBLE_DEVICES'], t, time.time())\n"
+        "sys.exit(int(sys.argv[1][-1]))\n"
+    )
+    engine = Joblib(str(script), n_jobs=None, gpus=[], per_gpu=1)
+    engine.places, engine.n_jobs = ["3", "5"], 2
+    jobs = [Job(str(i), tmp_path / str(i), tmp_path / f"{i}.log", [f"code={i}"], 1) for i in range(6)]
+    for one in jobs:
+        one.line = lambda script, one=one: [script, *one.overrides]
+    assert sorted(one.code for one in engine.run(jobs)) == list(range(6))
+    spans = {}
+    for one in jobs:
+        gpu, start, end = one.log.read_text().split()
+        spans.setdefault(gpu, []).append((float(start), float(end)))
+    assert set(spans) == {"3", "5"}
+    for span in map(sorted, spans.values()):
+        assert all(a[1] <= b[0] for a, b in pairwise(span))
+
+
+def test_a_crew_that_was_stopped_starts_nothing(tmp_path):
+    crew = Crew("script.py")
+    crew.stop()
+    assert crew.run(job(tmp_path), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"n_jobs": 0}, "hydra.launcher.n_jobs = 0"),
+        ({"per_gpu": 0}, "per_gpu = 0"),
+        ({"gpus": [77]}, "there is no GPU 77 here"),
+    ],
+)
+def test_a_wrong_number_of_jobs_or_gpus(given, told):
+    from ganlab.errors import UserError
+
+    with pytest.raises(UserError, match=told):
+        Joblib("train.py", **{"n_jobs": None, "gpus": None, "per_gpu": 1, **given})
