@@ -276,19 +276,6 @@ def test_a_directory_that_cannot_be_made(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_sweep_trains_every_job_in_its_own_directory_and_a_bad_job_does_not_stop_the_rest(tmp_path):
-    small = ("iterations=4", "logger=csv", "metrics=none", "theory=none", f"runs={tmp_path}/runs")
-    done = command("-m", "k=1,0,2", "loss=minimax,hinge", *small, cwd=tmp_path)
-    assert done.returncode == 2
-    assert "k = 0" in done.stderr.splitlines()[-1]
-    (sweep,) = (tmp_path / "runs" / "sweeps").iterdir()
-    assert len(list(sweep.glob("*/result.json"))) == 4
-    assert {path.name.split("_")[0] for path in sweep.glob("*/")} == {"0", "1", "4", "5"}
-    silent = command("-m", "seed=0,1", "resume=auto", *small, cwd=tmp_path)  # a new directory: nothing to go on with
-    assert (silent.returncode, "a sweep goes on with resume=auto hydra.sweep.dir=PATH" in silent.stderr) == (2, True)
-
-
-@pytest.mark.slow
 def test_auto_goes_on_with_the_newest_run_of_the_same_config_and_resume_repeats_its_overrides(tmp_path):
     small = ("logger=csv", "metrics=none", "theory=none", "k=2", "resume=auto")
     assert command("iterations=4", *small, cwd=tmp_path).returncode == 0

@@ -60,6 +60,8 @@ def train(cfg: DictConfig) -> None:
         raise Interrupted(f"interrupted at iteration {result['iterations']}; go on with resume={run.path}")
     if result["status"] == "diverged":
         raise Diverged(f"diverged at iteration {result['iterations']}: the loss is not finite; see {run.path}")
+    if result["status"] == "collapsed":
+        raise Diverged(f"ended at iteration {result['iterations']}: samples are alike; see {run.path}")
 
 
 def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
@@ -91,6 +93,9 @@ def _train(settings: Settings, run: RunDirectory, overrides: list[str], choices:
     finished = (run.result or {}).get("status") == "completed"
     if start > settings.iterations or (start == settings.iterations and finished):
         log.warning("%s is at iteration %d of %d already: nothing to do", checkpoint, start, settings.iterations)
+        return None
+    if (run.result or {}).get("status") == "collapsed" and settings.health.stop and run.config["health"] == config["health"]:
+        log.warning("%s has collapsed and was ended: health.stop=false trains on", run.path)
         return None
     experiment = Experiment(settings, run, choices, start)
     if not experiment.trainer.is_global_zero:
@@ -124,8 +129,9 @@ class Experiment:
         watch = settings.health
         held_out = held_out_of(settings.data, watch.split)
         self.interrupt = Interrupt(settings.log_every)
-        observers: list[pl.Callback] = [self.interrupt, self.log]
-        observers.append(Health(watch.every, self.clock, watch.n, settings.seed, held_out))
+        patience = watch.patience if watch.stop else None
+        self.health = Health(watch.every, self.clock, watch.n, settings.seed, held_out, patience)
+        observers: list[pl.Callback] = [self.interrupt, self.log, self.health]
         observers += [self.evaluate] if self.evaluate else []
         self.measure = self._measure()
         observers += [self.measure] if self.measure else []
@@ -195,6 +201,8 @@ class Experiment:
                 status = "diverged"
             elif self.gan.iteration >= self.settings.iterations:
                 status = "completed"
+            elif self.health.collapsed:
+                status = "collapsed"
             elif self.interrupt.stopped:
                 status = "interrupted"
             else:

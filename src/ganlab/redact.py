@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any
 
 REDACTED = "<redacted>"
 
-SECRET = {"password", "passwd", "passphrase", "pwd", "secret", "secrets", "credential", "credentials", "authorization", "bearer",
-          "apikey", "accesskey", "secretkey", "privatekey", "authkey", "accesstoken", "authtoken", "apitoken"}  # fmt: skip
+SECRET = {"password", "passwd", "passphrase", "pwd", "secret", "secrets", "credential", "credentials", "authorization",
+          "bearer", "apikey", "accesskey", "secretkey", "privatekey", "authkey", "accesstoken", "authtoken",
+          "apitoken"}  # fmt: skip
 KEYS = {"api", "access", "secret", "private", "auth", "account", "encryption", "signing", "ssh"}  # api_key, but not sort_key
 TOKENS = {"api", "access", "auth", "refresh", "bearer", "session", "secret"}  # access_tokens, but not max_tokens
 WORDS = {"pad", "bos", "eos", "cls", "sep", "unk", "mask", "next", "class", "per"}  # pad_token: a token of a text
@@ -20,7 +22,8 @@ SHAPE = re.compile(
     r"\b(?:(?:gh[pousr]|github_pat|glpat|xox[abprs])[_-][\w-]{16,}|hf_[A-Za-z0-9]{20,}|sk-[\w-]{20,}|wandb_v\d_\w{20,}"
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}|eyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*)"
 )
-PAIR = re.compile(r"""([\w.@/-]*\w)(["']?\s*[=:]\s*)("[^"]*"|'[^']*'|[^\s"',;&{}\[\]()]+)""")
+KEY = re.compile(r"""([\w.@/-]*\w)["']?\s*[=:]\s*""")
+VALUE = re.compile(r"""(?!null\b)("[^"]*"|'[^']*'|[^\s"',;&{}\[\]()]+)""")
 OPTION = re.compile(r"[+~-]*([\w.@/-]+)=(.*)", re.DOTALL)
 
 
@@ -38,7 +41,7 @@ def _secret(name: str) -> bool:
     previous = before[-1] if before else ""
     return (
         not SECRET.isdisjoint(parts)
-        or any((a in KEYS and b in ("key", "keys")) for a, b in zip(parts, parts[1:], strict=False))
+        or any((a in KEYS and b in ("key", "keys")) for a, b in pairwise(parts))
         or (last == "token" and previous not in WORDS)
         or (last == "tokens" and previous in TOKENS)
         or last == "auth"
@@ -66,7 +69,12 @@ def redact_text(text: str) -> str:
     """One text, such as a URL, a message or an override: without `user:password@`, `token=...` and what looks like a key."""
     text = SCHEME.sub(rf"\1 {REDACTED}", URL.sub(f"{REDACTED}@", text))
     text = SHAPE.sub(REDACTED, text)
-    return PAIR.sub(lambda m: m[1] + m[2] + REDACTED if is_secret(m[1]) and m[3] != "null" else m[0], text)
+    kept, done = [], 0
+    for key in KEY.finditer(text):
+        if key.start() >= done and is_secret(key[1]) and (value := VALUE.match(text, key.end())):
+            kept += [text[done : key.end()], REDACTED]
+            done = value.end()
+    return "".join([*kept, text[done:]])
 
 
 def redact_words(words: Sequence[str]) -> list[str]:

@@ -8,8 +8,8 @@ import secrets
 import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from functools import cache, wraps
+from contextlib import contextmanager, suppress
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ MODES = ("auto", "online", "offline", "disabled")
 LIMITS = {"init_timeout": 20, "finish_timeout": 120}
 PROVENANCE = ("status", "error", "seed", "commit", "command", "versions", "device", "processes", "resumed_from")
 EXIT_CODES = {"completed": 0, "diverged": 3, "interrupted": 75}  # else 1
+SILENT: dict[tuple[str | None, ...], Exception] = {}  # servers that are not waited for again by the next job of this process
 
 
 def harmless(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -70,7 +71,11 @@ class Wandb(Logger):
         if not project or len(project) > 128 or not set(project).isdisjoint("/\\#?%:"):
             raise ValueError(f"project must be 1 to 128 characters without any of / \\ # ? % :, got {project!r}")
         self.mode, self.run_dir, self.runs, self.project = mode, run_dir, runs, project
-        self._about = {"name": redact_text(name), "group": redact_text(group), "tags": [redact_text(tag)[:64] for tag in tags]}
+        self._about: dict[str, Any] = {
+            "name": redact_text(name),
+            "group": redact_text(group),
+            "tags": [redact_text(tag)[:64] for tag in tags],
+        }
         self._run: Any = None
         self._warned = False
 
@@ -94,23 +99,26 @@ class Wandb(Logger):
         """Online if that is wanted and possible within LIMITS, otherwise offline, otherwise nowhere."""
         problem: Exception | str | None = None
         if self.mode in ("auto", "online"):
-            account, problem = _account(*(os.environ.get(name) for name in ("WANDB_BASE_URL", "WANDB_API_KEY")))
-            if self.mode == "online" and not account:
-                problem = problem or "there is no account: see `wandb login`"
-            self.mode = "online" if account else "offline"
+            wanted, self.mode, problem = self.mode, *_reached()
+            if (wanted, self.mode) == ("online", "offline") and problem is None:
+                problem = "there is no account: see `wandb login`"
         for mode in MODES[MODES.index(self.mode) :]:
             try:
                 self.mode, run = mode, self._init(mode)
                 break
             except Exception as error:  # no space, no permission, a server that fails: whatever W&B raises
                 problem = error
+                if mode == "online":
+                    SILENT[_server()] = error
+                    with suppress(Exception):
+                        wandb.teardown()  # otherwise the id would be in use
         if problem is not None:
             self.warn(problem, {"offline": "is logged offline", "disabled": "is not logged there"}[self.mode])
         return run
 
     def _init(self, mode: str) -> Any:
         if mode == "disabled":
-            return wandb.init(mode=mode, settings=wandb.Settings(reinit="create_new"))
+            return wandb.init(mode=mode, settings=wandb.Settings(reinit="create_new"))  # type: ignore[arg-type]
         limits = {name: seconds for name, seconds in LIMITS.items() if f"WANDB_{name.upper()}" not in os.environ}
         settings = wandb.Settings(
             silent=True,
@@ -118,9 +126,15 @@ class Wandb(Logger):
             disable_git=True,  # the remote's URL may have a password; the commit is in the summary
             reinit="create_new",  # a run of this process that was not ended is left alone, and does not swallow this one
             finish_timeout_raises=True,
-            **limits,
+            **limits,  # type: ignore[arg-type]
         )
-        where = {"dir": str(self.runs), "project": self.project, "id": self._id(), "resume": "allow", "mode": mode}
+        where: dict[str, Any] = {
+            "dir": str(self.runs),
+            "project": self.project,
+            "id": self._id(),
+            "resume": "allow",
+            "mode": mode,
+        }
         self.runs.mkdir(parents=True, exist_ok=True)
         with _redacted_arguments():
             run = wandb.init(**where, **self._about, settings=settings)
@@ -154,14 +168,13 @@ class Wandb(Logger):
     def go_on(self, start: int, rows: Sequence[Mapping[str, float]]) -> None:
         """Log again what a resumed run has of before: offline, each part is whole by itself; online, the gap that a kill left
         is closed, and what is there already is left out."""
-        moments: list[tuple[int, Callable[[int], None]]] = []
-        for row in rows:
-            moments.append((int(row["iteration"]), lambda t, row=row: self.log_metrics(row, t)))
-        for path in (self.run_dir / "samples").glob("step-*.png"):
-            moments.append((int(path.stem.removeprefix("step-")), lambda t, path=path: self.log_picture("samples", path, t)))
-        for t, again in sorted(moments, key=lambda moment: moment[0]):
-            if t <= start:
-                again(t)
+        pictures = {int(path.stem.removeprefix("step-")): path for path in (self.run_dir / "samples").glob("step-*.png")}
+        moments = {int(row["iteration"]): row for row in rows}
+        for t in sorted(t for t in {*moments, *pictures} if t <= start):
+            if t in moments:
+                self.log_metrics(moments[t], t)
+            if t in pictures:
+                self.log_picture("samples", pictures[t], t)
 
     @rank_zero_only
     @harmless
@@ -218,14 +231,20 @@ class Wandb(Logger):
         self.experiment.summary.update(redact(found))
 
 
-@cache  # a server that does not answer is waited for once, and not in each job of a process
-def _account(server: str | None, key: str | None) -> tuple[bool, Exception | None]:
-    """Whether one is logged in and the server confirms it, within 10 seconds or WANDB_HTTP_TIMEOUT; and what went wrong.
-    Never asks."""
+def _server() -> tuple[str | None, ...]:
+    return tuple(os.environ.get(name) for name in ("WANDB_BASE_URL", "WANDB_API_KEY"))
+
+
+def _reached() -> tuple[str, Exception | None]:
+    """Online if one is logged in and the server confirms it, within 10 seconds or WANDB_HTTP_TIMEOUT, otherwise offline; and
+    what went wrong. Never asks."""
+    if (problem := SILENT.get(_server())) is not None:
+        return "offline", problem
     try:
-        return wandb.login(prompt=False), None
+        return "online" if wandb.login(prompt=False) else "offline", None
     except Exception as error:  # a key, but no network or a refused key
-        return False, error
+        SILENT[_server()] = error
+        return "offline", error
 
 
 @contextmanager
