@@ -11,8 +11,9 @@ import yaml
 from PIL import Image
 
 from ganlab.errors import UserError
+from ganlab.study import report
 from ganlab.study.names import titled
-from ganlab.study.report import compare, studied
+from ganlab.study.report import compare
 from ganlab.study.text import interval, number, probability
 
 CARD = {"metric": "ganlab.metrics.frechet.FrechetDistance", "version": 1, "n_fake": 1000, "weights": "EMA"}
@@ -80,8 +81,15 @@ def two(tmp_path):
     return folder
 
 
+def studied(dirs, reference=None, **more):
+    """The section of a study of one data set, with the study's notes."""
+    study = report.studied(dirs, reference, **more)
+    (section,) = study.sections
+    return section._replace(notes=study.notes)
+
+
 def names(folder, **more):
-    return [setting.name for setting in studied([folder], **more).settings]
+    return [setting.name for setting in report.studied([folder], **more).settings]
 
 
 def edit(path, change):
@@ -286,7 +294,7 @@ def test_overrides_that_vary_with_others_do_not_flood_the_name(tmp_path):
         config = {"data": {"_target_": f"x.{data}"}, "k": k, "iterations": 40 // k, "batch_size": 16 if data == "ring" else 8}
         overrides = [f"k={k}", f"iterations={40 // k}", f"batch_size={config['batch_size']}", f"data={data}"]
         finished(tmp_path, str(i), [1.0], config=config, overrides=overrides)
-    assert names(tmp_path) == ["k=1, data=ring", "k=2, data=ring", "k=1, data=grid"]
+    assert names(tmp_path) == ["k=1", "k=2", "k=1"]  # of ring and of grid, each in its section
 
 
 def test_the_same_overrides_with_other_configs_are_other_settings(tmp_path):
@@ -335,6 +343,7 @@ def test_scores_that_were_obtained_in_another_way_are_left_out(two, card, how):
     assert study.rows[1].cells["last"].n == 3
     assert study.rows[1].cells["last"].mean.value == 14
     assert f"b-0, b-1: left out of the comparison of FID: not obtained as in the other runs ({how})" in study.notes
+    assert not any("not finite" in note for note in study.notes)
     (column,) = [column for column in study.charts["columns"] if column["key"] == "eval/fid"]
     assert [curve["n"] for curve in column["curves"]] == [5, 3]
 
@@ -503,12 +512,14 @@ def test_mixed_data_sets_and_budgets_are_told(tmp_path):
     seeds(tmp_path, "a", [1.0, 2.0])
     seeds(tmp_path, "b", [1.0, 2.0], config={"data": {"_target_": "ganlab.data.toy.grid"}}, card={"reference": "grid"})
     finished(tmp_path, "c-0", [1.0] * 7, config={"iterations": 70})
-    study = studied([tmp_path])
-    assert study.data == ""
-    assert "The runs are of 2 data sets: only curves and scores of the same data say who is better." in study.notes
-    assert any(note.startswith("Budgets differ, from 30 iterations (") for note in study.notes)
-    assert any("left out of the comparison of FID: not obtained as in the other runs (reference: grid, None)" in note
-               for note in study.notes)  # fmt: skip
+    study = report.studied([tmp_path])
+    ring, grid = study.sections
+    assert (ring.data, grid.data) == ("ring modes=8", "grid")
+    assert study.notes == ["The runs are of 2 data sets, each with its own section: nothing is tested across them."]
+    assert any(note.startswith("Budgets differ, from 30 iterations (") for note in ring.notes)
+    assert grid.notes == []
+    assert [row.cells["last"].n for row in grid.rows] == [2]  # cards are of the same data within a section
+    assert [(test.a, test.b) for section in study.sections for test in section.tests] == [("iterations=40", "iterations=70")]
 
 
 def test_runs_without_any_score_still_have_curves(two):

@@ -91,6 +91,20 @@ def test_nothing_of_a_file_becomes_markup(hostile):
 
 
 @pytest.fixture(scope="module")
+def two_data_sets(tmp_path_factory):
+    """k = 1 and 2 on a ring and on a grid, at 30 D steps."""
+    folder = tmp_path_factory.mktemp("two_data_sets")
+    for data in ("ring", "grid"):
+        for k in (1, 2):
+            config = {"k": k, "data": {"_target_": f"ganlab.data.toy.{data}"}}
+            for path in seeds(folder / "sweep", f"{data}-{k}", [k + 1.0, k + 2.0], config=config, scores={"kid": 0.5 * k}):
+                header, *rows = (path / "metrics.csv").read_text().splitlines()
+                table = [f"{header},eval/kid", *(f"{row},{0.5 * k}" for row in rows), ""]
+                (path / "metrics.csv").write_text("\n".join(table))
+    return compare([folder / "sweep"], equal="d_steps=30")
+
+
+@pytest.fixture(scope="module")
 def browser():
     webdriver = pytest.importorskip("selenium.webdriver", reason="pip install selenium")
     if not CHROMIUM or not DRIVER:
@@ -194,6 +208,27 @@ def test_the_reader_chooses_the_score_the_curve_and_the_settings(page, opened):
     assert browser.execute_script("return document.getElementById('curves').layout.yaxis.type") == "log"
     choose(browser, "filter", "kid")
     assert {*column(browser, "#scores-table", 1)} == {"KID"}
+
+
+def test_each_data_set_has_charts_and_tables_of_its_own(two_data_sets, opened):
+    browser = opened(two_data_sets)
+    assert browser.execute_script("return document.querySelectorAll('.chart .main-svg').length") > 4
+    assert title(browser, "#axis-2 option:checked") == "steps of D"  # the budget's
+    (line,) = browser.execute_script("return document.getElementById('curves-2').layout.shapes")
+    assert (line["x0"], line["x1"]) == (30, 30)
+    assert title(browser, "#dots-2 .gtitle") == "FID at 30 D steps"
+    choose(browser, "axis-2", "iterations")
+    assert browser.execute_script("return document.getElementById('curves-2').layout.shapes") == []
+    choose(browser, "filter-2", "kid")
+    choose(browser, "filter", "fid")
+    assert {*column(browser, "#scores-table-2", 1), *column(browser, "#tests-table-2", 0)} == {"KID"}
+    assert {*column(browser, "#scores-table", 1), *column(browser, "#tests-table", 0)} == {"FID"}
+    browser.execute_script("document.querySelectorAll('#chips-2 input')[0].click()")
+    assert ({*lines(browser, "curves-2")}, {*lines(browser)}) == ({"k=2"}, {"k=1", "k=2"})
+    ids = browser.execute_script("return [...document.querySelectorAll('[id]')].map(e => e.id)")
+    assert len(ids) == len({*ids})
+    for link in browser.execute_script("return [...document.querySelectorAll('nav a')].map(a => a.getAttribute('href'))"):
+        assert link[1:] in ids
 
 
 def test_a_table_is_sorted_by_a_click(page, opened):

@@ -38,7 +38,9 @@ def main() -> None:
     command.set_defaults(do=_evaluate)
     command = commands.add_parser("compare", help="what beats what, by how much, how surely: a report of finished runs")
     command.add_argument("runs", metavar="DIR", nargs="+", type=Path, help="run directories, or folders of them, as a sweep's")
-    command.add_argument("--reference", help="the setting that the others are tested against (default: the best)")
+    command.add_argument("--reference", help="the setting that the others are tested against (default: the first)")
+    command.add_argument("--versus", metavar="KEY=VALUE", help="test each setting against that which is the same but for this")
+    command.add_argument("--at", metavar="AXIS=N", help="at an equal budget: iterations, d_steps, images or seconds")
     command.add_argument("--out", type=Path, help="folder (default: compare beside the first DIR)")
     command.set_defaults(do=_compare)
     command = commands.add_parser("features", help="train the small classifier that metrics=classifier looks through")
@@ -67,7 +69,7 @@ def _sample(arguments: argparse.Namespace) -> None:
 def _compare(arguments: argparse.Namespace) -> None:
     from ganlab.study.report import compare
 
-    print(compare(arguments.runs, arguments.out, arguments.reference))
+    print(compare(arguments.runs, arguments.out, arguments.reference, arguments.at, arguments.versus))
 
 
 def _features(arguments: argparse.Namespace) -> None:

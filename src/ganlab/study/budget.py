@@ -57,8 +57,8 @@ def budget_of(text: str) -> Budget:
 
 
 def at(runs: Sequence[Run], budget: Budget, lower: Mapping[str, bool | None], notes: Notes) -> list[Run]:
-    """The runs with the scores, costs and verdicts of that moment. Those that completed before are left out; those that diverged
-    before stay as they ended, and those without a result as they are. `lower` says which way a score is better."""
+    """The runs with the scores, costs and verdicts of that moment. Those that completed before it are left out; those that
+    diverged before it stay as they ended, and those without a result as they are. `lower` says which way a score is better."""
     kept = []
     early: dict[str, list[tuple[Run, float]]] = defaultdict(list)  # score -> runs, and what they had spent when it was measured
     for run in runs:
@@ -72,8 +72,8 @@ def at(runs: Sequence[Run], budget: Budget, lower: Mapping[str, bool | None], no
         else:
             kept.append(_at(run, budget, lower))
             for score, t in kept[-1].iterations_of.items():
-                if (found := budget.of(run, t)) < NEAR * budget.n:
-                    early[score].append((run, found))
+                if (when := budget.of(run, t)) < NEAR * budget.n:
+                    early[score].append((run, when))
             if never := [label(score) for score in run.scores[LAST] if score not in kept[-1].iterations_of]:
                 notes.add(f"{few(never, 6)}: not measured up to {budget}", run.name)
             if run.status == "diverged":
@@ -82,9 +82,9 @@ def at(runs: Sequence[Run], budget: Budget, lower: Mapping[str, bool | None], no
     for score, found in early.items():
         ends = [f"{v:,.6g}" for v in (min(v for _, v in found), max(v for _, v in found))]
         alike[" to ".join(dict.fromkeys(ends)), *(run.name for run, _ in found)].append(score)
-    for (when, *names), scores in alike.items():
+    for (span, *names), scores in alike.items():
         told = few([label(score) for score in scores], 6)
-        notes.add(f"{told}: measured last at {when} {AMOUNTS[budget.axis]}, more than a quarter below {budget}", *names)
+        notes.add(f"{told}: measured last at {span} {AMOUNTS[budget.axis]}, more than a quarter below {budget}", *names)
     return kept
 
 
@@ -92,11 +92,13 @@ def _at(run: Run, budget: Budget, lower: Mapping[str, bool | None]) -> Run:
     rows = run.columns[column_of(budget.axis)] <= budget.n
     columns = {name: y[rows] for name, y in run.columns.items()}
     t = columns["iteration"]
-    evaluated = [name for name in run.iterations_of if name.startswith(EVALUATED)]  # up to the budget, as it is
     scores: dict[str, dict[str, float]] = {LAST: {}, BEST: {}, AREA: {}}
-    scores[LAST] = {name: run.scores[LAST][name] for name in evaluated if name in run.scores[LAST]}
-    iterations_of = {name: run.iterations_of[name] for name in evaluated}
+    iterations_of: dict[str, int] = {}
     for name in run.iterations_of:
+        if name.startswith(EVALUATED):  # of a checkpoint up to the budget, as it is
+            iterations_of[name] = run.iterations_of[name]
+            scores[LAST] |= {name: run.scores[LAST][name]} if name in run.scores[LAST] else {}
+            continue
         y = columns.get(column(name), np.zeros(0))
         measured = np.flatnonzero(~np.isnan(y))
         if not len(measured) or ("theory/" in name and lower.get(name) is None):  # a column of the theory that is no score

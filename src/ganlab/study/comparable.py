@@ -94,5 +94,6 @@ def way(card: Card | None) -> str:
 
 def _without(run: Run, refused: set[str]) -> Run:
     scores = {kind: {k: v for k, v in values.items() if k not in refused} for kind, values in run.scores.items()}
-    last = {k: v for k, v in run.iterations_of.items() if k not in refused}
-    return replace(run, scores=scores, iterations_of=last, columns={k: v for k, v in run.columns.items() if bare(k) not in refused})
+    last = {k: v for k, v in run.iterations_of.items() if k not in refused}  # what is refused is not one that is not finite
+    columns = {k: v for k, v in run.columns.items() if bare(k) not in refused}
+    return replace(run, scores=scores, iterations_of=last, columns=columns)

@@ -35,14 +35,16 @@ def evaluated(runs: Sequence[Run], budget: Budget | None, notes: Notes) -> list[
                 found[each.score][run].append(each)
     chosen: dict[Run, list[Evaluation]] = defaultdict(list)
     for of_runs in found.values():
-        usual = Counter(how for several in of_runs.values() for how in {way(each.card) for each in several})
-        newest = {way(each.card): each.finished for each in sorted(sum(of_runs.values(), []), key=lambda each: each.finished)}
-        for run, several in of_runs.items():
-            best = max(several, key=lambda e: (usual[way(e.card)], newest[way(e.card)], way(e.card), e.iteration, e.finished))
+        usual = Counter(how for own in of_runs.values() for how in {way(each.card) for each in own})
+        several = [each for own in of_runs.values() for each in own]
+        newest = {way(each.card): each.finished for each in sorted(several, key=lambda each: each.finished)}
+        for run, own in of_runs.items():
+            best = max(own, key=lambda e: (usual[way(e.card)], newest[way(e.card)], way(e.card), e.iteration, e.finished))
             chosen[run].append(best)
-            for other in {how: each for each in several if (how := way(each.card)) != way(best.card)}.values():
+            for other in {how: each for each in own if (how := way(each.card)) != way(best.card)}.values():
                 how = "; ".join(differing(other.card, best.card))
-                notes.add(f"also has {label(best.score)} in a way that is not shown, as fewer or older ones are ({how})", run.name)
+                told = f"also has {label(best.score)} in another way ({how}), in which fewer runs have it, or earlier ones"
+                notes.add(f"{told}: not shown", run.name)
             if budget is None and best.iteration < run.counters[COUNTERS[0]]:
                 notes.add(f"{label(best.score)} is of a checkpoint at iteration {best.iteration:,}, not of the last", run.name)
     return [_with(run, chosen[run]) if run in chosen else run for run in runs]

@@ -64,9 +64,9 @@ def by_data(runs: Sequence[Run]) -> dict[str, list[Run]]:
 
 
 def title_of(settings: Sequence[Setting]) -> str:
-    """What all of them were trained on; empty where that varies, or is not told."""
-    names = {name_of(setting.config["data"], None) if "data" in setting.config else "" for setting in settings}
-    return names.pop() if len(names) == 1 else ""
+    """What they were trained on; empty where that is not told."""
+    names = [*dict.fromkeys(name_of(s.config["data"], None) for s in settings if "data" in s.config)]
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "") if names else ""
 
 
 def settings_of(groups: Sequence[Sequence[Run]], equal: bool = False) -> list[list[Setting]]:
@@ -131,6 +131,15 @@ def counterparts(settings: Sequence[Setting], versus: str, notes: Notes) -> list
     return found
 
 
+def told_apart(settings: Sequence[Setting], versus: str) -> dict[str, tuple[str, str]]:
+    """The names of the settings in two parts: KEY with its value, and the rest without the data."""
+    key = versus.partition("=")[0]
+    return {
+        s.name: (f"{key}={s.parts.get(key, '')}", _joined({k: v for k, v in s.parts.items() if k not in (key, "data")}))
+        for s in settings
+    }
+
+
 def refuse_unknown(reference: str | None, versus: str | None, settings: Sequence[Setting]) -> None:
     if reference is not None and versus is not None:
         raise UserError(f"--reference {reference} and --versus {versus}: each says what settings are tested against, use one")
@@ -150,9 +159,7 @@ def refuse_unknown(reference: str | None, versus: str | None, settings: Sequence
 
 def _deciding(config: Mapping[str, Any], equal: bool) -> dict[str, Any]:
     keys = [key for key in KEYS if key in config and not (equal and key in LENGTH)]
-    return {key: _without_places(config[key]) for key in keys} | {
-        "precision": (config.get("trainer") or {}).get("precision")
-    }
+    return {key: _without_places(config[key]) for key in keys} | {"precision": (config.get("trainer") or {}).get("precision")}
 
 
 def _without_places(value: Any) -> Any:

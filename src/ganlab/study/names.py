@@ -64,3 +64,10 @@ def label(name: str) -> str:
 
 def titled(name: str) -> str:
     return f"{label(name)} [{unit(name)}]" if unit(name) else label(name)
+
+
+def headings(budget: object | None) -> dict[str, str]:
+    """Of the columns of a table of scores, by the kind of value."""
+    if budget is None:
+        return {"last": "last", "best": "best", "area": "mean over training"}
+    return {"last": f"at {budget}", "best": "best up to there", "area": "mean up to there"}

@@ -39,7 +39,10 @@ class Notes:
         self._about[sentence].extend(names)
 
     def sentences(self) -> list[str]:
-        return [f"{few(names)}: {sentence}" if names else sentence for sentence, names in self._about.items()]
+        return [
+            f"{few(names, separator=' · ' if any(', ' in name for name in names) else ', ')}: {sentence}" if names else sentence
+            for sentence, names in self._about.items()
+        ]
 
 
 def few(names: Sequence[str], most: int = 3, separator: str = ", ") -> str:

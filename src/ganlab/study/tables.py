@@ -101,8 +101,8 @@ def cost(setting: Setting) -> Cost:
 
 
 def tests(
-    settings: Sequence[Setting], scores: Sequence[str], lower: Mapping[str, bool | None], reference: str | None = None,
-    given: Sequence[tuple[str, str]] | None = None,
+    settings: Sequence[Setting], scores: Sequence[str], lower: Mapping[str, bool | None], reference: str | None,
+    given: Sequence[tuple[str, str]] | None,
 ) -> list[Test]:  # fmt: skip
     """Score by score; the comparisons of one score are a family, for which p is adjusted. Either the pairs that are given, or
     each setting is compared with the reference, by default the first that has the score, and few ones with each other.
@@ -130,16 +130,24 @@ def _pairs(names: Sequence[str], reference: str | None) -> list[tuple[str, str]]
     return [(first, name) for name in names if name != first and first in names]
 
 
-def summary(tests: Sequence[Test], rows: Sequence[Row], versus: str | None = None, most: int = 6) -> list[str]:
+class Versus(NamedTuple):
+    """What settings were tested against, where each has its own counterpart: KEY=VALUE, and the names of the settings in two
+    parts: their KEY=VALUE and the rest."""
+
+    given: str
+    parts: Mapping[str, tuple[str, str]]
+
+
+def summary(tests: Sequence[Test], rows: Sequence[Row], versus: Versus | None = None, most: int = 6) -> list[str]:
     """What to read first: each comparison in a sentence where they are few, otherwise each score; those of the theory are many,
-    and told together where they say the same. `versus` is what all were tested against, where that is not one setting."""
+    and told together where they say the same."""
     if len(tests) <= most:
         return [test.text for test in tests]
     lines, alike = [], defaultdict(list)
     for score in dict.fromkeys(test.score for test in tests):
         found = [test for test in tests if test.score == score]
         one = len({test.a for test in found}) == 1
-        said = _against(found, versus, 24) if versus else _against(found, found[0].a) if one else _pairs_of(found)
+        said = _versus(found, versus) if versus else _against(found) if one else _pairs_of(found)
         if score.startswith("theory/"):
             alike[said].append(label(score))
         else:
@@ -165,18 +173,38 @@ def _pairs_of(tests: Sequence[Test]) -> str:
     return f"{len(clear)} of {len(tests)} pairs differ{': ' if clear else ''}{' · '.join(clear)}"
 
 
-def _against(tests: Sequence[Test], reference: str, most: int = 3) -> str:
+def _against(tests: Sequence[Test]) -> str:
+    reference = tests[0].a
+    parts = [f"{word}: {few(found, separator=' · ')}" for word, found in _sorted(tests).items()]
+    return _untold(tests, reference) or f"against {reference}, {'; '.join(parts)}"
+
+
+def _versus(tests: Sequence[Test], versus: Versus) -> str:
+    """`k=2: better with loss=hinge, no difference shown with loss=minimax; k=5: ...`"""
     parts = []
-    for sign in (1, -1) if tests[0].lower is False else (-1, 1):  # the better ones first
-        if found := [t.b for t in tests if t.clear and t.comparison.difference.value * sign > 0]:
-            parts.append(f"{tests[0].word('', sign)}: {few(found, most, ' · ')}")
+    for value in dict.fromkeys(versus.parts[test.b][0] for test in tests):
+        found = _sorted([test for test in tests if versus.parts[test.b][0] == value])
+        rest = {word: few([versus.parts[name][1] for name in names], 12, " · ") for word, names in found.items()}
+        parts.append(f"{value}: {', '.join(f'{word} with {names}' if names else word for word, names in rest.items())}")
+    return _untold(tests, versus.given) or f"against {versus.given} and all else equal, {'; '.join(parts)}"
+
+
+def _sorted(tests: Sequence[Test]) -> dict[str, list[str]]:
+    """The settings that are better, worse or not told apart from what they are tested against, in this order."""
+    found: dict[str, list[str]] = {}
+    for sign in (1, -1) if tests[0].lower is False else (-1, 1):
+        found[tests[0].word("", sign)] = [t.b for t in tests if t.clear and t.comparison.difference.value * sign > 0]
+    found["no difference shown"] = [t.b for t in tests if not t.clear]
+    return {word: names for word, names in found.items() if names}
+
+
+def _untold(tests: Sequence[Test], reference: str) -> str:
+    """Why nothing can be said; empty where something can."""
     tested = [t.comparison for t in tests if not math.isnan(t.comparison.p)]
     if not tested:
         return f"nothing is tested against {reference}, for want of seeds"
     least = min(smallest_p(c.n[0], c.paired, c.n[1]) for c in tested) * len(tested)
-    if least >= ALPHA:
-        many = f" in {len(tests)} comparisons" if len(tests) > 1 else ""
-        return f"so few seeds cannot show a difference from {reference}{many} (p after Holm is at least {min(least, 1):.2g})"
-    if unclear := [t.b for t in tests if not t.clear]:
-        parts.append(f"no difference shown: {few(unclear, most, ' · ')}")
-    return f"against {reference}, {'; '.join(parts)}"
+    if least < ALPHA:
+        return ""
+    many = f" in {len(tests)} comparisons" if len(tests) > 1 else ""
+    return f"so few seeds cannot show a difference from {reference}{many} (p after Holm is at least {min(least, 1):.2g})"

@@ -1,27 +1,15 @@
 "use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
+  const all = JSON.parse(document.getElementById("data").textContent), budget = all.budget;
   const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9"]; // Okabe and Ito's, less yellow
   const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
   const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "x", "star"];
   const FIRST = 8; // settings that are drawn to begin with
-  const $ = (id) => document.getElementById(id);
   const style = (s) => ({ colour: COLOURS[s % COLOURS.length], dash: DASHES[s % DASHES.length], symbol: SYMBOLS[s % SYMBOLS.length] });
   const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;"); // plotly reads tags in texts
   const cut = (text, most) => (text.length > most ? text.slice(0, most - 1) + "…" : text);
   const folded = (name) => (narrow() ? name.split(", ") : [name]).map((part) => plain(cut(part, narrow() ? 22 : 44))).join("<br>");
   const narrow = () => window.innerWidth < 700;
-  const shown = new Set(firstShown());
-
-  function firstShown() { // the reference and the best of the first score
-    const all = data.settings.map((_, s) => s);
-    const score = data.scores[0];
-    if (all.length <= FIRST) return all;
-    const sign = score && score.better.startsWith("lower") ? 1 : -1;
-    const ranked = score ? [...score.dots].sort((a, b) => sign * (a.mean[0] - b.mean[0])).map((dot) => dot.s) : all;
-    return [...new Set([data.reference, ...ranked])].slice(0, FIRST);
-  }
-
   function layout(more) {
     const touch = window.matchMedia("(pointer: coarse)").matches;
     return Object.assign({
@@ -36,69 +24,6 @@
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]], // not the one that sends a chart to plotly's servers
     toImageButtonOptions: { format: "svg", filename: "ganlab" } };
 
-  function xOf(curve) {
-    const grid = data.grids[curve.grid], setting = data.settings[curve.s], by = $("axis").value;
-    if (by === "seconds") return grid.seconds;
-    return by === "iterations" ? grid.x : grid.x.map((x) => x * setting[by]);
-  }
-
-  function drawCurves() {
-    const column = data.columns.find((c) => c.key === $("column").value), log = $("log").checked, traces = [];
-    if (!column) { $("curves").textContent = "No run has curves."; return; }
-    const visible = column.curves.filter((curve) => shown.has(curve.s));
-    const positive = visible.flatMap((c) => c.mean).filter((v) => v > 0);
-    const floor = Math.min(...positive) / 3;
-    const fit = (v) => (log && !(v > 0) ? (v === null ? null : floor) : v);
-    for (const curve of visible) {
-      const { colour } = style(curve.s);
-      if (!curve.low) continue;
-      const kept = curve.low.map((_, i) => i).filter((i) => curve.low[i] !== null && curve.high[i] !== null), x = xOf(curve);
-      const back = [...kept].reverse();
-      traces.push({ x: [...kept, ...back].map((i) => x[i]), y: [...kept.map((i) => fit(curve.low[i])), ...back.map((i) => fit(curve.high[i]))],
-        fill: "toself", fillcolor: colour + "26", line: { width: 0 }, mode: "lines", hoverinfo: "skip", type: "scatter" });
-    }
-    for (const curve of visible) {
-      const { colour, dash, symbol } = style(curve.s), name = plain(data.settings[curve.s].name);
-      traces.push({ x: xOf(curve), y: curve.mean, name, type: "scatter", mode: "lines+markers", line: { color: colour, dash, width: 2 },
-        marker: { symbol, size: 8, color: colour, maxdisplayed: 8 },
-        customdata: curve.mean.map((_, i) => (curve.low && curve.low[i] !== null ? `[${curve.low[i]}, ${curve.high[i]}], ` : "") + `n = ${curve.n}`),
-        hovertemplate: "%{y:.4g} %{customdata}<br>at %{x:,.5~g}<extra>%{fullData.name}</extra>" });
-    }
-    const title = $("axis").selectedOptions[0].textContent;
-    Plotly.react($("curves"), traces, layout({ height: narrow() ? 340 : 440, title: { text: plain(column.title), font: { size: 15 }, x: 0.02, xanchor: "left" },
-      xaxis: axis(title, { rangemode: "tozero", exponentformat: "none" }), yaxis: axis("", { type: log ? "log" : "linear" }) }), config);
-  }
-
-  function drawDots() {
-    const score = data.scores.find((s) => s.key === ($("score") || {}).value);
-    if (!score) return;
-    $("better").textContent = score.better ? score.better[0].toUpperCase() + score.better.slice(1) + "." : "";
-    const dots = score.dots.filter((dot) => shown.has(dot.s)), traces = [];
-    dots.forEach((dot, row) => {
-      const { colour, symbol } = style(dot.s), name = plain(data.settings[dot.s].name), [mean, low, high] = dot.mean, seeds = Object.entries(dot.seeds);
-      traces.push({ x: seeds.map((s) => s[1]), y: seeds.map((_, i) => row + 0.12 + 0.06 * (i % 4)), text: seeds.map((s) => `seed ${s[0]}`), name, type: "scatter", mode: "markers",
-        marker: { symbol: symbol + "-open", size: 8, color: colour }, hovertemplate: "%{x:.4g}, %{text}<extra>%{fullData.name}</extra>" });
-      traces.push({ x: [mean], y: [row - 0.12], name, type: "scatter", mode: "markers", marker: { symbol, size: 11, color: colour },
-        error_x: low === null ? undefined : { type: "data", symmetric: false, array: [high - mean], arrayminus: [mean - low], color: colour, thickness: 2, width: 5 },
-        hovertemplate: `%{x:.4g}${low === null ? "" : ` [${low}, ${high}]`}<extra>%{fullData.name}</extra>` });
-    });
-    Plotly.react($("dots"), traces, layout({ height: 110 + 38 * dots.length, title: { text: `last ${plain(score.title)}`, font: { size: 15 }, x: 0.02, xanchor: "left" },
-      xaxis: axis(""), yaxis: axis("", { tickvals: dots.map((_, row) => row), ticktext: dots.map((dot) => folded(data.settings[dot.s].name)),
-        range: [dots.length - 0.5, -0.5], ticks: "", showgrid: false }) }), config);
-  }
-  const draw = () => { drawCurves(); drawDots(); };
-
-  function fillColumns() {
-    for (const kind of ["scores", "theory", "health", "training"]) {
-      const of = data.columns.filter((c) => c.kind === kind);
-      if (!of.length) continue;
-      const group = document.createElement("optgroup");
-      group.label = kind;
-      for (const column of of) group.append(new Option(column.title, column.key));
-      $("column").append(group);
-    }
-  }
-
   function swatch({ colour, dash, symbol }) {
     const dashes = { solid: "", dash: "7 4", dot: "2 3", dashdot: "7 3 2 3", longdash: "11 4" };
     const shapes = { circle: '<circle cx="17" cy="7" r="4"/>', square: '<rect x="13" y="3" width="8" height="8"/>', diamond: '<path d="M17 2l5 5-5 5-5-5z"/>',
@@ -107,21 +32,6 @@
     const box = document.createElement("span");
     box.innerHTML = `<svg width="34" height="14" aria-hidden="true"><path d="M0 7H34" stroke="${colour}" stroke-width="2.5" stroke-dasharray="${dashes[dash]}"/><g fill="${colour}" stroke="${colour}">${shapes[symbol]}</g></svg>`;
     return box.firstChild;
-  }
-
-  function fillChips() {
-    if (!$("chips")) return;
-    data.settings.forEach((setting, s) => {
-      const label = document.createElement("label"), box = document.createElement("input");
-      Object.assign(box, { type: "checkbox", checked: shown.has(s) });
-      box.addEventListener("change", () => { box.checked ? shown.add(s) : shown.delete(s); draw(); });
-      label.append(box, swatch(style(s)), setting.name);
-      $("chips").append(label);
-    });
-    const set = (on) => { data.settings.forEach((_, s) => (on ? shown.add(s) : shown.delete(s)));
-      $("chips").querySelectorAll("input").forEach((box) => { box.checked = on; }); draw(); };
-    $("all").addEventListener("click", () => set(true));
-    $("none").addEventListener("click", () => set(false));
   }
 
   function sortable(table) {
@@ -150,24 +60,121 @@
     });
   }
 
-  function filterScores(score) {
-    for (const row of document.querySelectorAll("#scores-table tbody tr")) row.hidden = score !== "" && row.dataset.score !== score;
+  function section(data, suffix) {
+    const $ = (id) => document.getElementById(id + suffix);
+    const shown = new Set(firstShown());
+    const tables = ["scores-table", "tests-table"].map($).filter((table) => table);
+    const filters = tables.map((table) => table.closest("section").querySelector("select.filter"));
+
+    function firstShown() { // the reference and the best of the first score
+      const all = data.settings.map((_, s) => s);
+      const score = data.scores[0];
+      if (all.length <= FIRST) return all;
+      const sign = score && score.better.startsWith("lower") ? 1 : -1;
+      const ranked = score ? [...score.dots].sort((a, b) => sign * (a.mean[0] - b.mean[0])).map((dot) => dot.s) : all;
+      return [...new Set([data.reference, ...ranked])].slice(0, FIRST);
+    }
+
+    function xOf(curve) {
+      const grid = data.grids[curve.grid], setting = data.settings[curve.s], by = $("axis").value;
+      if (by === "seconds") return grid.seconds;
+      return by === "iterations" ? grid.x : grid.x.map((x) => x * setting[by]);
+    }
+
+    function drawCurves() {
+      const column = data.columns.find((c) => c.key === $("column").value), log = $("log").checked, traces = [];
+      if (!column) { $("curves").textContent = "No run has curves."; return; }
+      const visible = column.curves.filter((curve) => shown.has(curve.s));
+      const positive = visible.flatMap((c) => c.mean).filter((v) => v > 0);
+      const floor = Math.min(...positive) / 3;
+      const fit = (v) => (log && !(v > 0) ? (v === null ? null : floor) : v);
+      for (const curve of visible) {
+        const { colour } = style(curve.s);
+        if (!curve.low) continue;
+        const kept = curve.low.map((_, i) => i).filter((i) => curve.low[i] !== null && curve.high[i] !== null), x = xOf(curve);
+        const back = [...kept].reverse();
+        traces.push({ x: [...kept, ...back].map((i) => x[i]), y: [...kept.map((i) => fit(curve.low[i])), ...back.map((i) => fit(curve.high[i]))],
+          fill: "toself", fillcolor: colour + "26", line: { width: 0 }, mode: "lines", hoverinfo: "skip", type: "scatter" });
+      }
+      for (const curve of visible) {
+        const { colour, dash, symbol } = style(curve.s), name = plain(data.settings[curve.s].name);
+        traces.push({ x: xOf(curve), y: curve.mean, name, type: "scatter", mode: "lines+markers", line: { color: colour, dash, width: 2 },
+          marker: { symbol, size: 8, color: colour, maxdisplayed: 8 },
+          customdata: curve.mean.map((_, i) => (curve.low && curve.low[i] !== null ? `[${curve.low[i]}, ${curve.high[i]}], ` : "") + `n = ${curve.n}`),
+          hovertemplate: "%{y:.4g} %{customdata}<br>at %{x:,.5~g}<extra>%{fullData.name}</extra>" });
+      }
+      const title = $("axis").selectedOptions[0].textContent;
+      const at = budget && budget.axis === $("axis").value ? [{ type: "line", x0: budget.n, x1: budget.n, yref: "paper", y0: 0, y1: 1, line: { color: "#595959", width: 1.5, dash: "dot" } }] : [];
+      Plotly.react($("curves"), traces, layout({ height: narrow() ? 340 : 440, shapes: at, title: { text: plain(column.title), font: { size: 15 }, x: 0.02, xanchor: "left" },
+        xaxis: axis(title, { rangemode: "tozero", exponentformat: "none" }), yaxis: axis("", { type: log ? "log" : "linear" }) }), config);
+    }
+
+    function drawDots() {
+      const score = data.scores.find((s) => s.key === ($("score") || {}).value);
+      if (!score) return;
+      $("better").textContent = score.better ? score.better[0].toUpperCase() + score.better.slice(1) + "." : "";
+      const dots = score.dots.filter((dot) => shown.has(dot.s)), traces = [];
+      dots.forEach((dot, row) => {
+        const { colour, symbol } = style(dot.s), name = plain(data.settings[dot.s].name), [mean, low, high] = dot.mean, seeds = Object.entries(dot.seeds);
+        traces.push({ x: seeds.map((s) => s[1]), y: seeds.map((_, i) => row + 0.12 + 0.06 * (i % 4)), text: seeds.map((s) => `seed ${s[0]}`), name, type: "scatter", mode: "markers",
+          marker: { symbol: symbol + "-open", size: 8, color: colour }, hovertemplate: "%{x:.4g}, %{text}<extra>%{fullData.name}</extra>" });
+        traces.push({ x: [mean], y: [row - 0.12], name, type: "scatter", mode: "markers", marker: { symbol, size: 11, color: colour },
+          error_x: low === null ? undefined : { type: "data", symmetric: false, array: [high - mean], arrayminus: [mean - low], color: colour, thickness: 2, width: 5 },
+          hovertemplate: `%{x:.4g}${low === null ? "" : ` [${low}, ${high}]`}<extra>%{fullData.name}</extra>` });
+      });
+      Plotly.react($("dots"), traces, layout({ height: 110 + 38 * dots.length, title: { text: plain(budget ? `${score.title} at ${budget.text}` : `last ${score.title}`), font: { size: 15 }, x: 0.02, xanchor: "left" },
+        xaxis: axis(""), yaxis: axis("", { tickvals: dots.map((_, row) => row), ticktext: dots.map((dot) => folded(data.settings[dot.s].name)),
+          range: [dots.length - 0.5, -0.5], ticks: "", showgrid: false }) }), config);
+    }
+    const draw = () => { drawCurves(); drawDots(); };
+
+    function fillColumns() {
+      for (const kind of ["scores", "theory", "health", "training"]) {
+        const of = data.columns.filter((c) => c.kind === kind);
+        if (!of.length) continue;
+        const group = document.createElement("optgroup");
+        group.label = kind;
+        for (const column of of) group.append(new Option(column.title, column.key));
+        $("column").append(group);
+      }
+    }
+
+    function fillChips() {
+      if (!$("chips")) return;
+      data.settings.forEach((setting, s) => {
+        const label = document.createElement("label"), box = document.createElement("input");
+        Object.assign(box, { type: "checkbox", checked: shown.has(s) });
+        box.addEventListener("change", () => { box.checked ? shown.add(s) : shown.delete(s); draw(); });
+        label.append(box, swatch(style(s)), setting.name);
+        $("chips").append(label);
+      });
+      const set = (on) => { data.settings.forEach((_, s) => (on ? shown.add(s) : shown.delete(s)));
+        $("chips").querySelectorAll("input").forEach((box) => { box.checked = on; }); draw(); };
+      $("all").addEventListener("click", () => set(true));
+      $("none").addEventListener("click", () => set(false));
+    }
+
+    function narrowTo(score) { // rows of one score, in both tables
+      for (const filter of filters) filter.value = score;
+      for (const table of tables) for (const row of table.tBodies[0].rows) row.hidden = score !== "" && row.dataset.score !== score;
+    }
+
+    const follow = () => { const score = data.scores.find((s) => s.key === $("score").value);
+      if (score && data.columns.some((c) => c.key === score.column)) $("column").value = score.column; };
+    fillColumns();
+    fillChips();
+    if ($("score")) $("score").addEventListener("change", () => { follow(); draw(); if (filters.some((filter) => filter.value)) narrowTo($("score").value); });
+    for (const filter of filters) filter.addEventListener("change", () => narrowTo(filter.value));
+    for (const id of ["column", "axis", "log"]) $(id).addEventListener("change", drawCurves);
+    if ($("score")) follow();
+    if (tables.some((table) => table.tBodies[0].rows.length > 16)) narrowTo($("score").value);
+    draw();
+    let wide = narrow();
+    window.addEventListener("resize", () => { if (narrow() !== wide) { wide = narrow(); draw(); } });
   }
 
-  const narrowTo = (score) => { $("filter").value = score; filterScores(score); };
-  fillColumns();
-  fillChips();
   document.querySelectorAll("table.sortable").forEach(sortable);
-  const follow = () => { const score = data.scores.find((s) => s.key === $("score").value);
-    if (score && data.columns.some((c) => c.key === score.column)) $("column").value = score.column; };
-  if ($("score")) $("score").addEventListener("change", () => { follow(); draw(); if ($("filter").value) narrowTo($("score").value); });
-  if ($("filter")) $("filter").addEventListener("change", () => filterScores($("filter").value));
-  for (const id of ["column", "axis", "log"]) $(id).addEventListener("change", drawCurves);
-  if ($("score")) follow();
-  if ($("filter") && document.querySelectorAll("#scores-table tbody tr").length > 16) narrowTo($("score").value);
-  draw();
-  let wide = narrow();
-  window.addEventListener("resize", () => { if (narrow() !== wide) { wide = narrow(); draw(); } });
+  all.sections.forEach((data, i) => section(data, i ? `-${i + 1}` : "")); // one for each data set
   const charts = () => [...document.querySelectorAll(".chart.js-plotly-plot")];
   window.addEventListener("beforeprint", () => {
     charts().forEach((chart) => Plotly.relayout(chart, { width: 680 }));
