@@ -6,7 +6,7 @@ import shlex
 import pytest
 from conftest import ROOT, composed
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob
+from hydra.core.override_parser.types import Glob, IntervalSweep
 
 from ganlab.config import resolve, validate
 
@@ -26,6 +26,8 @@ def jobs(command):
         elif isinstance(override.value(), Glob):
             (pattern,) = override.value().include
             yield f"{override.key_or_group}={next((ROOT / 'conf' / override.key_or_group).glob(pattern + '.yaml')).stem}"
+        elif isinstance(override.value(), IntervalSweep):
+            yield f"{override.get_key_element()}={override.value().start}"
         else:
             yield f"{override.get_key_element()}={next(iter(override.sweep_string_iterator()))}"
 

@@ -9,7 +9,7 @@ PACKAGE = Path(__file__).parent.parent / "src" / "ganlab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # the entry points compose and build; everything else is plain torch or plain Lightning
-HYDRA = {"entry", "config", "experiment", "cli", "evaluate", "features.make"}
+HYDRA = {"entry", "config", "experiment", "cli", "evaluate", "features.make", "sweep"}
 LIGHTNING = {"gan", "data.module", "callbacks", "loggers", "config", "parts", "experiment"}
 CORE = {
     "types",

@@ -79,6 +79,8 @@ class Watch(_Part):
     every: Count
     n: Count
     split: str | None
+    stop: bool = False
+    patience: Annotated[int, Field(ge=2), BeforeValidator(_no_bool)] = 8
 
 
 class Checkpoints(_Part):

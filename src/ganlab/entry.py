@@ -131,11 +131,13 @@ def run_dir(resume: str | None, fresh: str, *, _root_: DictConfig) -> str:
     return fresh
 
 
-def study(given: str | None, overrides: ListConfig, params: DictConfig | None) -> str:
+def study(given: str | None, overrides: ListConfig, params: DictConfig | None, *, _root_: DictConfig) -> str:
     """`${study:...}`: the name of a sweep's directory, that of the user or one after what varies."""
     from ganlab.sweep.names import split, study_of
 
-    return given or study_of(*split([*(f"{key!s}={value}" for key, value in (params or {}).items()), *overrides]))
+    searched = _root_.hydra.runtime.choices.get("hydra/sweeper") == "tune"  # not the directory of a grid of the same keys
+    name = study_of(*split([*(f"{key!s}={value}" for key, value in (params or {}).items()), *overrides]))
+    return given or f"{'tune_' * searched}{name}"
 
 
 def _plain(value: Any) -> Any:

@@ -1,7 +1,6 @@
 """What a user's mistake, and a run that diverged, look like."""
 
 import difflib
-import importlib.util
 from collections.abc import Iterable
 
 
@@ -10,7 +9,8 @@ class UserError(Exception):
 
 
 class Diverged(Exception):
-    """Training met a value that is not finite; the process ends with code 3, and the last checkpoint is good."""
+    """Training met a value that is not finite, or collapsed and was ended for that; the process ends with code 3, and the
+    last checkpoint is good."""
 
 
 class Interrupted(KeyboardInterrupt):
@@ -31,12 +31,6 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     return f": did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if known else ""
-
-
-def needs(package: str, what: str, extra: str) -> None:
-    """Raise UserError unless the package, which an extra of ganlab brings, is installed."""
-    if importlib.util.find_spec(package) is None:
-        raise UserError(f"{what} needs the package {package}: pip install 'ganlab[{extra}]'")
 
 
 def at_least_one(**counts: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytorch_lightning as pl
@@ -12,6 +13,7 @@ from torch.nn.functional import logsigmoid
 from ganlab.callbacks.observer import Clock, Observer, record, source_of
 from ganlab.errors import at_least_one
 from ganlab.gan import GAN
+from ganlab.health import COLLAPSED
 from ganlab.objectives import packed
 from ganlab.random import generator_of
 from ganlab.types import Source
@@ -26,16 +28,30 @@ class Health(Observer):
     V                               the paper's V(D, G) [nats] on n examples and n samples
     diversity                       the mean distance between two samples over that between two examples; 0: all alike
     gradient_D, gradient_G          norms of the gradients in the newest step of each net
+
+    With `patience`, a game in which samples were alike so many times in a row is ended: `collapsed` is then true.
     """
 
-    def __init__(self, every: int, clock: Clock, n: int, seed: int, held_out: Source | None) -> None:
+    collapsed = False
+
+    def __init__(
+        self, every: int, clock: Clock, n: int, seed: int, held_out: Source | None, patience: int | None = None
+    ) -> None:
         super().__init__(every, clock)
         at_least_one(n=n)
-        self.n, self.seed, self.held_out = n, seed, held_out
+        self.n, self.seed, self.held_out, self.patience = n, seed, held_out, patience
+        self.alike = 0  # readings in a row
 
     def on_train_batch_start(self, trainer: pl.Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         t = gan.iteration + 1
         gan.watched = self.due(t) or t == trainer.max_steps
+
+    def on_train_batch_end(self, trainer: pl.Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+        super().on_train_batch_end(trainer, gan)
+        if self.patience is None or not self.due(gan.iteration) or gan.iteration >= trainer.max_steps:
+            return
+        if trainer.strategy.reduce_boolean_decision(self.alike >= self.patience, all=False):  # rank 0 knows
+            self.collapsed = trainer.should_stop = True
 
     @torch.no_grad()
     def observe(self, trainer: pl.Trainer, gan: GAN) -> None:
@@ -62,6 +78,14 @@ class Health(Observer):
         gan.G.train(G_trains), gan.D.train(D_trains)
         read = torch.stack([value.float() for value in values.values()]).tolist()
         record(trainer, gan, self.clock, {f"health/{name}": value for name, value in zip(values, read, strict=True)})
+        if math.isfinite(read[0]) and self.due(gan.iteration):  # and not where a signal has stopped it
+            self.alike = self.alike + 1 if read[0] < COLLAPSED else 0
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"alike": self.alike}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.alike = state_dict["alike"]
 
 
 def _accuracy(real: Tensor, fake: Tensor) -> Tensor:

@@ -13,10 +13,10 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
-import wandb
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+import wandb
 from ganlab.loggers.table import KINDS
 from ganlab.redact import redact, redact_text, redact_words
 
@@ -26,7 +26,7 @@ MODES = ("auto", "online", "offline", "disabled")
 # seconds: what the server may take to answer at the beginning, and to take what is left at the end
 LIMITS = {"init_timeout": 20, "finish_timeout": 120}
 PROVENANCE = ("status", "error", "seed", "commit", "command", "versions", "device", "processes", "resumed_from")
-EXIT_CODES = {"completed": 0, "diverged": 3, "interrupted": 75}  # else 1
+EXIT_CODES = {"completed": 0, "diverged": 3, "collapsed": 3, "interrupted": 75}  # else 1
 SILENT: dict[tuple[str | None, ...], Exception] = {}  # servers that are not waited for again by the next job of this process
 
 

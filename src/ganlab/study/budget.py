@@ -13,7 +13,7 @@ import numpy as np
 from ganlab.errors import UserError, did_you_mean
 from ganlab.health import verdict
 from ganlab.study.names import AMOUNTS, EVALUATED, column, label
-from ganlab.study.read import AREA, BEST, COUNTERS, LAST, Notes, Run, few
+from ganlab.study.read import AREA, BEST, COUNTERS, EARLY, LAST, Notes, Run, few
 from ganlab.study.statistics import Array, on_grid
 
 NEAR = 0.75  # of the budget: a score that was measured last before that is told
@@ -58,12 +58,13 @@ def budget_of(text: str) -> Budget:
 
 def at(runs: Sequence[Run], budget: Budget, lower: Mapping[str, bool | None], notes: Notes) -> list[Run]:
     """The runs with the scores, costs and verdicts of that moment. Those that completed before it are left out; those that
-    diverged before it stay as they ended, and those without a result as they are. `lower` says which way a score is better."""
+    diverged or were ended as collapsed before it stay as they ended, and those without a result as they are. `lower` says
+    which way a score is better."""
     kept = []
     early: dict[str, list[tuple[Run, float]]] = defaultdict(list)  # score -> runs, and what they had spent when it was measured
     for run in runs:
         spent, iterations = (run.counters.get(key) or math.nan for key in (budget.axis, COUNTERS[0]))
-        if not run.counts or (run.status == "diverged" and not spent >= budget.n):
+        if not run.counts or (run.status in EARLY and not spent >= budget.n):
             kept.append(run)
         elif column_of(budget.axis) not in run.columns:
             notes.add(f"left out, as no metrics.csv tells what it was at {budget}", run.name)
@@ -76,8 +77,8 @@ def at(runs: Sequence[Run], budget: Budget, lower: Mapping[str, bool | None], no
                     early[score].append((run, when))
             if never := [label(score) for score in run.scores[LAST] if score not in kept[-1].iterations_of]:
                 notes.add(f"{few(never, 6)}: not measured up to {budget}", run.name)
-            if run.status == "diverged":
-                notes.add(f"diverged later: counted as it was at {budget}", run.name)
+            if run.status in EARLY:
+                notes.add(f"{run.status} later: counted as it was at {budget}", run.name)
     alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for score, found in early.items():
         ends = [f"{v:,.6g}" for v in (min(v for _, v in found), max(v for _, v in found))]

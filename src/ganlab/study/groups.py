@@ -11,7 +11,7 @@ from typing import Any
 from ganlab.cards import name_of
 from ganlab.errors import UserError, did_you_mean
 from ganlab.study.budget import Budget
-from ganlab.study.read import COUNTERS, ENDED, Notes, Run
+from ganlab.study.read import COUNTERS, EARLY, ENDED, Notes, Run
 
 # what makes a setting, in the order in which it names one: of keys that only vary together, the first. Not where or how it was
 # observed (metrics, theory, logger, ...): whether numbers were obtained alike is for their cards to say
@@ -111,8 +111,9 @@ def _budgets(settings: Sequence[Setting], budget: Budget | None, notes: Notes) -
         notes.add(
             f"Budgets differ, from {least:,.0f} iterations ({a}) to {most:,.0f} ({b}): last scores are not at equal cost."
         )
-    if stopped := [setting.name for setting in settings if setting.count("diverged")]:
-        notes.add("has diverged runs, which count with the last scores that they had", *stopped)
+    for state in EARLY:
+        if stopped := [setting.name for setting in settings if any(run.status == state for run in setting.runs)]:
+            notes.add(f"has {state} runs, which count with the last scores that they had", *stopped)
 
 
 def counterparts(settings: Sequence[Setting], versus: str, notes: Notes) -> list[tuple[str, str]]:

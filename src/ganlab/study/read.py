@@ -25,7 +25,8 @@ Columns = dict[str, np.ndarray]  # of metrics.csv: each [rows], nan where nothin
 
 LAST, BEST, AREA = KINDS = ("last", "best", "area")  # which value of a score: keys of Run.scores
 COUNTERS = ("iterations", "d_steps", "images", "seconds")
-ENDED = ("completed", "diverged")  # whose scores count: a divergence is what a setting leads to, a broken run is not
+EARLY = ("diverged", "collapsed")  # ended so before the budget was spent: that is what a setting leads to
+ENDED = ("completed", *EARLY)  # whose scores count; a broken run is nothing that a setting leads to
 STRANGERS = ("wandb", "checkpoints", "samples", "figures", "theory", "generated", "evaluations")  # folders without runs
 
 

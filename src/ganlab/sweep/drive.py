@@ -16,10 +16,11 @@ from rich.table import Table
 
 from ganlab.errors import Unfinished, UserError
 from ganlab.runs import RunDirectory
-from ganlab.sweep.jobs import COMPLETED, DIVERGED, FAILED, INTERRUPTED, KILLED, OVER, WAITING, Job, write_table
+from ganlab.sweep.jobs import COLLAPSED, COMPLETED, DIVERGED, FAILED, INTERRUPTED, KILLED, OVER, WAITING, Job, write_table
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-COLOURS = {COMPLETED: "green", DIVERGED: "magenta", FAILED: "red", KILLED: "red", INTERRUPTED: "yellow", WAITING: "yellow"}
+COLOURS = {COMPLETED: "green", DIVERGED: "magenta", COLLAPSED: "magenta", FAILED: "red", KILLED: "red", INTERRUPTED: "yellow",
+           WAITING: "yellow"}  # fmt: skip
 LONG = 60  # jobs; of a longer sweep the table has those only that are not completed
 
 
@@ -39,20 +40,12 @@ class Engine(Protocol):
 
 def drive(jobs: list[Job], folder: Path, engine: Engine) -> None:
     """Train what is not over yet; raises Unfinished unless all jobs are completed in the end."""
-    folder.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
-    with _alone(folder):
-        for job in jobs:
-            job.before = job.state
-        open_ = [job for job in jobs if job.before not in OVER]
+    with at_work(folder, engine, console) as start:
+        open_ = still_open(jobs)
         say(console, f"{folder}: {len(jobs)} jobs, {len(jobs) - len(open_)} of them over already")
-        for job in open_:
-            RunDirectory(job.path).result_file.unlink(missing_ok=True)  # of an attempt that failed
-        with _stopped_by_signals(engine), _bar(console, len(open_)) as advance:
-            for job in engine.run(open_):
-                if job.code is not None:
-                    advance()
-                    say(console, f"[{COLOURS[job.state]}]{job.state:11}[/] {job.name}  {job.seconds:.0f} s  {job.note}")
+        for _ in start(open_, len(open_)):
+            pass
         write_table(jobs, folder / "jobs.jsonl")
     report(jobs, folder)
     counts = Counter(job.state for job in jobs)
@@ -61,6 +54,32 @@ def drive(jobs: list[Job], folder: Path, engine: Engine) -> None:
         code = 1 if counts[FAILED] or counts[KILLED] else 75 if counts[INTERRUPTED] or counts[WAITING] else 3
         again = ": start the same command again for the rest" if code != 3 else ""
         raise Unfinished(f"{', '.join(f'{n} {state}' for state, n in bad.items())} of {len(jobs)} jobs{again}", code)
+
+
+def still_open(jobs: Sequence[Job]) -> list[Job]:
+    for job in jobs:
+        job.before = job.state
+    return [job for job in jobs if job.before not in OVER]
+
+
+@contextmanager
+def at_work(folder: Path, engine: Engine, console: Console) -> Iterator[Callable[[Sequence[Job], int], Iterator[Job]]]:
+    """The folder is this process's alone, and signals stop its engine. Gives a function that trains jobs which are open, with
+    their number of all that the sweep has, and yields each as it ends; it may be called again."""
+
+    def start(jobs: Sequence[Job], total: int) -> Iterator[Job]:
+        for job in jobs:
+            RunDirectory(job.path).result_file.unlink(missing_ok=True)  # of an attempt that failed
+        advance(total, 0)
+        for job in engine.run(jobs):
+            if job.code is not None:
+                advance(total, 1)
+                say(console, f"[{COLOURS[job.state]}]{job.state:11}[/] {job.name}  {job.seconds:.0f} s  {job.note}")
+            yield job
+
+    folder.mkdir(parents=True, exist_ok=True)
+    with _alone(folder), _stopped_by_signals(engine), _bar(console) as advance:
+        yield start
 
 
 def report(jobs: Sequence[Job], folder: Path) -> None:
@@ -76,6 +95,11 @@ def report(jobs: Sequence[Job], folder: Path) -> None:
                       seconds, row["note"])  # fmt: skip
     if shown:
         console.print(table)
+    directions(console, jobs, folder)
+
+
+def directions(console: Console, jobs: Sequence[Job], folder: Path) -> None:
+    """The end of a report: where to look."""
     counts = Counter(job.state for job in jobs)
     say(
         console,
@@ -113,7 +137,10 @@ def _stopped_by_signals(engine: Engine) -> Iterator[None]:
     def stop(number: int, frame: Any) -> None:
         engine.stop()
 
-    before = {number: signal.signal(number, stop) for number in SIGNALS}
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
+    before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}  # nohup's
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield
     finally:
@@ -122,8 +149,8 @@ def _stopped_by_signals(engine: Engine) -> Iterator[None]:
 
 
 @contextmanager
-def _bar(console: Console, total: int) -> Iterator[Callable[[], None]]:
+def _bar(console: Console) -> Iterator[Callable[[int, int], None]]:
     columns = (TextColumn("jobs"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
-        task = progress.add_task("", total=total)
-        yield lambda: progress.advance(task)
+        task = progress.add_task("", total=None)
+        yield lambda total, by: progress.update(task, total=total, advance=by)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,9 +12,9 @@ from typing import Any
 
 from ganlab.runs import RunDirectory
 
-COMPLETED, DIVERGED, FAILED, KILLED, INTERRUPTED, WAITING = (
-    "completed", "diverged", "failed", "killed", "interrupted", "not started")  # fmt: skip
-OVER = (COMPLETED, DIVERGED)  # what is not trained again: a divergence is what a setting leads to
+COMPLETED, DIVERGED, COLLAPSED, FAILED, KILLED, INTERRUPTED, WAITING = (
+    "completed", "diverged", "collapsed", "failed", "killed", "interrupted", "not started")  # fmt: skip
+OVER = (COMPLETED, DIVERGED, COLLAPSED)  # what is not trained again: a divergence is what a setting leads to
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Job:
     def over(self) -> bool:
         result = self.result
         done = result.get("status") == COMPLETED and result.get("iterations", 0) >= self.iterations
-        return done or result.get("status") == DIVERGED
+        return done or result.get("status") in (DIVERGED, COLLAPSED)
 
     @property
     def state(self) -> str:
@@ -72,6 +73,8 @@ class Job:
             return "" if code is not None else "skipped: it was completed before"
         if state == DIVERGED:
             return "a loss is not finite" if code is not None else "skipped: it diverged before"
+        if state == COLLAPSED:
+            return "samples are alike" if code is not None else "skipped: it collapsed before"
         if state == KILLED and code is not None:
             return f"by {_signal(-code)}: {_last_line(self.log)}"
         if state == FAILED:
@@ -92,8 +95,8 @@ class Job:
 
 
 def quoted(value: Any) -> str:
-    """A value in Hydra's grammar, whatever characters it has."""
-    return "'" + str(value).replace("\\", "\\\\").replace("'", "\\'") + "'"
+    """A value in Hydra's grammar, which knows a backslash only before a quote."""
+    return "'" + re.sub(r"(\\*)('|$)", lambda m: m[1] * 2 + (m[2] and "\\'"), str(value)) + "'"
 
 
 def mapping(overrides: list[str]) -> Mapping[str, str]:

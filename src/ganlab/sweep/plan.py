@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,19 +25,26 @@ MOST = 5  # mistakes that are told
 
 
 def plan(
-    loader: Any, config: DictConfig, batch: Sequence[Sequence[str]], swept: Sequence[str], elsewhere: bool, threads: int | None
+    loader: Any,
+    config: DictConfig,
+    batch: Sequence[Sequence[str]],
+    swept: Sequence[str],
+    elsewhere: bool,
+    threads: int | None,
+    names: Sequence[str] | None = None,
+    look: Callable[[Settings], None] | None = None,
 ) -> list[Job]:
     """The jobs with these overrides; raises UserError, with all that is wrong, before anything is written. `elsewhere`: they
-    will not run on this machine, which may have no GPU. `threads`: of a job whose config leaves them open."""
+    will not run on this machine, which may have no GPU. `threads`: of a job whose config leaves them open. `names`: of the
+    jobs, otherwise after what varies. `look` may refuse a config, too."""
     folder = Path(config.hydra.sweep.dir)
     every = [dict(mapping(list(overrides))) for overrides in batch]
-    names = jobs_of(every, swept)
+    named, names = names is not None, names or jobs_of(every, swept)
     jobs, problems, rehearsed = [], dict[str, list[str]](), set[str]()
     console = Console(stderr=True)
-    before = HydraConfig.instance().cfg
-    try:
+    with _config_kept():
         for overrides, values, name in zip(
-            track(batch, "checking all jobs", console=console, transient=True, disable=not console.is_terminal),
+            track(batch, "checking all jobs", console=console, transient=True, disable=named or not console.is_terminal),
             every, names, strict=True,
         ):  # fmt: skip
             path = (folder / name).absolute()
@@ -48,6 +56,8 @@ def plan(
                 if (key := json.dumps(what, sort_keys=True, default=str)) not in rehearsed:
                     rehearse(settings, path, choices, elsewhere)
                     rehearsed.add(key)
+                    if look is not None:
+                        look(settings)
                 _same(path, settings)
             except UserError as error:
                 problems.setdefault(str(error), []).append(name)
@@ -58,14 +68,29 @@ def plan(
             own += [f"study={folder.name}"] if "study" not in values else []
             shown = {key: values[key] for key in swept if key in values}
             jobs.append(Job(name, path, folder / "logs" / f"{name}.log", own, settings.iterations, shown))
-    finally:
-        HydraConfig.instance().cfg = before
     if problems:
         told = [f"{names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {text}" for text, names in problems.items()]
         more = f"; and {len(told) - MOST} more mistakes" if len(told) > MOST else ""
+        if named:
+            raise UserError(told[0])
         raise UserError(f"nothing was started, {sum(map(len, problems.values()))} of {len(batch)} jobs have a mistake: "
                         f"{'; '.join(told[:MOST])}{more}")  # fmt: skip
     return jobs
+
+
+def composed(loader: Any, config: DictConfig, overrides: list[str], path: Path) -> Settings:
+    """The typed config of a job with these overrides; raises UserError."""
+    with _config_kept():
+        return _composed(loader, config, overrides, path)[0]
+
+
+@contextmanager
+def _config_kept() -> Iterator[None]:
+    before = HydraConfig.instance().cfg
+    try:
+        yield
+    finally:
+        HydraConfig.instance().cfg = before
 
 
 def _composed(loader: Any, config: DictConfig, overrides: list[str], path: Path) -> tuple[Settings, dict[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from abc import abstractmethod
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,14 @@ from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+
+def needs(package: str, choice: str, extra: str) -> None:
+    """Raises UserError unless the package, which an extra of ganlab brings, is installed."""
+    from ganlab.errors import UserError
+
+    if find_spec(package) is None:
+        raise UserError(f"{choice} needs the package {package}: pip install 'ganlab[{extra}]'")
 
 
 class Ganlab(Launcher):
@@ -59,8 +68,33 @@ class Joblib(Ganlab):
         self.given = {"n_jobs": n_jobs, "gpus": None if gpus is None else list(gpus), "per_gpu": per_gpu}
 
     def engine(self, script: str) -> Any:
-        from ganlab.errors import needs
         from ganlab.sweep.engines import Joblib as Engine
 
         needs("joblib", "hydra/launcher=joblib", "sweep")
+        return Engine(script, **self.given)  # type: ignore[arg-type]
+
+
+class Submitit(Ganlab):
+    """hydra/launcher=submitit."""
+
+    def __init__(self, setup: list[str] | None, more: dict[str, Any] | None, **given: Any) -> None:
+        self.given = {**given, "setup": list(setup or []), "more": dict(more or {})}
+
+    def engine(self, script: str) -> Any:
+        from ganlab.sweep.cluster import Submitit as Engine
+
+        needs("submitit", "hydra/launcher=submitit", "slurm")
+        return Engine(script, **self.given)
+
+
+class Ray(Ganlab):
+    """hydra/launcher=ray."""
+
+    def __init__(self, address: str | None, cpus: float, gpus: float, at_once: int | None) -> None:
+        self.given = {"address": address, "cpus": cpus, "gpus": gpus, "at_once": at_once}
+
+    def engine(self, script: str) -> Any:
+        from ganlab.sweep.rays import Ray as Engine
+
+        needs("ray", "hydra/launcher=ray", "ray")
         return Engine(script, **self.given)  # type: ignore[arg-type]
