@@ -212,7 +212,8 @@ def test_a_sweep_that_is_ended_from_outside_takes_its_jobs_along_and_goes_on_lat
     slow = [sys.executable, ROOT / "train.py", "-m", *SMALL, "study=s", *what, "penalty._target_=faults.Slow"]
     folder = tmp_path / "runs/sweeps/s"
     with subprocess.Popen(slow, cwd=tmp_path, env=HERE, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        wait_for(lambda: len(list(folder.glob("*/checkpoints/*.ckpt"))) >= 2 or process.poll() is not None)
+        both = [folder / f"seed-{seed}" / "checkpoints" for seed in (0, 1)]
+        wait_for(lambda: all([*one.glob("*.ckpt")] for one in both) or process.poll() is not None)
         process.send_signal(number)
         told = process.communicate(timeout=60)[1]
     if number == signal.SIGTERM:

@@ -26,7 +26,7 @@ from ganlab.sweep.space import override, parsed  # noqa: E402
 from ganlab.sweep.tune import Options, Search, _mend  # noqa: E402
 
 TINY = ("logger=csv", "iterations=8", "batch_size=16", "log_every=1", "metrics.picture=null", "metrics.every=4",
-        "metrics.n=100", "theory=none", "health.every=1", "health.n=50", "checkpoint.every=2")  # fmt: skip
+        "metrics.n=100", "theory=none", "health.every=1", "health.n=50", "health.patience=4", "checkpoint.every=2")  # fmt: skip
 OPTIONS = {"metric": "loss", "value": "last", "direction": None, "n_trials": 30, "seeds": 1, "at_once": 1, "sampler_seed": 0,
            "startup_trials": 10, "prune": True}  # fmt: skip
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import multiprocessing
 import os
 import runpy
@@ -10,9 +9,9 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from threading import RLock
+from threading import RLock, Thread
 from typing import Any
 
 from ganlab.sweep.jobs import Job
@@ -23,8 +22,8 @@ PRELOAD = ["ganlab.experiment", "ganlab.loggers.wandb"]  # five seconds of impor
 class Crew:
     """Runs jobs, each in a process of its own: what one of them does to itself, even SIGKILL, does not touch the others.
 
-    A job's process is a session of its own, so that Ctrl-C reaches it only through `stop`; on Linux it gets SIGTERM when the
-    sweep's process dies. Several threads may `run` jobs at a time.
+    A job's process is a session of its own, so that Ctrl-C reaches it only through `stop`; it gets SIGTERM when the sweep's
+    process dies. Several threads may `run` jobs at a time.
     """
 
     def __init__(self, script: str) -> None:
@@ -34,11 +33,13 @@ class Crew:
         method = "forkserver" if "forkserver" in multiprocessing.get_all_start_methods() else "spawn"
         self._context: Any = multiprocessing.get_context(method)
         self._context.set_forkserver_preload(PRELOAD)
+        self._alive, self._end = self._context.Pipe(duplex=False)  # what the other end of closes with this process
 
     def run(self, job: Job, environment: Mapping[str, str]) -> int | None:
         """The exit code, minus the number of a signal that killed it; None if no job is started any more."""
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        process = self._context.Process(target=_main, args=(job.line(self.script), dict(environment), str(job.log)))
+        given = (job.line(self.script), dict(environment), str(job.log), self._alive)
+        process = self._context.Process(target=_main, args=given)
         with self._lock:  # multiprocessing is not safe against a start and a join at a time
             if self.stopping:
                 return None
@@ -72,11 +73,9 @@ def _send(process: BaseProcess, number: int) -> None:
             os.kill(process.pid, number)
 
 
-def _main(line: list[str], environment: Mapping[str, str], log: str) -> None:
+def _main(line: list[str], environment: Mapping[str, str], log: str, alive: Connection) -> None:
     os.setsid()
-    if sys.platform == "linux":
-        PR_SET_PDEATHSIG = 1
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    Thread(target=_end_with, args=(alive,), daemon=True).start()
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):
         os.dup2(out, stream)
@@ -85,3 +84,9 @@ def _main(line: list[str], environment: Mapping[str, str], log: str) -> None:
     sys.argv = line
     sys.path.insert(0, os.path.dirname(os.path.abspath(line[0])))  # noqa: PTH100, PTH120  (as of a script that is started)
     runpy.run_path(line[0], run_name="__main__")
+
+
+def _end_with(alive: Connection) -> None:
+    """SIGTERM, and with it a checkpoint, when nobody has the other end any more."""
+    wait([alive])
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-import shlex
 import statistics
 import sys
 import time
@@ -17,7 +13,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import hydra
 import optuna
 from filelock import FileLock, Timeout
 from hydra.core.utils import configure_log, setup_globals
@@ -30,29 +25,23 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import BaseModel, Field
 from rich.console import Console
-from rich.table import Table
 
-from ganlab.callbacks.measure import BEST
 from ganlab.config import Count, Settings, validated
 from ganlab.entry import sentence
-from ganlab.errors import Unfinished, UserError, did_you_mean
-from ganlab.portraits.search import Mark, Scale, drawn
+from ganlab.errors import Unfinished, UserError
 from ganlab.random import seed_of
-from ganlab.runs import differences, write_whole
-from ganlab.sweep.drive import Engine, at_work, directions, say, still_open
-from ganlab.sweep.jobs import COLLAPSED, DIVERGED, FAILED, INTERRUPTED, KILLED, WAITING, Job
+from ganlab.runs import differences
+from ganlab.sweep.drive import Engine, at_work, say, still_open
+from ganlab.sweep.found import Found
+from ganlab.sweep.jobs import INTERRUPTED, WAITING, Job
 from ganlab.sweep.names import UNNAMED
+from ganlab.sweep.outcomes import KINDS, aim, direction_of, outcome
 from ganlab.sweep.plan import composed, plan
 from ganlab.sweep.space import Space, described, override, parsed
 
 NAME = "ganlab"  # of the one study in a journal
 FAILURES = 5  # one after the other that end a search: something is broken, and not a setting
 PATIENCE = 60  # seconds for a run whose sweep was killed to write its checkpoint and end
-SHOWN = 10  # trials in the table at the end
-KINDS = {"last": "final", "best": "best", "area": "area"}  # as result.json calls them
-
-STATES = {TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
-          TrialState.RUNNING: "running", TrialState.WAITING: "running"}  # fmt: skip
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -107,14 +96,17 @@ class Search:
         console = Console(stderr=True)
         self._ask(0)
         first = composed(self.loader, self.config, self._lines(self.trials[0])[0], self.folder / "trial-000")
-        self.metric, self.direction = _aim(first, self.opts)
+        opts = self.opts
+        self.metric, self.direction = aim(first, opts.metric, opts.value, opts.direction)
+        score = self.metric if opts.value == "last" else f"{self.metric} ({opts.value})"
+        found = Found(self.folder, self.space, score, self.direction, opts.seeds)
         if not self.journal.exists():
             self._rehearse()
         with at_work(self.folder, self.engine, console) as start:
             self._open()
             told = sum(trial.state.is_finished() for trial in self.trials)
-            say(console, f"{self.folder}: {told} of {self.opts.n_trials} trials are over already")
-            total = (self.opts.n_trials - told) * self.opts.seeds
+            say(console, f"{self.folder}: {told} of {opts.n_trials} trials are over already")
+            total = (opts.n_trials - told) * opts.seeds
             failures, stopped = 0, False
             while failures < FAILURES and not stopped and (batch := self._asked()):
                 planned = {trial.number: self._planned(trial) for trial in batch}
@@ -132,9 +124,9 @@ class Search:
                 for trial in batch:
                     failures = self._tell(trial, planned[trial.number], failures)
                 stopped = any(job.state in (INTERRUPTED, WAITING) for job in every.values())
-                self._write()
-            self._write(picture=True)
-        self._report()
+                found.write(self.trials, self.jobs)
+            found.write(self.trials, self.jobs, picture=True)
+        found.report(self.trials, self.jobs, self._own)
         self._end(failures)
 
     @property
@@ -210,7 +202,7 @@ class Search:
         return self.plans[key]
 
     def _look(self, settings: Settings) -> None:
-        if _direction_of(settings, self.metric) is None and self.opts.direction is None:
+        if direction_of(settings, self.metric) is None and self.opts.direction is None:
             raise UserError(f"{self.metric} is not scored here: give hydra.sweeper.metric a score that all trials have")
 
     def _rehearse(self) -> None:
@@ -228,9 +220,8 @@ class Search:
     def _open(self) -> None:
         """Optuna's journal: a line for each thing that happens, appended and flushed to the disk. Raises UserError where it
         is of another search."""
-        self.journal.with_name(f"{self.journal.name}.lock").unlink(
-            missing_ok=True
-        )  # of a process that was killed: we are alone
+        lock = self.journal.with_name(f"{self.journal.name}.lock")
+        lock.unlink(missing_ok=True)  # of a process that was killed: we are alone
         _mend(self.journal)
         try:
             self.storage = JournalStorage(JournalFileBackend(str(self.journal)))
@@ -240,13 +231,8 @@ class Search:
         except (ValueError, KeyError) as error:
             raise UserError(f"{self.journal} is damaged ({error}): name a new study=NAME") from error
         opts = self.opts
-        new = {
-            "metric": self.metric,
-            "value": opts.value,
-            "direction": self.direction,
-            "seeds": opts.seeds,
-            **described(self.space),
-        }
+        new = {"metric": self.metric, "value": opts.value, "direction": self.direction, "seeds": opts.seeds}
+        new |= described(self.space)
         new |= {key: value for key, value in self.fixed.items() if key.split(".")[0] not in UNNAMED}
         old = self.study.user_attrs.get("search")
         if old is None:
@@ -267,10 +253,10 @@ class Search:
         """
         if mistake := next((job for job in jobs if job.code == 2 and not job.over), None):
             raise UserError(f"{mistake.name}: {mistake.note}")
-        outcome = _outcome(jobs, self.metric, KINDS[self.opts.value])
-        if outcome is None:
+        came_to = outcome(jobs, self.metric, KINDS[self.opts.value])
+        if came_to is None:
             return failures
-        state, values, note, lasted = outcome
+        state, values, note, lasted = came_to
         self._note(trial, values=values, note=note, directory=str(jobs[0].path))
         if state == TrialState.PRUNED:
             study = self.storage.get_study_id_from_name(NAME)
@@ -278,65 +264,6 @@ class Search:
             self.storage.set_trial_intermediate_value(number, lasted, math.nan)
         self.study.tell(trial.number, statistics.fmean(values) if state == TrialState.COMPLETE else None, state)
         return failures + 1 if state == TrialState.FAIL else 0
-
-    # what is left behind
-
-    def _marks(self) -> list[Mark]:
-        return [Mark(one.number, STATES[one.state], _value(one), _spread(one), one.params) for one in self.trials]
-
-    def _write(self, picture: bool = False) -> None:
-        out = io.StringIO()
-        writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["trial", "state", self._score, "sd", "seeds", *self.space, "note", "directory"])
-        for trial, mark in zip(self.trials, self._marks(), strict=True):
-            params = [override(value, self.space[key]) for key, value in trial.params.items()]
-            seeds = len(trial.user_attrs.get("values", ()))
-            writer.writerow([trial.number, mark.state, mark.value, mark.spread, seeds, *params,
-                             *(trial.user_attrs.get(name, "") for name in ("note", "directory"))])  # fmt: skip
-        write_whole(self.folder / "tune.csv", out.getvalue())
-        table, rows = self.folder / "jobs.jsonl", dict[str, str]()
-        if table.exists():
-            rows = {json.loads(line)["job"]: line for line in table.read_text().splitlines()}
-        rows |= {name: json.dumps(job.row()) for name, job in self.jobs.items()}
-        write_whole(table, "".join(f"{row}\n" for row in rows.values()))
-        if picture and any(mark.state != "running" for mark in self._marks()):
-            scales = {
-                key: Scale(one.choices) if isinstance(one, CategoricalDistribution) else Scale((), one.low, one.high, one.log)
-                for key, one in self.space.items()
-            }
-            drawn(self._marks(), self._score, self.direction == "minimize", scales, self.folder / "tune.png")
-
-    @property
-    def _score(self) -> str:
-        return self.metric if self.opts.value == "last" else f"{self.metric} ({self.opts.value})"
-
-    def _ranked(self) -> list[FrozenTrial]:
-        """The best first, then those without a value."""
-        sign = 1 if self.direction == "minimize" else -1
-        order = [TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL, TrialState.RUNNING]
-        return sorted(self.trials, key=lambda t: (order.index(t.state), sign * (_value(t) or 0.0), t.number))
-
-    def _report(self) -> None:
-        console = Console()
-        ranked = self._ranked()
-        better = "lower" if self.direction == "minimize" else "higher"
-        title = f"{self.folder}: the best of {len(ranked)} trials by {self._score}, the {better} the better"
-        spread = f" ± sd of {self.opts.seeds} seeds" * (self.opts.seeds > 1)
-        table = Table("trial", f"{self._score}{spread}", *self.space, "state", "note", title=title, title_justify="left")
-        for trial in ranked[:SHOWN]:
-            value, sd = _value(trial), _spread(trial)
-            text = "-" if value is None else f"{value:.4g}" + (f" ± {sd:.2g}" if sd is not None else "")
-            params = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in trial.params.values()]
-            table.add_row(str(trial.number), text, *params, STATES[trial.state], str(trial.user_attrs.get("note", "")))
-        if ranked:
-            console.print(table)
-        counts = Counter(STATES[trial.state] for trial in ranked)
-        say(console, f"trials     {', '.join(f'{n} {state}' for state, n in counts.items())}; {self.folder / 'tune.csv'}")
-        say(console, f"look       {self.folder / 'tune.png'}")
-        directions(console, [*self.jobs.values()], self.folder)
-        if ranked and ranked[0].state == TrialState.COMPLETE:
-            say(console, f"best       {ranked[0].user_attrs['directory']}")
-            say(console, f"train      {shlex.join(['python', 'train.py', *self._own(ranked[0])])}")
 
     def _end(self, failures: int) -> None:
         trials = self.trials
@@ -351,74 +278,6 @@ class Search:
         if not counts[TrialState.COMPLETE]:
             code = 1 if counts[TrialState.FAIL] else 3
             raise Unfinished(f"none of {over} trials has a value: see {self.folder / 'tune.csv'}", code)
-
-
-def _aim(settings: Settings, opts: Options) -> tuple[str, str]:
-    """What is sought, and in which direction."""
-    scores = {name: _direction_of(settings, name) for name in settings.metrics.scores}
-    metric = opts.metric or next((name for name, direction in scores.items() if direction), None)
-    if metric is None:
-        raise UserError("there is no score to search by: give hydra.sweeper.metric=NAME, as theory/jsd, or metrics=NAME")
-    direction = _direction_of(settings, metric)
-    if metric not in scores and not (metric.startswith("theory/") and settings.theory.instrument is not None):
-        raise UserError(f"hydra.sweeper.metric = {metric} is not scored here{did_you_mean(metric, scores)}")
-    if direction is None and (opts.direction is None or opts.value != "last"):
-        raise UserError(f"hydra.sweeper.metric = {metric} has no better end: give hydra.sweeper.direction=minimize or maximize"
-                        " with hydra.sweeper.value=last")  # fmt: skip
-    return metric, opts.direction or str(direction)
-
-
-def _direction_of(settings: Settings, metric: str) -> str | None:
-    """As the metric's own class has it."""
-    if metric in settings.metrics.scores:
-        target = settings.metrics.scores[metric].get("_target_", "")
-        try:
-            higher = getattr(hydra.utils.get_object(target), "higher_is_better", None)
-        except (ImportError, ValueError):  # told when it is built
-            return None
-        return None if higher is None else "maximize" if higher else "minimize"
-    name = metric.removeprefix("theory/")
-    known = name != metric and settings.theory.instrument is not None and name.removeprefix("ema_") in BEST
-    return "minimize" if known else None
-
-
-def _outcome(jobs: Sequence[Job], metric: str, kind: str) -> tuple[TrialState, list[float], str, int] | None:
-    """The state of a trial, the value of each seed that has one, a note, and the iteration up to which all was well. None where
-    it is not over. One seed that diverges or collapses prunes it: there is no mean of what is not there."""
-    states = {job.state for job in jobs}
-    if states & {INTERRUPTED, WAITING}:
-        return None
-    if broken := next((job for job in jobs if job.state in (FAILED, KILLED)), None):
-        return TrialState.FAIL, [], f"{broken.state}: {broken.note}"[:300], 0
-    values, lost = list[float](), list[tuple[int, str]]()
-    for job in jobs:
-        result = job.result
-        found, last = result["verdict"], int(result["iterations"])
-        if found["state"] in (DIVERGED, COLLAPSED):
-            lost.append((int(found["since"] or last), f"{found['state']} from iteration {found['since']:,} on: {found['why']}"))
-            continue
-        if metric not in result[kind]:
-            raise UserError(
-                f"{job.name} has no score {metric}: there are {', '.join(result[kind]) or 'none'}; name a new study=NAME"
-            )
-        value = result[kind][metric]["value"]
-        if value is None:
-            lost.append((last, f"{metric} is not finite"))
-        else:
-            values.append(float(value))
-    if lost:
-        lasted, why = min(lost)
-        return TrialState.PRUNED, values, f"{len(lost)} of {len(jobs)} seeds: {why}" if len(jobs) > 1 else why, lasted
-    return TrialState.COMPLETE, values, "", 0
-
-
-def _value(trial: FrozenTrial) -> float | None:
-    return trial.value if trial.state == TrialState.COMPLETE else None  # Optuna gives pruned ones their last reading
-
-
-def _spread(trial: FrozenTrial) -> float | None:
-    values = trial.user_attrs.get("values", ())
-    return statistics.stdev(values) if trial.state == TrialState.COMPLETE and len(values) > 1 else None
 
 
 def _mend(journal: Path) -> None:
