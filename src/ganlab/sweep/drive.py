@@ -101,10 +101,8 @@ def report(jobs: Sequence[Job], folder: Path) -> None:
 def directions(console: Console, jobs: Sequence[Job], folder: Path) -> None:
     """The end of a report: where to look."""
     counts = Counter(job.state for job in jobs)
-    say(
-        console,
-        f"jobs       {', '.join(f'{n} {state}' for state, n in counts.items())}; {folder / 'jobs.jsonl'}, logs beside it",
-    )
+    told = ", ".join(f"{n} {state}" for state, n in counts.items())
+    say(console, f"jobs       {told}: {folder / 'jobs.jsonl'}, with logs beside it")
     say(console, f"compare    ganlab compare {folder}")
     for line in dict.fromkeys(line for job in jobs for line in _lines_of(job.log)):
         say(console, line)

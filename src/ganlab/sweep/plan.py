@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,11 +87,14 @@ def composed(loader: Any, config: DictConfig, overrides: list[str], path: Path) 
 
 @contextmanager
 def _config_kept() -> Iterator[None]:
+    """And without the warnings of what is built only to be checked: each job has them in its own log."""
     before = HydraConfig.instance().cfg
+    logging.disable(logging.WARNING)
     try:
         yield
     finally:
         HydraConfig.instance().cfg = before
+        logging.disable(logging.NOTSET)
 
 
 def _composed(loader: Any, config: DictConfig, overrides: list[str], path: Path) -> tuple[Settings, dict[str, str]]:
