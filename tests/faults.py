@@ -25,7 +25,7 @@ class Fault(Penalty):
             return real.new_full((), float("nan"))
         if self.calls == 3 and self.first:
             if self.seed in RAISE:
-                raise ArithmeticError(f"seed {self.seed} cannot go on")
+                raise ArithmeticError(f"[/seed {self.seed}] cannot go on")
             if self.seed in KILL:
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.seed in TERMINATE:

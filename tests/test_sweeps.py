@@ -16,6 +16,7 @@ from conftest import ROOT
 from ganlab.loggers.table import read
 from ganlab.runs import RunDirectory
 from ganlab.sweep.crew import Crew
+from ganlab.sweep.drive import stopped_by_signals
 from ganlab.sweep.engines import Joblib
 from ganlab.sweep.jobs import Job, quoted
 from ganlab.sweep.names import LONGEST, jobs_of, split, study_of
@@ -57,6 +58,8 @@ def test_a_study_is_named_by_what_varies_and_by_what_its_jobs_share():
     assert study_of(more, ["k", "seed"]) == study_of(fixed, swept)
     assert set(same) == set(swept)
     assert study_of({}, ["k"]) == "k"
+    assert study_of({}, ["metrics.n"]) != study_of({}, ["health.n"])
+    assert study_of({"trainer.precision": "bf16-mixed"}, ["k"]) == "k__trainer.precision-bf16-mixed"
 
 
 def test_a_long_name_is_cut_and_still_its_own():
@@ -103,6 +106,7 @@ def job(folder, result=None, code=None, iterations=10):
         ({"status": "diverged", "iterations": 3}, 3, "diverged", True),
         ({"status": "failed", "iterations": 3}, 1, "failed", False),
         ('{"status": "compl', 1, "failed", False),
+        ({"status": "interrupted", "iterations": 12}, 0, "completed", False),  # a smaller budget now
         (None, 2, "failed", False),
         (None, 75, "interrupted", False),
         (None, -signal.SIGTERM, "interrupted", False),
@@ -119,8 +123,8 @@ def test_how_a_job_stands(tmp_path, result, code, state, over):
 def test_a_failed_job_says_why_in_the_words_of_its_log(tmp_path):
     one = job(tmp_path, code=2)
     assert one.note.startswith("see ")
-    one.log.write_text("Traceback\n  File\nganlab: error: data.source = x: there is no such file\n\n")
-    assert one.note == "data.source = x: there is no such file"
+    one.log.write_text("Traceback\n  File\nganlab: error: [/data] data.source = x: there is no such file\n\n")
+    assert one.note == "[/data] data.source = x: there is no such file"
     one.code = -signal.SIGKILL
     assert one.note.startswith("by SIGKILL: ")
 
@@ -154,7 +158,8 @@ def test_faults_do_not_stop_a_sweep_and_its_table_says_which_is_which(broken):
     }
     assert count == dict.fromkeys(range(12), 1)
     for seed in faults.RAISE:
-        assert rows[seed]["note"] == f"ArithmeticError: seed {seed} cannot go on"
+        assert rows[seed]["note"] == f"ArithmeticError: [/seed {seed}] cannot go on"
+        assert f"[/seed {seed}]" in done.stderr
     for seed in faults.KILL:
         assert rows[seed]["note"].startswith("by SIGKILL")
     assert all(f"seed-{seed}" in done.stdout for seed in range(12))
@@ -193,16 +198,69 @@ def test_all_jobs_are_checked_before_the_first_and_nothing_is_left_behind(tmp_pa
     assert not list(tmp_path.iterdir())
     done, _ = sweep("seed=0,1", "resume=auto", cwd=tmp_path, code=2)
     assert "resume is set by the sweep itself" in done.stderr
+    done, _ = sweep("seed=0,1", "hydra/launcher=basic", cwd=tmp_path, code=2)
+    assert "a sweep needs a launcher of ganlab's" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow
 def test_a_directory_of_another_experiment_is_not_gone_on_with(tmp_path):
-    sweep("seed=0,1", cwd=tmp_path, code=0)
+    _, rows = sweep("seed=0,1,1", "optim.D.lr=${..G.lr}", cwd=tmp_path, code=0)
+    assert [row["seed"] for row in rows] == ["0", "1"]  # each once
     done, _ = sweep("seed=0,1", "batch_size=64", cwd=tmp_path, code=2)
     assert "batch_size: 128 -> 64" in done.stderr
     assert "name a new study=NAME" in done.stderr
     _, rows = sweep("seed=0,1,2", "iterations=8", cwd=tmp_path, code=0)  # more seeds and a larger budget
     assert [row["iterations"] for row in rows] == [8, 8, 8]
+
+
+def test_who_finds_a_run_locked_leaves_it_alone(tmp_path):
+    with RunDirectory(tmp_path / "run").locked():
+        done = subprocess.run(
+            [sys.executable, ROOT / "train.py", *SMALL, "hydra.run.dir=run"], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert (done.returncode, "another process is training there" in done.stderr) == (2, True)
+        assert (tmp_path / "run" / ".lock").exists()
+
+
+def test_a_second_signal_counts_only_after_a_while():
+    class Engine:
+        stops = 0
+
+        def stop(self):
+            self.stops += 1
+
+    engine = Engine()
+    with stopped_by_signals(engine):
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert engine.stops == 1
+        time.sleep(1.1)
+        os.kill(os.getpid(), signal.SIGHUP)
+        assert engine.stops == 2
+
+
+@pytest.mark.slow
+def test_a_signal_to_the_whole_group_is_an_interruption_and_no_failure(tmp_path):
+    """As GNU timeout and a cluster's manager send it: to the forkserver, too."""
+    line = [
+        sys.executable,
+        ROOT / "train.py",
+        "-m",
+        *SMALL,
+        "study=s",
+        "seed=0,1",
+        "iterations=150",
+        "penalty._target_=faults.Slow",
+    ]
+    folder = tmp_path / "runs/sweeps/s/seed-0"
+    with subprocess.Popen(line, cwd=tmp_path, env=HERE, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        wait_for(lambda: [*folder.glob("checkpoints/*.ckpt")] or process.poll() is not None)
+        os.killpg(process.pid, signal.SIGTERM)
+        told = process.communicate(timeout=60)[1]
+    assert process.returncode == 75, told
+    assert "1 interrupted, 1 not started of 2 jobs" in told
+    assert result(folder) == "interrupted"
 
 
 @pytest.mark.slow

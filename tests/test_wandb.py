@@ -9,9 +9,9 @@ import sys
 import time
 
 import pytest
+import wandb
 from wandb_server import Server
 
-import wandb
 from ganlab.errors import Diverged
 from ganlab.loggers.table import KINDS, read
 from ganlab.loggers.wandb import SILENT, Wandb

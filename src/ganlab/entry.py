@@ -17,7 +17,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ganlab.errors import Diverged, Interrupted, Unfinished, UserError, did_you_mean
+from ganlab.errors import Diverged, Interrupted, Locked, Unfinished, UserError, did_you_mean
 
 
 def guarded(main: Callable[[], Any]) -> int:
@@ -58,7 +58,8 @@ def job(cfg: DictConfig) -> None:
     try:
         train(cfg)
     except UserError as error:
-        _discard(Path(hydra.runtime.output_dir))
+        if not isinstance(error, Locked):
+            _discard(Path(hydra.runtime.output_dir))
         sys.exit(_told(error, str(error)))
 
 
@@ -131,12 +132,18 @@ def run_dir(resume: str | None, fresh: str, *, _root_: DictConfig) -> str:
     return fresh
 
 
+def given_lines(overrides: ListConfig | list[str]) -> list[str]:
+    """Overrides as they were given: an interpolation in one is for the config, not for the list that it stands in."""
+    plain = OmegaConf.to_container(overrides, resolve=False) if isinstance(overrides, ListConfig) else overrides
+    return [str(line) for line in plain]  # type: ignore[union-attr]
+
+
 def study(given: str | None, overrides: ListConfig, params: DictConfig | None, *, _root_: DictConfig) -> str:
     """`${study:...}`: the name of a sweep's directory, that of the user or one after what varies."""
     from ganlab.sweep.names import split, study_of
 
     searched = _root_.hydra.runtime.choices.get("hydra/sweeper") == "tune"  # not the directory of a grid of the same keys
-    name = study_of(*split([*(f"{key!s}={value}" for key, value in (params or {}).items()), *overrides]))
+    name = study_of(*split([*(f"{key!s}={value}" for key, value in (params or {}).items()), *given_lines(overrides)]))
     return given or f"{'tune_' * searched}{name}"
 
 

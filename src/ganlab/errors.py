@@ -8,6 +8,10 @@ class UserError(Exception):
     """One sentence that names the key or file, what was found there, and what to do; the process ends with code 2."""
 
 
+class Locked(UserError):
+    """Another process is at work in the run directory, which is therefore not to be touched."""
+
+
 class Diverged(Exception):
     """Training met a value that is not finite, or collapsed and was ended for that; the process ends with code 3, and the
     last checkpoint is good."""

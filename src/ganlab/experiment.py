@@ -29,6 +29,7 @@ from ganlab.callbacks.observer import Clock
 from ganlab.callbacks.progress import ProgressBar
 from ganlab.config import Settings, build, build_as, check, plain, resolve, validate
 from ganlab.data.module import Minibatches
+from ganlab.entry import given_lines
 from ganlab.errors import Diverged, Interrupted, UserError
 from ganlab.health import verdict
 from ganlab.loggers.table import RunTable, read
@@ -48,7 +49,7 @@ def train(cfg: DictConfig) -> None:
     """One run of train.py. Raises UserError before anything is trained or written; Interrupted and Diverged after a run that
     ended so."""
     hydra = HydraConfig.get()
-    overrides = list(hydra.overrides.task)
+    overrides = given_lines(hydra.overrides.task)
     settings = settings_of(cfg, overrides)
     torch.set_num_threads(settings.threads or ALL_THREADS)
     run = RunDirectory(hydra.runtime.output_dir)

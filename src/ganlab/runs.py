@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
-from ganlab.errors import UserError
+from ganlab.errors import Locked, UserError
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +63,7 @@ class RunDirectory:
             with FileLock(self.path / ".lock", timeout=0):
                 yield
         except Timeout as error:
-            raise UserError(f"{self.path}: another process is training there: wait for it to end") from error
+            raise Locked(f"{self.path}: another process is training there: wait for it to end") from error
 
     @property
     def config(self) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from functools import wraps
 from pathlib import Path
 from typing import Any
 
+import wandb
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-import wandb
 from ganlab.loggers.table import KINDS
 from ganlab.redact import redact, redact_text, redact_words
 

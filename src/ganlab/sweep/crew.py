@@ -8,7 +8,9 @@ import runpy
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import RLock, Thread
@@ -16,6 +18,7 @@ from typing import Any
 
 from ganlab.sweep.jobs import Job
 
+SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
 PRELOAD = ["ganlab.experiment", "ganlab.loggers.wandb"]  # five seconds of importing that each job would spend
 
 
@@ -43,7 +46,8 @@ class Crew:
         with self._lock:  # multiprocessing is not safe against a start and a join at a time
             if self.stopping:
                 return None
-            process.start()
+            with _deaf():
+                process.start()
             self._running.add(process)
         if self.stopping:
             _send(process, signal.SIGTERM)  # a signal came while it was started
@@ -52,6 +56,9 @@ class Crew:
         with self._lock:
             process.join()
             self._running.discard(process)
+        if process.exitcode is not None and process.exitcode < 0:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # the other processes of a job on several devices
         job.seconds += time.monotonic() - job.since
         return process.exitcode
 
@@ -64,13 +71,22 @@ class Crew:
                 _send(process, number)
 
 
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """What is started in here blocks signals: the forkserver must not die of one that is for the whole process group."""
+    resource_tracker.ensure_running()  # would unblock them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _send(process: BaseProcess, number: int) -> None:
     """To the job and all processes that it has started, if it is there still."""
     if process.pid is not None and process.is_alive():
-        try:
+        with suppress(ProcessLookupError):
             os.killpg(process.pid, number) if number == signal.SIGKILL else os.kill(process.pid, number)
-        except ProcessLookupError:
-            os.kill(process.pid, number)
 
 
 def _main(line: list[str], environment: Mapping[str, str], log: str, alive: Connection) -> None:
@@ -80,6 +96,7 @@ def _main(line: list[str], environment: Mapping[str, str], log: str, alive: Conn
     for stream in (1, 2):
         os.dup2(out, stream)
     os.close(out)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
     os.environ.update(environment)
     sys.argv = line
     sys.path.insert(0, os.path.dirname(os.path.abspath(line[0])))  # noqa: PTH100, PTH120  (as of a script that is started)

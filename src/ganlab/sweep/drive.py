@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import signal
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,11 +15,12 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+from rich.text import Text
 
 from ganlab.errors import Unfinished, UserError
-from ganlab.runs import RunDirectory
 from ganlab.sweep.jobs import COLLAPSED, COMPLETED, DIVERGED, FAILED, INTERRUPTED, KILLED, OVER, WAITING, Job, write_table
 
+AGAIN = 1.0  # seconds in which a second signal is the same one: a closing terminal and its shell both send it
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 COLOURS = {COMPLETED: "green", DIVERGED: "magenta", COLLAPSED: "magenta", FAILED: "red", KILLED: "red", INTERRUPTED: "yellow",
            WAITING: "yellow"}  # fmt: skip
@@ -68,17 +71,16 @@ def at_work(folder: Path, engine: Engine, console: Console) -> Iterator[Callable
     their number of all that the sweep has, and yields each as it ends; it may be called again."""
 
     def start(jobs: Sequence[Job], total: int) -> Iterator[Job]:
-        for job in jobs:
-            RunDirectory(job.path).result_file.unlink(missing_ok=True)  # of an attempt that failed
         advance(total, 0)
         for job in engine.run(jobs):
             if job.code is not None:
                 advance(total, 1)
-                say(console, f"[{COLOURS[job.state]}]{job.state:11}[/] {job.name}  {job.seconds:.0f} s  {job.note}")
+                words = f"{job.name}  {job.seconds:.0f} s  {job.note}"
+                console.print(Text.assemble((f"{job.state:12}", COLOURS[job.state]), words), soft_wrap=True)
             yield job
 
     folder.mkdir(parents=True, exist_ok=True)
-    with _alone(folder), _stopped_by_signals(engine), _bar(console) as advance:
+    with _alone(folder), stopped_by_signals(engine), _bar(console) as advance:
         yield start
 
 
@@ -86,13 +88,13 @@ def report(jobs: Sequence[Job], folder: Path) -> None:
     """Which job is which, and where to look."""
     console = Console()
     shown = [job for job in jobs if len(jobs) <= LONG or job.state != COMPLETED]
-    table = Table("job", "state", "iterations", "seconds", "note", title=str(folder), title_justify="left")
+    table = Table("job", "state", "iterations", "seconds", "note", title=Text(str(folder)), title_justify="left")
     for job in shown:
         row = job.row()
         seconds = f"{job.seconds:.0f}" if job.seconds else "-"
         colour = COLOURS[row["state"]]
-        table.add_row(job.name, f"[{colour}]{row['state']}[/]", f"{row['iterations']:,}" if row["iterations"] else "-",
-                      seconds, row["note"])  # fmt: skip
+        iterations = f"{row['iterations']:,}" if row["iterations"] else "-"
+        table.add_row(Text(job.name), Text(row["state"], colour), iterations, seconds, Text(row["note"]))
     if shown:
         console.print(table)
     directions(console, jobs, folder)
@@ -109,7 +111,7 @@ def directions(console: Console, jobs: Sequence[Job], folder: Path) -> None:
 
 
 def say(console: Console, line: str) -> None:
-    console.print(line, highlight=False, soft_wrap=True)
+    console.print(line, highlight=False, soft_wrap=True, markup=False)
 
 
 def _lines_of(log: Path) -> list[str]:
@@ -131,18 +133,24 @@ def _alone(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _stopped_by_signals(engine: Engine) -> Iterator[None]:
+def stopped_by_signals(engine: Engine) -> Iterator[None]:
+    """In here signals end the engine's work; what is ignored, as SIGHUP under nohup, stays so."""
+    last = -math.inf
+
     def stop(number: int, frame: Any) -> None:
-        engine.stop()
+        nonlocal last
+        last, before = time.monotonic(), last
+        if last - before > AGAIN:
+            engine.stop()
 
     handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    before = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}  # nohup's
-    for number in before:
+    replaced = {number: handler for number, handler in handlers.items() if handler is not signal.SIG_IGN}
+    for number in replaced:
         signal.signal(number, stop)
     try:
         yield
     finally:
-        for number, handler in before.items():
+        for number, handler in replaced.items():
             signal.signal(number, handler)
 
 

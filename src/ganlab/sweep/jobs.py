@@ -28,6 +28,7 @@ class Job:
     overrides: list[str]
     iterations: int
     values: dict[str, str] = field(default_factory=dict)
+    flags: list[str] = field(default_factory=list)  # of Hydra, as --config-dir
     before: str = WAITING
     code: int | None = None
     since: float = 0.0
@@ -37,7 +38,7 @@ class Job:
         """The command of a single run in this job's directory, which goes on with what is there."""
         own = [f"name={quoted(self.name)}", "hydra.mode=RUN", f"hydra.run.dir={quoted(self.path)}"]
         again = [f"resume={quoted(self.path)}"] if RunDirectory(self.path).config_file.exists() else []
-        return [script, *self.overrides, *own, *again]
+        return [script, *self.flags, *self.overrides, *own, *again]
 
     @property
     def result(self) -> dict[str, Any]:
@@ -61,6 +62,8 @@ class Job:
             return str(result["status"])
         if code is None:
             return WAITING
+        if code == 0:
+            return COMPLETED  # it had more iterations than it was asked for
         if code < 0 and code not in (-signal.SIGTERM, -signal.SIGINT):
             return KILLED
         return INTERRUPTED if code in (75, -signal.SIGTERM, -signal.SIGINT) else FAILED
@@ -78,7 +81,7 @@ class Job:
         if state == KILLED and code is not None:
             return f"by {_signal(-code)}: {_last_line(self.log)}"
         if state == FAILED:
-            return str(self.result.get("error") or _last_line(self.log))
+            return _last_line(self.log)
         return "it goes on when the sweep is started again" if state == INTERRUPTED else ""
 
     def row(self) -> dict[str, Any]:

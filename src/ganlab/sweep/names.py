@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-UNNAMED = {"runs", "resume", "logger", "trainer", "threads", "study", "name"}  # where or how, but not what, is trained
+UNNAMED = {"runs", "resume", "logger", "threads", "study", "name", "trainer", "trainer.accelerator", "trainer.devices",
+           "trainer.strategy"}  # where, but not what, is trained  # fmt: skip
 LONGEST = 120  # characters of a directory's name: file systems allow 255
 
 
@@ -25,8 +26,9 @@ def split(lines: Sequence[str]) -> tuple[dict[str, str], list[str]]:
 def study_of(fixed: Mapping[str, str], swept: Iterable[str]) -> str:
     """The name of a study: the keys that it sweeps, then the overrides that all its jobs share. More values of a key, as more
     seeds, belong to the same study; so do the same jobs with another logger or on other devices."""
-    keys = "_".join(_last(key) for key in swept) or "one"
-    shared = "_".join(f"{key.lstrip('+~')}-{value}" for key, value in sorted(fixed.items()) if key.split(".")[0] not in UNNAMED)
+    keys = "_".join(key.lstrip("+~") for key in swept) or "one"
+    named = [(key.lstrip("+~"), value) for key, value in sorted(fixed.items()) if not key.startswith("logger.")]
+    shared = "_".join(f"{key}-{value}" for key, value in named if key not in UNNAMED)
     name = f"{keys}__{shared}" if shared else keys
     return _short(_slug(name), name)
 

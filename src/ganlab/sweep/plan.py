@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
@@ -18,7 +20,7 @@ from ganlab.config import Settings, plain
 from ganlab.errors import UserError
 from ganlab.experiment import rehearse, settings_of
 from ganlab.runs import RunDirectory, differences
-from ganlab.sweep.jobs import Job, mapping
+from ganlab.sweep.jobs import Job, mapping, quoted
 from ganlab.sweep.names import jobs_of
 
 DECIDED = ("resume", "name")  # by the sweep itself
@@ -66,9 +68,9 @@ def plan(
             own = [line for line in overrides if not line.startswith("hydra")]
             if threads and settings.threads is None:
                 own.append(f"threads={threads}")
-            own += [f"study={folder.name}"] if "study" not in values else []
+            own += [f"study={quoted(folder.name)}"] if "study" not in values else []
             shown = {key: values[key] for key in swept if key in values}
-            jobs.append(Job(name, path, folder / "logs" / f"{name}.log", own, settings.iterations, shown))
+            jobs.append(Job(name, path, folder / "logs" / f"{name}.log", own, settings.iterations, shown, flags()))
     if problems:
         told = [f"{names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {text}" for text, names in problems.items()]
         more = f"; and {len(told) - MOST} more mistakes" if len(told) > MOST else ""
@@ -77,6 +79,13 @@ def plan(
         raise UserError(f"nothing was started, {sum(map(len, problems.values()))} of {len(batch)} jobs have a mistake: "
                         f"{'; '.join(told[:MOST])}{more}")  # fmt: skip
     return jobs
+
+
+def flags() -> list[str]:
+    """Where this command's configs come from, for those of its jobs."""
+    given, _ = get_args_parser().parse_known_args(sys.argv[1:])
+    named = {"--config-path": given.config_path, "--config-name": given.config_name, "--config-dir": given.config_dir}
+    return [word for flag, value in named.items() if value for word in (flag, value)]
 
 
 def composed(loader: Any, config: DictConfig, overrides: list[str], path: Path) -> Settings:

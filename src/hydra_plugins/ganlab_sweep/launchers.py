@@ -37,6 +37,7 @@ class Ganlab(Launcher):
         self.hydra_context, self.config = hydra_context, config
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from ganlab.entry import given_lines
         from ganlab.sweep.drive import drive
         from ganlab.sweep.names import split
         from ganlab.sweep.plan import plan
@@ -44,7 +45,7 @@ class Ganlab(Launcher):
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         params = [f"{key}={value}" for key, value in (self.config.hydra.sweeper.get("params") or {}).items()]
-        _, swept = split([*params, *self.config.hydra.overrides.task])
+        _, swept = split([*params, *given_lines(self.config.hydra.overrides.task)])
         engine = self.engine(str(Path(sys.argv[0]).resolve()))
         loader = self.hydra_context.config_loader
         jobs = plan(loader, self.config, job_overrides, swept, engine.elsewhere, engine.threads)

@@ -12,6 +12,14 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 
+def refuse_foreign(launcher: Any) -> None:
+    """Raises UserError for one that trains in this process, where a job that fails would be lost or end the others."""
+    if not hasattr(launcher, "engine"):
+        from ganlab.errors import UserError
+
+        raise UserError("a sweep needs a launcher of ganlab's: hydra/launcher=local, joblib, submitit or ray")
+
+
 class Grid(BasicSweeper):
     """hydra/sweeper=grid, the default: each value of a key with each of the others. Unlike Hydra's own it writes nothing before
     the launcher has checked all jobs."""
@@ -21,8 +29,9 @@ class Grid(BasicSweeper):
         assert self.launcher is not None
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
+        refuse_foreign(self.launcher)
         (batch,) = self.split_arguments(overrides, None)
-        return self.launcher.launch(batch, initial_job_idx=0)
+        return self.launcher.launch([list(job) for job in dict.fromkeys(map(tuple, batch))], initial_job_idx=0)  # each once
 
 
 class Tune(Sweeper):
@@ -37,12 +46,10 @@ class Tune(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        from ganlab.errors import UserError
         from hydra_plugins.ganlab_sweep.launchers import needs
 
         needs("optuna", "hydra/sweeper=tune", "tune")
-        if not hasattr(self.launcher, "engine"):
-            raise UserError("hydra/sweeper=tune goes with the launchers of ganlab: hydra/launcher=local, joblib, ...")
+        refuse_foreign(self.launcher)
         from ganlab.sweep.tune import search
 
         lines = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
