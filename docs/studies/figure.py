@@ -20,6 +20,7 @@ LOSSES = {
 }
 KS = {"1": ("#D55E00", "o"), "2": ("#009E73", "s"), "5": ("#0072B2", "^")}
 DATA = {"ring": "theory/ema_jsd", "grid": "theory/ema_jsd", "mixture1d": "theory/jsd"}
+BUDGETS = {"images=256000": "2,000 steps of D", "iterations=1000": "1,000 steps of G"}
 TITLES = {"ring": "8 Gaussians on a ring", "grid": "25 Gaussians on a grid", "mixture1d": "2 Gaussians on the line"}
 
 
@@ -37,12 +38,13 @@ def main(folders: list[str], out: str) -> None:
                     axis.errorbar(x + shift, mean, [[mean - low], [high - mean]], color=colour, marker=marker, capsize=3,
                                   label=f"k = {k}" if x == 0 else None)  # fmt: skip
             axis.set_xticks(range(len(LOSSES)), LOSSES.values(), fontsize=8)
-            axis.set_ylim(bottom=0)
             axis.grid(axis="y", alpha=0.3)
-            axis.set_title(f"{TITLES[data]}, at {lines[0]['at'].replace('=', ' = ')}", fontsize=10)
+            axis.set_title(f"{TITLES[data]}, at {BUDGETS[lines[0]['at']]}", fontsize=9)
         row[0].set_ylabel("JSD(p_data, p_g) [nats]")
-        row[0].legend(fontsize=9)
-    figure.tight_layout()
+    for axis in axes.flat:
+        axis.set_ylim(bottom=0)
+    figure.tight_layout(rect=(0, 0.05, 1, 1))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="lower center", ncols=len(KS), fontsize=10)
     figure.savefig(out, dpi=110)
 
 

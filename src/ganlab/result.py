@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import platform
 import shlex
 import subprocess
@@ -30,7 +31,8 @@ def now() -> str:
 def provenance() -> dict[str, Any]:
     """What made the numbers: command, commit and versions."""
     versions = {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
-    return {"command": shlex.join(sys.argv), "commit": commit(), "versions": versions}
+    command = os.environ.get("GANLAB_COMMAND") or shlex.join(sys.argv)  # that of the sweep, which its jobs inherit
+    return {"command": command, "commit": commit(), "versions": versions}
 
 
 @cache  # of the code as it was when the process began

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import sys
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -35,6 +37,7 @@ class Ganlab(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
+        os.environ["GANLAB_COMMAND"] = shlex.join(sys.argv)  # what made its jobs
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from ganlab.entry import given_lines
