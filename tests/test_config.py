@@ -12,8 +12,9 @@ from conftest import ROOT, SHARED, composed
 from PIL import Image
 
 from ganlab.config import build, resolve, validate
-from ganlab.entry import sentence, slug, with_saved_overrides
+from ganlab.entry import sentence, with_saved_overrides
 from ganlab.errors import UserError
+from ganlab.experiment import settings_of
 from ganlab.features.training import save, train
 from ganlab.parts import game_of
 from ganlab.runs import RunDirectory
@@ -321,5 +322,7 @@ def test_saved_overrides_come_before_the_new_ones(tmp_path):
     assert with_saved_overrides(["train.py", "k=3"]) == ["train.py", "k=3"]
 
 
-def test_a_jobs_directory_has_none_of_hydras_own_characters():
-    assert slug("optim.lr=1e-3,model=dcgan,shape=[3,32,32]") == "optim.lr-1e-3_model-dcgan_shape-_3_32_32_"
+def test_iterations_on_the_command_line_replace_an_experiments_images(tmp_path):
+    given = ["experiment=sweep_k", "iterations=7"]
+    assert settings_of(composed(*given, path=tmp_path), given).iterations == 7
+    assert settings_of(composed(given[0], path=tmp_path), given[:1]).iterations == 4000

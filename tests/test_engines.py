@@ -331,7 +331,7 @@ def test_a_sweep_through_ray_retries_only_the_job_that_failed(tmp_path):
     given = (*given, f"+penalty.folder={tmp_path}/starts")
     text, jobs = sweep(*given, cwd=tmp_path, code=1)
     assert [job["state"] for job in jobs.values()] == ["failed", "completed", "completed"]
-    assert jobs["seed-2"]["note"] == "ArithmeticError: seed 2 cannot go on"
+    assert jobs["seed-2"]["note"] == "ArithmeticError: [/seed 2] cannot go on"
     assert "1 failed of 3 jobs: start the same command again for the rest" in text
     assert "ray" not in text.replace("hydra/launcher=ray", "").lower().replace("traceback", "")
     text, jobs = sweep(*given, cwd=tmp_path, code=0)

@@ -44,7 +44,7 @@ def test_no_iteration_waits_for_the_gpu(tmp_path, model, penalty):
         overrides += ["data=images", f"data.source={tmp_path}", "shape=[1,32,32]", "batch_size=8"]
     config = resolve(composed(*overrides, "log_every=20", path=tmp_path / "run"))
     run = RunDirectory(tmp_path / "run")
-    experiment = Experiment(validate(config), run, {}, "", 0)
+    experiment = Experiment(validate(config), run, {}, 0)
     experiment.trainer.callbacks.append(NoSync())
     run.create(config, overrides)
     try:

@@ -285,4 +285,4 @@ def test_a_ramp_of_two_averages_all_iterations_alike(run):
 def test_a_batch_that_cannot_be_shared_or_filled_is_refused(tmp_path):
     cfg = composed("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "batch_size=127", path=tmp_path)
     with pytest.raises(UserError, match="batch_size = 127 cannot be shared by 2 processes"):
-        Experiment(validate(resolve(cfg)), RunDirectory(tmp_path), {}, "", 0)
+        Experiment(validate(resolve(cfg)), RunDirectory(tmp_path), {}, 0)

@@ -67,9 +67,12 @@ def train(cfg: DictConfig) -> None:
 
 def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
     """The typed config, `images` turned into iterations; raises UserError."""
-    settings = validate(resolve(cfg))
-    if {"iterations", "images"} <= {override.split("=")[0] for override in overrides}:
+    given = {override.split("=")[0] for override in overrides}
+    if {"iterations", "images"} <= given:
         raise UserError("iterations and images are two budgets for one run: give one of them")
+    if "iterations" in given:
+        cfg.images = None  # that of an experiment
+    settings = validate(resolve(cfg))
     if settings.images is not None:
         cfg.iterations = math.ceil(settings.images / (settings.k * settings.batch_size))
         settings = validate(resolve(cfg))  # what refers to iterations, as a schedule does, follows
