@@ -36,7 +36,7 @@ from ganlab.loggers.table import RunTable, read
 from ganlab.parts import game_of, held_out_of, scorer_of, trainer_of
 from ganlab.random import seed_of
 from ganlab.result import now, provenance, report, without_nan
-from ganlab.runs import RunDirectory, differences, whole
+from ganlab.runs import RunDirectory, starting_point
 from ganlab.theory.game import Unsolved
 from ganlab.types import Rules, Source
 
@@ -92,7 +92,8 @@ def rehearse(settings: Settings, path: Path, choices: dict[str, str], elsewhere:
 def _train(settings: Settings, run: RunDirectory, overrides: list[str], choices: dict[str, str]) -> dict[str, Any] | None:
     """The result; None if there was nothing to do."""
     config = plain(settings)
-    checkpoint = _starting_point(settings, config, run)
+    first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
+    checkpoint = starting_point(run, settings.resume, config, first)
     start = 0 if checkpoint is None else iteration_of(checkpoint)
     finished = (run.result or {}).get("status") == "completed"
     if start > settings.iterations or (start == settings.iterations and finished):
@@ -284,33 +285,6 @@ def _warned(what: str) -> Iterator[None]:
         yield
     except Exception as error:
         log.warning("%s could not be finished: %s: %s", what, type(error).__name__, error, exc_info=error)
-
-
-def _starting_point(settings: Settings, config: dict[str, Any], run: RunDirectory) -> Path | None:
-    """The checkpoint to go on from: of this run directory, or one file that a new run branches off from."""
-    if settings.resume is None:
-        if run.config_file.exists() and rank_zero_only.rank == 0:  # type: ignore[attr-defined]  # (other ranks come after it)
-            raise UserError(f"{run.path} has a run already: go on with resume={run.path}, or name another directory")
-        return None
-    if settings.resume.endswith(".ckpt"):
-        checkpoint = Path(settings.resume)
-        if not checkpoint.is_file():
-            raise UserError(f"resume = {checkpoint}: there is no such file")
-        if not whole(checkpoint):
-            raise UserError(f"resume = {checkpoint} is damaged: take another one")
-        old = RunDirectory(checkpoint.parent.parent)
-    else:
-        if not run.config_file.exists():
-            if settings.resume == "auto":
-                return None
-            raise UserError(f"resume = {settings.resume} is not a run directory: it has no config.yaml")
-        old, newest = run, run.newest_checkpoint()
-        if newest is None:
-            return None
-        checkpoint = newest
-    if changed := differences(old.config, config):
-        raise UserError(f"resume = {old.path} was trained with another config ({'; '.join(changed)}): start a new run")
-    return checkpoint
 
 
 def _group(settings: Settings) -> str:

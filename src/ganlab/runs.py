@@ -144,3 +144,32 @@ def write_whole(path: Path, text: str) -> None:
     half = path.with_name(f"{path.name}.tmp{os.getpid()}")
     half.write_text(text)
     half.replace(path)
+
+
+def starting_point(run: RunDirectory, resume: str | None, config: dict[str, Any], first: bool) -> Path | None:
+    """The checkpoint to go on from: of this run directory, or one file that a new run branches off from. Raises UserError where
+    there is nothing to go on from, or a run that was not to be gone on with; `first`: of several processes, the others of which
+    find what it has begun."""
+    if resume is None:
+        if run.config_file.exists() and first:
+            raise UserError(f"{run.path} has a run already: go on with resume={run.path}, or name another directory")
+        return None
+    if resume.endswith(".ckpt"):
+        checkpoint = Path(resume)
+        if not checkpoint.is_file():
+            raise UserError(f"resume = {checkpoint}: there is no such file")
+        if not whole(checkpoint):
+            raise UserError(f"resume = {checkpoint} is damaged: take another one")
+        old = RunDirectory(checkpoint.parent.parent)
+    else:
+        if not run.config_file.exists():
+            if resume == "auto":
+                return None
+            raise UserError(f"resume = {resume} is not a run directory: it has no config.yaml")
+        old, newest = run, run.newest_checkpoint()
+        if newest is None:
+            return None
+        checkpoint = newest
+    if changed := differences(old.config, config):
+        raise UserError(f"resume = {old.path} was trained with another config ({'; '.join(changed)}): start a new run")
+    return checkpoint

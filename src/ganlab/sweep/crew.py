@@ -51,7 +51,7 @@ class Crew:
             self._running.add(process)
         if self.stopping:
             _send(process, signal.SIGTERM)  # a signal came while it was started
-        job.since = time.monotonic()
+        began = time.monotonic()
         wait([process.sentinel])
         with self._lock:
             process.join()
@@ -59,7 +59,7 @@ class Crew:
         if process.exitcode is not None and process.exitcode < 0:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)  # the other processes of a job on several devices
-        job.seconds += time.monotonic() - job.since
+        job.seconds += time.monotonic() - began
         return process.exitcode
 
     def stop(self) -> None:

@@ -60,9 +60,7 @@ def drive(jobs: list[Job], folder: Path, engine: Engine) -> None:
 
 
 def still_open(jobs: Sequence[Job]) -> list[Job]:
-    for job in jobs:
-        job.before = job.state
-    return [job for job in jobs if job.before not in OVER]
+    return [job for job in jobs if job.state not in OVER]
 
 
 @contextmanager

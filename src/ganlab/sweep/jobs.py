@@ -19,8 +19,8 @@ OVER = (COMPLETED, DIVERGED, COLLAPSED)  # what is not trained again: a divergen
 
 @dataclass
 class Job:
-    """`overrides` as train.py is given them; `iterations` is the budget; `line` the whole command once it is known; `before`
-    how it stood when the sweep began; `code` what its process ended with, None if none was started."""
+    """`overrides` as train.py is given them; `iterations` is the budget; `code` what its process ended with, None if none was
+    started."""
 
     name: str
     path: Path
@@ -29,9 +29,7 @@ class Job:
     iterations: int
     values: dict[str, str] = field(default_factory=dict)
     flags: list[str] = field(default_factory=list)  # of Hydra, as --config-dir
-    before: str = WAITING
     code: int | None = None
-    since: float = 0.0
     seconds: float = 0.0  # of its process, in this sweep
 
     def line(self, script: str) -> list[str]:
