@@ -7,7 +7,7 @@ import sys
 import hydra
 from omegaconf import DictConfig
 
-from ganlab.entry import guarded, job
+from ganlab.run.command_line import guarded, job
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")

@@ -29,14 +29,14 @@ from omegaconf import open_dict
 from torch.nn.functional import softplus
 from torch.utils.data import DataLoader
 
-import ganlab.entry  # noqa: F401 (registers the resolvers)
-from ganlab.callbacks.progress import ProgressBar
-from ganlab.config import Settings, build, resolve, validate
+import ganlab.run.command_line  # noqa: F401 (registers the resolvers)
 from ganlab.data.images import Images
 from ganlab.data.module import Minibatches
-from ganlab.experiment import Experiment
-from ganlab.parts import game_of
-from ganlab.runs import RunDirectory
+from ganlab.files.run import RunDirectory
+from ganlab.run.build import game_of
+from ganlab.run.experiment import Experiment
+from ganlab.run.progress import ProgressBar
+from ganlab.run.settings import Settings, build, resolve, validate
 from ganlab.types import Source
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

@@ -12,9 +12,9 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
-import ganlab.entry  # registers the resolvers
-from ganlab.experiment import train
-from ganlab.runs import RunDirectory
+import ganlab.run.command_line  # registers the resolvers
+from ganlab.files.run import RunDirectory
+from ganlab.run.experiment import train
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -37,7 +37,7 @@ def no_port_of_an_earlier_test(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def composed(*overrides: str, path: Path):
     """The config as train.py sees it, with the run directory at `path`."""
-    assert ganlab.entry
+    assert ganlab.run.command_line
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         cfg = compose("config", overrides=list(overrides), return_hydra_config=True)
         OmegaConf.set_struct(cfg, False)

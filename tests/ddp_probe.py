@@ -6,10 +6,10 @@ from pathlib import Path
 import torch
 from conftest import composed
 
-from ganlab.config import resolve, validate
-from ganlab.experiment import Experiment
-from ganlab.gan import GAN
-from ganlab.runs import RunDirectory
+from ganlab.files.run import RunDirectory
+from ganlab.game.module import GAN
+from ganlab.run.experiment import Experiment
+from ganlab.run.settings import resolve, validate
 
 out, *overrides = sys.argv[1:]
 seen = {"noise": [], "x": [], "gradients": []}

@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from ganlab.penalties import Penalty
+from ganlab.game.terms import Penalty
 
 RAISE, DIVERGE, KILL, TERMINATE, GOOD = range(0, 3), range(3, 5), range(5, 7), range(7, 8), range(8, 12)
 

@@ -9,10 +9,10 @@ import torch
 from conftest import ROOT
 from PIL import Image
 
+from ganlab.commands.sample import checkpoint_of, sample
 from ganlab.errors import UserError
-from ganlab.loggers.table import read
-from ganlab.runs import RunDirectory
-from ganlab.sample import checkpoint_of, sample
+from ganlab.files.run import RunDirectory
+from ganlab.files.table import read
 
 
 @pytest.mark.slow
@@ -50,8 +50,8 @@ def test_samples_of_points(points):
 def test_samples_are_those_of_the_averaged_generator(run, tmp_path):
     done = run("iterations=4", "metrics=none", "theory=none", "ema_decay=0.9")
     out = sample(done, n=3, seed=5, checkpoint=None, out=tmp_path / "out", trust=False)
-    from ganlab.config import build
     from ganlab.random import generator_of
+    from ganlab.run.settings import build
 
     config = done.config
     state = torch.load(done.newest_checkpoint(), weights_only=True)["state_dict"]
@@ -98,7 +98,7 @@ def test_foreign_code_in_a_run_directory_is_not_run_unasked(points):
     text = points.config_file.read_text()
     for own, foreign in (
         ("_target_: ganlab.networks.mlp.Generator", "_target_: torch.nn.Identity"),
-        ("_target_: ganlab.networks.mlp.Generator", "_target_: ganlab.sample.torch.load"),
+        ("_target_: ganlab.networks.mlp.Generator", "_target_: ganlab.commands.sample.torch.load"),
         ("    width: 128", "    width: {_target_: builtins.print, _args_: [gotcha]}"),
     ):
         assert own in text
@@ -110,6 +110,9 @@ def test_foreign_code_in_a_run_directory_is_not_run_unasked(points):
 @pytest.mark.slow
 def test_the_sample_command(points):
     done = subprocess.run(
-        [sys.executable, "-m", "ganlab.cli", "sample", points.path, "--n", "5"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "ganlab.commands.main", "sample", points.path, "--n", "5"],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip().endswith("step-000000004-seed0")

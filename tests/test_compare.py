@@ -11,10 +11,10 @@ import yaml
 from PIL import Image
 
 from ganlab.errors import UserError
-from ganlab.study import report
-from ganlab.study.names import titled
-from ganlab.study.report import compare
-from ganlab.study.text import interval, number, probability
+from ganlab.report import compare as report
+from ganlab.report.compare import compare
+from ganlab.report.names import titled
+from ganlab.report.text import interval, number, probability
 
 CARD = {"metric": "ganlab.metrics.frechet.FrechetDistance", "version": 1, "n_fake": 1000, "weights": "EMA"}
 CONFIG = {
@@ -26,7 +26,7 @@ CONFIG = {
     "name": "toy-s0",
     "data": {"_target_": "ganlab.data.toy.ring", "modes": 8},
     "model": {"G": {"_target_": "ganlab.networks.mlp.Generator", "z_dim": 2}},
-    "loss": {"_target_": "ganlab.losses.NonSaturating"},
+    "loss": {"_target_": "ganlab.game.losses.NonSaturating"},
     "trainer": {"precision": "32-true"},
 }
 
@@ -230,7 +230,7 @@ def test_tests_that_cannot_show_anything_are_told(tmp_path):
 
 def test_a_setting_is_named_by_what_varies_among_the_overrides(tmp_path):
     for i, (k, loss) in enumerate([(1, "minimax"), (1, "hinge"), (2, "minimax")]):
-        config = {"k": k, "loss": {"_target_": f"ganlab.losses.{loss}"}, "log_every": i}
+        config = {"k": k, "loss": {"_target_": f"ganlab.game.losses.{loss}"}, "log_every": i}
         overrides = [f"k={k}", f"loss={loss}", "iterations=40", f"seed={i}", "logger=csv", f"metrics.n={i}", f"threads={i}"]
         finished(tmp_path, str(i), [1.0], config=config, overrides=overrides)
     assert names(tmp_path) == ["k=1, loss=minimax", "k=1, loss=hinge", "k=2, loss=minimax"]
@@ -247,7 +247,7 @@ def test_an_override_that_was_left_out_is_read_from_the_config(tmp_path):
     ("configs", "expected"),
     [
         ([{"k": 1}, {"k": 5}], ["k=1", "k=5"]),
-        ([{"loss": {"_target_": "ganlab.losses.Hinge"}}, {}], ["loss=Hinge", "loss=NonSaturating"]),
+        ([{"loss": {"_target_": "ganlab.game.losses.Hinge"}}, {}], ["loss=Hinge", "loss=NonSaturating"]),
         (  # what varies along with it does not flood the name
             [{"data": {"_target_": "ganlab.data.toy.grid", "side": 5}, "shape": [3]}, {"shape": [2]}],
             ["data=grid", "data=ring"],
@@ -591,7 +591,7 @@ def test_the_files(two, tmp_path, capsys):
 
 
 def test_numbers_have_two_digits_of_their_interval():
-    from ganlab.study.statistics import Interval
+    from ganlab.report.statistics import Interval
 
     assert interval(Interval(0.41234, 0.39, 0.43)) == "0.412 [0.390, 0.430]"
     assert interval(Interval(12345.6, 12000, 12600)) == "12,350 [12,000, 12,600]"

@@ -9,9 +9,9 @@ import sys
 import pytest
 from test_compare import CARD, edit, finished, names, seeds, studied
 
-from ganlab import cli
+from ganlab.commands import main as cli
 from ganlab.errors import UserError
-from ganlab.study import report
+from ganlab.report import compare as report
 
 FALL = [9.0, 7.0, 8.0, 4.0, 5.0]  # at iterations 10, ..., 50
 GRID = {"data": {"_target_": "ganlab.data.toy.grid", "side": 5}}

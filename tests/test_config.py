@@ -11,13 +11,13 @@ import torch
 from conftest import ROOT, SHARED, composed
 from PIL import Image
 
-from ganlab.config import build, resolve, validate
-from ganlab.entry import sentence, with_saved_overrides
 from ganlab.errors import UserError
-from ganlab.experiment import settings_of
 from ganlab.features.training import save, train
-from ganlab.parts import game_of
-from ganlab.runs import RunDirectory
+from ganlab.files.run import RunDirectory
+from ganlab.run.build import game_of
+from ganlab.run.command_line import sentence, with_saved_overrides
+from ganlab.run.experiment import settings_of
+from ganlab.run.settings import build, resolve, validate
 
 SMALL = ("iterations=2", "batch_size=8", "metrics.n=16", "metrics.every=1", "theory.frames=0")
 CONFIGS = sorted(path.relative_to(ROOT / "conf").with_suffix("") for path in (ROOT / "conf").glob("*/*.yaml"))
@@ -101,8 +101,8 @@ def test_images_and_dcgan_alone_pick_a_recipe_that_trains_well(tmp_path):
     for net in ("G", "D"):
         assert config["optim"][net]["lr"] == 2e-4
         assert config["optim"][net]["betas"] == [0.5, 0.999]
-    assert config["prior"] == {"_target_": "ganlab.priors.Normal", "dim": 100}
-    assert config["metrics"]["picture"]["draw"]["_target_"] == "ganlab.pictures.Grid"
+    assert config["prior"] == {"_target_": "ganlab.game.priors.Normal", "dim": 100}
+    assert config["metrics"]["picture"]["draw"]["_target_"] == "ganlab.figures.pictures.Grid"
     assert config["ema_decay"] == 0.999
 
 
@@ -173,7 +173,7 @@ MISTAKES = {
     "model=maxout model.D.dropout=[0.2,0.5]": "model.D: dropout needs three shares",
     "data=mixture1d data.means=[] data.stds=[] data.weights=null": "data: a mixture needs means",
     "data.radius=inf": "data: the means of a mixture must be finite",
-    "loss._target_=ganlab.priors.Normal +loss.dim=2": "loss._target_ = ganlab.priors.Normal is not a Loss",
+    "loss._target_=ganlab.game.priors.Normal +loss.dim=2": "loss._target_ = ganlab.game.priors.Normal is not a Loss",
     "metrics=images": "metrics.picture.draw: Grid draws images but shape is [2]: try metrics=points",
     "metrics.picture.draw.n=0": "metrics.picture.draw: n must be >= 1, got 0",
     "checkpoint.keep=0": "checkpoint.keep = 0",
@@ -210,9 +210,9 @@ def test_the_values_that_were_checked_are_the_values_that_are_used_and_kept(run)
 
 
 def test_one_jobs_threads_do_not_become_the_next_ones(run, monkeypatch):
-    import ganlab.experiment
+    import ganlab.run.experiment
 
-    monkeypatch.setattr(ganlab.experiment, "ALL_THREADS", 2)
+    monkeypatch.setattr(ganlab.run.experiment, "ALL_THREADS", 2)
     run("iterations=1", "metrics=none", "theory=none", "threads=1", name="a")
     assert torch.get_num_threads() == 1
     run("iterations=1", "metrics=none", "theory=none", "threads=null", name="b")
@@ -234,9 +234,9 @@ def test_a_constructors_own_bug_is_not_taken_for_a_users_mistake(monkeypatch):
     def broken(dim):
         raise KeyError("ours")
 
-    monkeypatch.setattr("ganlab.priors.Normal", broken)
+    monkeypatch.setattr("ganlab.game.priors.Normal", broken)
     with pytest.raises(Exception, match="ours") as caught:
-        build({"_target_": "ganlab.priors.Normal", "dim": 2}, "prior")
+        build({"_target_": "ganlab.game.priors.Normal", "dim": 2}, "prior")
     assert caught.type is not UserError
 
 

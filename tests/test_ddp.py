@@ -11,8 +11,8 @@ import torch
 from conftest import ROOT
 from torch.testing import assert_close
 
-from ganlab.loggers.table import read
-from ganlab.runs import RunDirectory
+from ganlab.files.run import RunDirectory
+from ganlab.files.table import read
 
 COMMON = ("iterations=6", "k=2", "optim=sgd", "optim.lr=0.05", "batch_size=32", "log_every=1", "ema_decay=0.5", "penalty=r1")
 TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")

@@ -6,8 +6,8 @@ from conftest import points
 from numpy.polynomial.hermite_e import hermegauss
 from torch.testing import assert_close
 
-from ganlab.losses import Minimax, NonSaturating, Wasserstein
-from ganlab.penalties import R1, GradientPenalty, Penalty
+from ganlab.game.losses import Minimax, NonSaturating, Wasserstein
+from ganlab.game.terms import R1, GradientPenalty, Penalty
 from ganlab.theory.dirac import (
     METHODS,
     Method,

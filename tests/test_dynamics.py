@@ -8,17 +8,17 @@ import torch
 from PIL import Image
 from torch.testing import assert_close
 
-from ganlab.augment import Augment, InstanceNoise
-from ganlab.cli import main
+from ganlab.commands.main import main
 from ganlab.errors import UserError
-from ganlab.instruments.dirac import field, path_of
-from ganlab.loggers.table import read
-from ganlab.losses import Minimax, NonSaturating, Wasserstein
-from ganlab.objectives import consensus_gradient
-from ganlab.penalties import R1, GradientPenalty, Penalty
-from ganlab.schedules import Constant, Cosine, Exponential, Ramp
+from ganlab.files.table import read
+from ganlab.game.augment import Augment, InstanceNoise
+from ganlab.game.losses import Minimax, NonSaturating, Wasserstein
+from ganlab.game.objectives import consensus_gradient
+from ganlab.game.schedules import Constant, Cosine, Exponential, Ramp
+from ganlab.game.terms import R1, GradientPenalty, Penalty
+from ganlab.game.updates import Consensus, alternating
 from ganlab.theory import dirac
-from ganlab.updates import Consensus, alternating
+from ganlab.theory.trajectory import field, path_of
 
 ROWS = {  # preset: method of theory.dirac, and its norm after 500 simultaneous steps (protocols 4.3)
     "minimax": ("minimax", 3.097),
@@ -121,7 +121,7 @@ def test_phase_portraits_of_runs_side_by_side(run, tmp_path, capsys):
 def test_phase_does_not_run_foreign_code_unasked(run, tmp_path, capfd):
     done = run("experiment=dirac_minimax", "iterations=3", name="runs/a")
     foreign = f"_target_: os.mkdir\n  path: {tmp_path}/oops"
-    done.config_file.write_text(done.config_file.read_text().replace("_target_: ganlab.losses.Minimax", foreign))
+    done.config_file.write_text(done.config_file.read_text().replace("_target_: ganlab.game.losses.Minimax", foreign))
     assert phase_command(["ganlab", "phase", str(done.path), "--out", str(tmp_path / "phase.png")]) == 2
     assert "pass --trust" in capfd.readouterr().err
     assert not (tmp_path / "oops").exists()

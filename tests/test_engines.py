@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 
 from ganlab.errors import UserError
-from ganlab.loggers.table import read
+from ganlab.files.table import read
 from ganlab.sweep.cluster import Submitit
 from ganlab.sweep.jobs import COMPLETED, INTERRUPTED, WAITING, Job
 

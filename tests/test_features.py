@@ -16,20 +16,20 @@ from PIL import Image
 from torch import nn
 from torch.testing import assert_close
 
-from ganlab.config import build
+from ganlab.commands.features import make
 from ganlab.data.datasets import torchvision_images
 from ganlab.errors import UserError
 from ganlab.features import training
 from ganlab.features.classifier import Net, load
 from ganlab.features.extractor import Frozen, sha256
 from ganlab.features.inception import SIZE, inception
-from ganlab.features.make import make
 from ganlab.features.nearest import nearest, picture
 from ganlab.features.training import augmented, save, train
 from ganlab.metrics.frechet import FrechetDistance
 from ganlab.metrics.inception import InceptionScore
 from ganlab.metrics.kernel import KernelDistance
 from ganlab.pixels import to_float, to_uint8
+from ganlab.run.settings import build
 from ganlab.types import Extractor, Features
 
 needs_mnist = pytest.mark.skipif(not (SHARED / "MNIST").is_dir(), reason=f"no MNIST in {SHARED}")

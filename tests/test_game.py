@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ganlab.losses import Minimax, NonSaturating
-from ganlab.objectives import discriminator_objective, generator_objective
-from ganlab.penalties import Penalty
+from ganlab.game.losses import Minimax, NonSaturating
+from ganlab.game.objectives import discriminator_objective, generator_objective
+from ganlab.game.terms import Penalty
+from ganlab.game.updates import alternating, simultaneous
 from ganlab.types import Batch
-from ganlab.updates import alternating, simultaneous
 
 
 class Dirac:

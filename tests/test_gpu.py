@@ -6,9 +6,9 @@ import torch
 from conftest import composed
 from PIL import Image
 
-from ganlab.config import resolve, validate
-from ganlab.experiment import Experiment
-from ganlab.runs import RunDirectory
+from ganlab.files.run import RunDirectory
+from ganlab.run.experiment import Experiment
+from ganlab.run.settings import resolve, validate
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from ganlab.health import sentence, verdict
-from ganlab.loggers.table import read
+from ganlab.files.table import read
+from ganlab.files.verdict import sentence, verdict
 
 
 def rows(**columns):

@@ -11,26 +11,26 @@ from PIL import Image
 from test_line import CONFIGS, source
 from torch import nn
 
-from ganlab.augment import Augment
-from ganlab.callbacks.measure import function_of
 from ganlab.data import toy
 from ganlab.data.line import FAMILIES, mixture1d
 from ganlab.data.line import Line as Law
 from ganlab.errors import Diverged, UserError
-from ganlab.instruments.dirac import Dirac
-from ganlab.instruments.estimate import Estimate
-from ganlab.instruments.line import Line
-from ganlab.instruments.reading import moments
-from ganlab.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
-from ganlab.penalties import Penalty
-from ganlab.portraits.stages import stages
-from ganlab.priors import Normal, Uniform
+from ganlab.figures.stages import stages
+from ganlab.files.run import RunDirectory
+from ganlab.game.augment import Augment
+from ganlab.game.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
+from ganlab.game.priors import Normal, Uniform
+from ganlab.game.terms import Penalty
+from ganlab.game.updates import alternating
+from ganlab.observers.measure import function_of
 from ganlab.random import generator_of
-from ganlab.runs import RunDirectory
 from ganlab.theory.divergences import LOG2
-from ganlab.theory.game import Unsolved
+from ganlab.theory.estimate import Estimate
+from ganlab.theory.exact import Line
+from ganlab.theory.optimum import Unsolved
+from ganlab.theory.reading import moments
+from ganlab.theory.trajectory import Dirac
 from ganlab.types import Rules
-from ganlab.updates import alternating
 
 NORMAL = mixture1d([0.0], [1.0])
 TINY = ("model.G.width=8", "model.D.width=8", "metrics=none", "log_every=1", "batch_size=16")

@@ -9,9 +9,9 @@ import yaml
 from conftest import ROOT
 from torch.testing import assert_close
 
-from ganlab.config import build
 from ganlab.data.line import Line, LineMixture, mixture1d
 from ganlab.random import generator_of
+from ganlab.run.settings import build
 
 N = 20_000
 CONFIGS = sorted(path.stem for path in (ROOT / "conf" / "data").glob("*1d.yaml"))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ganlab.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
+from ganlab.game.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 
 REAL = torch.linspace(-6, 6, 25, dtype=torch.float64)
 FAKE = torch.linspace(-5, 7, 25, dtype=torch.float64)

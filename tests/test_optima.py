@@ -7,10 +7,10 @@ import torch
 from test_theory import masses, normal
 from torch.testing import assert_close
 
-from ganlab.fdivergences import KL, Pearson, ReverseKL, SquaredHellinger
-from ganlab.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
+from ganlab.game.fdivergences import KL, Pearson, ReverseKL, SquaredHellinger
+from ganlab.game.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from ganlab.theory.divergences import V, expectation, jsd, kl, quadrature, total_variation
-from ganlab.theory.game import best_output, expected_d, suboptimality
+from ganlab.theory.optimum import best_output, expected_d, suboptimality
 from ganlab.types import Cells, Solved
 
 BREAKS = (-24.0, -4.0, 0.0, 0.5, 1.0, 5.0, 28.0)

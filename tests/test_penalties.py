@@ -4,8 +4,8 @@ from conftest import points
 from torch import nn
 from torch.testing import assert_close
 
+from ganlab.game.terms import R1, GradientPenalty, Penalty, WeightClipping, input_gradient
 from ganlab.networks.dcgan import Discriminator
-from ganlab.penalties import R1, GradientPenalty, Penalty, WeightClipping, input_gradient
 
 W = torch.tensor([3.0, 4.0], dtype=torch.float64)
 

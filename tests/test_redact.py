@@ -4,7 +4,7 @@ import shlex
 
 import pytest
 
-from ganlab.redact import REDACTED, is_secret, redact, redact_text, redact_words
+from ganlab.loggers.redact import REDACTED, is_secret, redact, redact_text, redact_words
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from test_compare import edit, finished, seeds
 
-from ganlab.study.report import compare
+from ganlab.report.compare import compare
 
 CHROMIUM, DRIVER = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
 EVIL = '"><img src=x onerror="window.hacked=1"></script><script>window.hacked=1</script> & |_x_|'
@@ -314,7 +314,7 @@ def large(many):
     script = """
 import sys, time
 from pathlib import Path
-from ganlab.study.report import compare
+from ganlab.report.compare import compare
 
 started, folder = time.process_time(), Path(sys.argv[1])
 compare([folder], folder / "out")

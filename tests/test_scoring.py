@@ -12,23 +12,23 @@ from conftest import ROOT, SHARED, runs_in
 from PIL import Image
 from torch import nn
 
-from ganlab.callbacks.observer import Scores
-from ganlab.cards import card, differing, name_of, refuse_unlike
+from ganlab.commands.evaluate import Request, evaluate
 from ganlab.data.datasets import torchvision_images
 from ganlab.data.images import Images
 from ganlab.data.splits import choose, overlap, parts
 from ganlab.data.stacked import Stacked
 from ganlab.data.toy import ring
 from ganlab.errors import UserError
-from ganlab.evaluate import Request, evaluate
 from ganlab.features.training import save, train
-from ganlab.loggers.table import read
+from ganlab.files.table import read
+from ganlab.game.objectives import packed
+from ganlab.game.priors import Normal
+from ganlab.metrics.cards import card, differing, name_of, refuse_unlike
 from ganlab.metrics.modes import HighQuality
+from ganlab.metrics.scoring import Scorer
 from ganlab.metrics.sliced import SlicedWasserstein
-from ganlab.objectives import packed
-from ganlab.priors import Normal
+from ganlab.observers.observer import Scores
 from ganlab.random import generator_of
-from ganlab.scoring import Scorer
 
 
 @pytest.fixture
@@ -233,7 +233,7 @@ def test_a_packed_discriminator_sees_m_samples_and_a_step_moves_it(run, updates)
         (("model.pack=2", "model.D.shape=[3]"), "model.pack = 2 needs a D that is told its shape"),
         (("+metrics.split=test",), "metrics.split = test but this data has no splits: set it to null"),
         (("metrics=classifier",), "metrics.scores.fid: there is no classifier of these data: give features=FILE"),
-        (("+metrics.scores.x._target_=ganlab.priors.Normal", "+metrics.scores.x.dim=2"), "is not a Metric"),
+        (("+metrics.scores.x._target_=ganlab.game.priors.Normal", "+metrics.scores.x.dim=2"), "is not a Metric"),
         (("health.split=test",), "health.split = test but this data has no splits: set it to null"),
     ],
 )
@@ -292,7 +292,9 @@ def test_a_checkpoint_of_one_run_is_not_taken_for_all(two):
 
 def test_the_command_takes_overrides_before_and_after_its_options(two):
     def told(*arguments):
-        done = subprocess.run([sys.executable, "-m", "ganlab.cli", "evaluate", *arguments], capture_output=True, text=True)
+        done = subprocess.run(
+            [sys.executable, "-m", "ganlab.commands.main", "evaluate", *arguments], capture_output=True, text=True
+        )
         return done.returncode, done.stdout + done.stderr
 
     code, text = told(str(two[0]), "metrics.n=12", "--seed", "3", "metrics.n_real=7")
@@ -307,7 +309,7 @@ def test_a_run_directory_cannot_have_a_file_written(two, tmp_path):
     """What a config from anyone may name is built; it must not be able to do anything else."""
     file = two[0] / "config.yaml"
     config = yaml.safe_load(file.read_text())
-    for target, given in (("ganlab.runs.write_whole", {"text": "x"}), ("ganlab.features.training.save", {"file": {}})):
+    for target, given in (("ganlab.files.run.write_whole", {"text": "x"}), ("ganlab.features.training.save", {"file": {}})):
         config["metrics"]["scores"]["x"] = {"_target_": target, "path": str(tmp_path / "pwned"), **given}
         file.write_text(yaml.safe_dump(config))
         with pytest.raises(UserError, match="is not ganlab's own code alone"):
@@ -318,9 +320,9 @@ def test_a_run_directory_cannot_have_a_file_written(two, tmp_path):
 def test_what_is_no_score_is_told(two):
     file = two[0] / "config.yaml"
     config = yaml.safe_load(file.read_text())
-    config["metrics"]["scores"]["x"] = {"_target_": "ganlab.priors.Normal", "dim": 2}
+    config["metrics"]["scores"]["x"] = {"_target_": "ganlab.game.priors.Normal", "dim": 2}
     file.write_text(yaml.safe_dump(config))
-    with pytest.raises(UserError, match=r"ganlab.priors.Normal is not a Metric"):
+    with pytest.raises(UserError, match=r"ganlab.game.priors.Normal is not a Metric"):
         evaluate(two[:1], Request())
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from ganlab.study.statistics import (
+from ganlab.report.statistics import (
     ALPHA,
     PAIRS,
     REACH,

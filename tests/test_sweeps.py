@@ -13,13 +13,13 @@ import faults
 import pytest
 from conftest import ROOT
 
-from ganlab.loggers.table import read
-from ganlab.runs import RunDirectory
-from ganlab.sweep.crew import Crew
-from ganlab.sweep.drive import stopped_by_signals
+from ganlab.files.run import RunDirectory
+from ganlab.files.table import read
+from ganlab.run.names import LONGEST, jobs_of, split, study_of
+from ganlab.sweep.driver import stopped_by_signals
 from ganlab.sweep.engines import Joblib
 from ganlab.sweep.jobs import Job, quoted
-from ganlab.sweep.names import LONGEST, jobs_of, split, study_of
+from ganlab.sweep.pool import Crew
 
 SMALL = ("iterations=6", "log_every=1", "checkpoint.every=2", "logger=csv", "metrics=none", "theory=none")
 HERE = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}"}

@@ -9,14 +9,14 @@ import torch
 import yaml
 from conftest import composed
 
-from ganlab.callbacks.checkpoint import checkpoints
-from ganlab.config import resolve, validate
 from ganlab.errors import UserError
-from ganlab.experiment import Experiment
-from ganlab.gan import GAN
-from ganlab.loggers.table import read
-from ganlab.parts import game_of
-from ganlab.runs import RunDirectory
+from ganlab.files.run import RunDirectory
+from ganlab.files.table import read
+from ganlab.game.module import GAN
+from ganlab.observers.checkpoint import checkpoints
+from ganlab.run.build import game_of
+from ganlab.run.experiment import Experiment
+from ganlab.run.settings import resolve, validate
 
 TINY = ("model.G.width=8", "model.D.width=8", "metrics=none", "theory=none")
 
@@ -157,7 +157,7 @@ def test_a_run_that_was_killed_after_its_last_checkpoint_still_gets_its_result(r
 
 
 def test_a_figure_that_fails_is_a_warning_and_not_the_end_of_the_run(run, monkeypatch):
-    from ganlab import pictures
+    from ganlab.figures import pictures
 
     def broken(*_):
         raise RuntimeError("no font")
@@ -259,7 +259,7 @@ def test_the_average_follows_g(run):
     assert all(torch.equal(state[name], state[name.replace("G.", "G_ema.", 1)]) for name in state if name.startswith("G."))
 
     gan = game_of(validate(resolve(composed(*TINY, "ema_decay=0.75", path=RunDirectory("x").path))))
-    from ganlab.gan import follower
+    from ganlab.game.module import follower
 
     old = [p.clone() for p in gan.G_ema.parameters()]
     with torch.no_grad():

@@ -13,7 +13,7 @@ import pytest
 from conftest import ROOT
 
 from ganlab.errors import Diverged, UserError
-from ganlab.runs import RunDirectory
+from ganlab.files.run import RunDirectory
 from ganlab.sweep.jobs import COLLAPSED, Job
 
 optuna = pytest.importorskip("optuna")

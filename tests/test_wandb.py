@@ -13,7 +13,8 @@ import wandb
 from wandb_server import Server
 
 from ganlab.errors import Diverged
-from ganlab.loggers.table import KINDS, read
+from ganlab.files.table import read
+from ganlab.loggers.table import KINDS
 from ganlab.loggers.wandb import SILENT, Wandb
 
 OFFLINE = ("logger=wandb", "iterations=6", "metrics.every=3", "metrics.picture.every=3", "metrics.n=20", "log_every=2")
@@ -169,7 +170,7 @@ def test_a_diverged_and_a_failed_run_end_as_such_and_leave_the_next_one_alone(ru
     with pytest.raises(Diverged):
         run(*few, "optim=sgd", "optim.lr=1e30", "iterations=20", name="a")
     with monkeypatch.context() as patch:
-        patch.setattr("ganlab.callbacks.log.statistics", lambda gan: (_ for _ in ()).throw(RuntimeError("token=hunter2")))
+        patch.setattr("ganlab.observers.log.statistics", lambda gan: (_ for _ in ()).throw(RuntimeError("token=hunter2")))
         with pytest.raises(RuntimeError, match="token=hunter2"):
             run(*few, name="b")
     run(*few, name="c")

@@ -13,7 +13,7 @@ from torch.nn.functional import max_pool2d
 
 from ganlab.errors import UserError
 from ganlab.features.extractor import Frozen
-from ganlab.runs import whole
+from ganlab.files.run import whole
 
 FORMAT = 1  # of the file; raise it when `Net` changes
 SMALLEST = 8  # H and W

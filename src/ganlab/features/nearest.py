@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.progress import track
 from torch import Tensor
 
-from ganlab import pictures
 from ganlab.errors import UserError
+from ganlab.figures import pictures
 from ganlab.pixels import to_float
 from ganlab.types import Extractor
 

@@ -17,9 +17,9 @@ from torch.nn.functional import cross_entropy
 from ganlab.errors import UserError
 from ganlab.features.classifier import FORMAT, SMALLEST, Net
 from ganlab.features.extractor import sha256
+from ganlab.files.result import commit
 from ganlab.pixels import to_float
 from ganlab.random import generator_of, seed_of
-from ganlab.result import commit
 
 BATCH = 128
 LR = 1e-2  # of Adam, at the peak of the cycle

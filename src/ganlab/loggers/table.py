@@ -10,6 +10,8 @@ from typing import Any
 from pytorch_lightning.loggers.logger import Logger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from ganlab.files.table import read
+
 KINDS = ("train", "eval", "theory", "health")  # the groups of columns, in their order
 
 
@@ -67,16 +69,3 @@ class RunTable(Logger):
     @rank_zero_only
     def finalize(self, status: str) -> None:
         self.save()
-
-
-def read(path: Path) -> list[dict[str, float]]:
-    """The rows of a metrics.csv; a value that was not measured at an iteration is absent from its row."""
-    with path.open(newline="") as file:
-        return [{name: _number(value) for name, value in row.items() if value != ""} for row in csv.DictReader(file)]
-
-
-def _number(text: str) -> float:
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)

@@ -11,7 +11,7 @@ from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
-from ganlab.redact import redact
+from ganlab.loggers.redact import redact
 
 
 class TensorBoard(TensorBoardLogger):

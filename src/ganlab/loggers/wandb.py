@@ -17,8 +17,8 @@ import wandb
 from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from ganlab.loggers.redact import redact, redact_text, redact_words
 from ganlab.loggers.table import KINDS
-from ganlab.redact import redact, redact_text, redact_words
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
 
 from ganlab.errors import UserError
-from ganlab.sweep.crew import Crew
 from ganlab.sweep.jobs import Job
+from ganlab.sweep.pool import Crew
 
 
 class Local:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ganlab.runs import RunDirectory
+from ganlab.files.run import RunDirectory
 
 COMPLETED, DIVERGED, COLLAPSED, FAILED, KILLED, INTERRUPTED, WAITING = (
     "completed", "diverged", "collapsed", "failed", "killed", "interrupted", "not started")  # fmt: skip
@@ -125,6 +125,6 @@ def _last_line(log: Path) -> str:
 
 def write_table(jobs: list[Job], file: Path) -> None:
     """All jobs as JSON lines, for scripts."""
-    from ganlab.runs import write_whole
+    from ganlab.files.run import write_whole
 
     write_whole(file, "".join(json.dumps(job.row()) + "\n" for job in jobs))

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ganlab.runs import write_whole
+from ganlab.files.run import write_whole
 from ganlab.sweep.jobs import Job
 
 GO_ON, STOP, KILL = "go on", "stop", "kill"  # orders of a sweep

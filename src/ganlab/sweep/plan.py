@@ -16,12 +16,12 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 from rich.progress import track
 
-from ganlab.config import Settings, plain
 from ganlab.errors import UserError
-from ganlab.experiment import rehearse, settings_of
-from ganlab.runs import RunDirectory, differences
+from ganlab.files.run import RunDirectory, differences
+from ganlab.run.experiment import rehearse, settings_of
+from ganlab.run.names import jobs_of
+from ganlab.run.settings import Settings, plain
 from ganlab.sweep.jobs import Job, mapping, quoted
-from ganlab.sweep.names import jobs_of
 
 DECIDED = ("resume", "name")  # by the sweep itself
 MOST = 5  # mistakes that are told

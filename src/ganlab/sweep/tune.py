@@ -26,18 +26,18 @@ from optuna.trial import FrozenTrial, TrialState, create_trial
 from pydantic import BaseModel, Field
 from rich.console import Console
 
-from ganlab.config import Count, Settings, validated
-from ganlab.entry import sentence
 from ganlab.errors import Unfinished, UserError
+from ganlab.files.run import differences
 from ganlab.random import seed_of
-from ganlab.runs import differences
-from ganlab.sweep.drive import Engine, at_work, say, still_open
-from ganlab.sweep.found import Found
+from ganlab.run.command_line import sentence
+from ganlab.run.names import UNNAMED
+from ganlab.run.settings import Count, Settings, validated
+from ganlab.sweep.driver import Engine, at_work, say, still_open
 from ganlab.sweep.jobs import INTERRUPTED, WAITING, Job
-from ganlab.sweep.names import UNNAMED
 from ganlab.sweep.outcomes import KINDS, aim, direction_of, outcome
 from ganlab.sweep.plan import composed, plan
 from ganlab.sweep.space import Space, described, override, parsed
+from ganlab.sweep.summary import Found
 
 NAME = "ganlab"  # of the one study in a journal
 FAILURES = 5  # one after the other that end a search: something is broken, and not a setting

@@ -33,16 +33,15 @@ class Ganlab(Launcher):
 
     @abstractmethod
     def engine(self, script: str) -> Any:
-        """A ganlab.sweep.drive.Engine."""
+        """A ganlab.sweep.driver.Engine."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
         os.environ["GANLAB_COMMAND"] = shlex.join(sys.argv)  # what made its jobs
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from ganlab.entry import given_lines
-        from ganlab.sweep.drive import drive
-        from ganlab.sweep.names import split
+        from ganlab.run.names import given_lines, split
+        from ganlab.sweep.driver import drive
         from ganlab.sweep.plan import plan
 
         setup_globals()

@@ -1,0 +1,1 @@
+"""The `ganlab` command: one file for each of its words."""

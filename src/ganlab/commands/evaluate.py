@@ -1,0 +1,182 @@
+"""Scores of trained generators, after training: `ganlab evaluate`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+from torch import nn
+
+from ganlab.commands.sample import checkpoint_of, generator
+from ganlab.data.images import Images
+from ganlab.errors import UserError
+from ganlab.features.nearest import nearest, picture
+from ganlab.files.result import commit, now, provenance, without_nan
+from ganlab.files.run import RunDirectory, write_whole
+from ganlab.metrics.cards import refuse_unlike
+from ganlab.metrics.scoring import Scorer
+from ganlab.observers.checkpoint import iteration_of
+from ganlab.run.build import scorer_of
+from ganlab.run.command_line import conf_dir
+from ganlab.run.settings import Metrics, build_as, refuse_foreign_code, resolve, validated
+from ganlab.types import Extractor, Prior, Source
+
+NEIGHBOURS, SHOWN = 12, 7  # samples whose nearest training images are shown, and how many of those
+
+
+class Request(NamedTuple):
+    """What a user asks for, of each of several runs."""
+
+    checkpoint: str | None = None  # a file or its name; None = the newest
+    metrics: str | None = None  # a choice of conf/metrics; None = those of the run
+    overrides: Sequence[str] = ()  # metrics.n=10000, features=PATH, ...
+    raw: bool = False  # G itself, where there is an average of it
+    seed: int | None = None  # of z; None = that of the run, as while it trained
+    device: str = "auto"
+    trust: bool = False
+
+
+class Candidate(NamedTuple):
+    """One generator and how it will be scored."""
+
+    run: RunDirectory
+    checkpoint: Path
+    G: nn.Module
+    prior: Prior
+    source: Source
+    metrics: Metrics
+    scorer: Scorer
+
+
+def evaluate(runs: Sequence[Path], request: Request) -> list[Path]:
+    """Score each run, print a table, and return the files in `RUN/evaluations`. Raises UserError before any work is done,
+    also where the runs would not be scored alike."""
+    device = torch.device(request.device if request.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda but torch finds no GPU on this machine: leave it out")
+    if len(runs) > 1 and request.checkpoint is not None and Path(request.checkpoint).is_file():
+        raise UserError(f"--checkpoint {request.checkpoint} is a file of one run: name it as it is called in each of them")
+    candidates = [_candidate(RunDirectory(run), request) for run in runs]
+    for name in candidates[0].scorer.cards:
+        cards = {str(c.run.path): c.scorer.cards.get(name, {"metric": None}) for c in candidates}
+        refuse_unlike(name, cards)
+    results = [_scored(candidate, request, device) for candidate in candidates]
+    _print([str(candidate.run.path) for candidate in candidates], results)
+    return [file for both in zip(candidates, results, strict=True) for file in _written(*both, request)]
+
+
+def _candidate(run: RunDirectory, request: Request) -> Candidate:
+    config = run.config
+    checkpoint = checkpoint_of(run, request.checkpoint)
+    metrics = metrics_of(config, request.metrics, request.overrides)
+    nodes = {"data": config["data"], **{f"metrics.scores.{name}": node for name, node in metrics.scores.items()}}
+    refuse_foreign_code(nodes, request.trust)
+    averaged = config["ema_decay"] > 0 and not request.raw
+    G, prior = generator(config, checkpoint, request.trust, "G_ema" if averaged else "G")
+    source: Source = build_as(Source, config["data"], "data")
+    weights = "EMA" if averaged else "raw"
+    z_seed = config["seed"] if request.seed is None else request.seed
+    scorer = scorer_of(metrics, config["data"], source, weights, z_seed, seed=config["seed"], commit=commit())
+    if scorer is None:
+        raise UserError(f"{run.path} has metrics=none: name some, with --metrics {_choices()}")
+    return Candidate(run, checkpoint, G, prior, source, metrics, scorer)
+
+
+def metrics_of(config: dict[str, Any], choice: str | None, overrides: Sequence[str]) -> Metrics:
+    """The metrics of a run's config, or another choice of conf/metrics in its place, changed by overrides."""
+    if choice is None:
+        config = {**config, "metrics": _referring(config)}
+    else:
+        file = conf_dir() / "metrics" / f"{choice}.yaml"
+        if not file.is_file():
+            raise UserError(f"--metrics {choice}: there is no such file in {file.parent}: use one of {_choices()}")
+        config = {**config, "metrics": OmegaConf.load(file)}
+    for override in overrides:
+        if not override.startswith(("metrics.", "features=")):
+            raise UserError(f"{override}: after training only metrics.* and features can be changed")
+    try:
+        tree = OmegaConf.merge(config, OmegaConf.from_dotlist(list(overrides)))
+    except OmegaConfBaseException as error:
+        raise UserError(" ".join(str(error).split())) from error
+    return validated(Metrics, resolve(tree)["metrics"], "metrics")  # type: ignore[arg-type]
+
+
+def _referring(config: dict[str, Any]) -> dict[str, Any]:
+    """The metrics of a run, whose config is resolved, as they were before: scores refer to metrics.features, and that to
+    features, so that an override of either reaches them."""
+    metrics, features = config["metrics"], config["metrics"].get("features")
+    if features is None:
+        return metrics
+    refer = {"extractor": "${metrics.features}"}
+    scores = {k: {**v, **refer} if v.get("extractor") == features else v for k, v in metrics["scores"].items()}
+    if "path" in features and features["path"] == config.get("features"):
+        features = {**features, "path": "${features}"}
+    return {**metrics, "features": features, "scores": scores}
+
+
+def _choices() -> str:
+    return ", ".join(sorted(file.stem for file in (conf_dir() / "metrics").glob("*.yaml") if file.stem != "none"))
+
+
+def _scored(candidate: Candidate, request: Request, device: torch.device) -> dict[str, Any]:
+    G, scorer = candidate.G.to(device), candidate.scorer
+    bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*bars, console=Console(stderr=True)) as progress:
+        tasks = {stage: progress.add_task(f"{candidate.run.path.name}: {stage}", total=n) for stage, n in scorer.stages.items()}
+        started = time.perf_counter()
+        values = scorer(G, candidate.prior, device, lambda stage, count: progress.advance(tasks[stage], count))
+    return {
+        "checkpoint": candidate.checkpoint.name,
+        "iteration": iteration_of(candidate.checkpoint),
+        "scores": without_nan({name: {"value": value} for name, value in values.items()}),
+        "details": without_nan(scorer.details()),
+        "cards": scorer.cards,
+        "seconds": round(time.perf_counter() - started, 3),
+        "device": str(device),
+        "finished": now(),
+        **provenance(),
+    }
+
+
+def _written(candidate: Candidate, result: dict[str, Any], request: Request) -> list[Path]:
+    """The scores as JSON, and where they look at images through an extractor, samples with their nearest training images."""
+    folder = candidate.run.path / "evaluations"
+    folder.mkdir(exist_ok=True)
+    how = hashlib.sha256(json.dumps(result["cards"], sort_keys=True).encode()).hexdigest()[:6]  # no other way is written over
+    name = f"{candidate.checkpoint.stem}-{request.metrics or 'metrics'}-n{candidate.metrics.n}-{how}"
+    files = [folder / f"{name}.json"]
+    write_whole(files[0], json.dumps(result, indent=2, allow_nan=False) + "\n")
+    extractor = next((m.extractor for m in candidate.scorer.metrics.values() if hasattr(m, "extractor")), None)
+    images = candidate.source
+    if isinstance(extractor, Extractor) and isinstance(images, Images):
+        x = candidate.scorer.samples[:NEIGHBOURS]
+        found = nearest(x, images.x, extractor, k=min(SHOWN, len(images)), progress=True)
+        files.append(folder / f"{name}-nearest.png")
+        picture(x, images.x, found).save(files[-1])
+    return files
+
+
+def _print(names: Sequence[str], results: Sequence[dict[str, Any]]) -> None:
+    """Scores down, runs across."""
+    table = Table()
+    table.add_column("score")
+    for name, result in zip(names, results, strict=True):
+        table.add_column(f"{name}\niteration {result['iteration']:,}", justify="right", overflow="fold")
+    for score in results[0]["scores"]:
+        table.add_row(score, *(_cell(result["scores"][score]["value"], result["details"].get(score, {})) for result in results))
+    Console().print(table)
+
+
+def _cell(value: float | None, details: dict[str, Any]) -> str:
+    error = details.get("standard_error")
+    return "-" if value is None else f"{value:.4g}" + (f" ± {error:.2g}" if error is not None else "")

@@ -1,0 +1,127 @@
+"""The `ganlab` command, for what comes after training. Training itself is train.py."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from pathlib import Path
+
+from ganlab.run.command_line import guarded
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="ganlab", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("sample", help="images (or points), a grid and an interpolation from a run directory")
+    command.add_argument("run", metavar="RUN", help="a run directory")
+    command.add_argument("--n", type=int, default=64, help="samples (default 64)")
+    command.add_argument("--seed", type=int, default=0, help="of z (default 0)")
+    command.add_argument("--checkpoint", help="a file or its name (default: the newest)")
+    command.add_argument("--out", type=Path, help="folder (default: RUN/generated/CHECKPOINT-seedSEED)")
+    command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
+    command.set_defaults(do=_sample)
+    command = commands.add_parser("phase", help="phase portraits of Dirac-GANs side by side, and how far each ended")
+    command.add_argument("runs", metavar="DIR", nargs="+", type=Path, help="run directories, or folders of them")
+    command.add_argument("--out", type=Path, default=Path("phase.png"), help="the picture (default: phase.png)")
+    command.add_argument("--trust", action="store_true", help="build losses and the like that are not ganlab's own code")
+    command.set_defaults(do=_phase)
+    command = commands.add_parser("evaluate", help="score trained generators, with a card that says how")
+    command.add_argument("runs", metavar="RUN", nargs="+", help="run directories; then metrics.n=10000 and the like")
+    command.add_argument("--metrics", help="a choice of conf/metrics (default: what the run was scored by)")
+    command.add_argument("--checkpoint", help="a file or its name (default: the newest)")
+    command.add_argument("--n", type=int, help="samples (default: metrics.n), and real examples if metrics.n_real is null")
+    command.add_argument("--raw", action="store_true", help="G itself, where there is an average of it")
+    command.add_argument("--seed", type=int, help="of z (default: that of the run)")
+    command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
+    command.set_defaults(do=_evaluate)
+    command = commands.add_parser("compare", help="what beats what, by how much, how surely: a report of finished runs")
+    command.add_argument("runs", metavar="DIR", nargs="+", type=Path, help="run directories, or folders of them, as a sweep's")
+    command.add_argument("--reference", help="the setting that the others are tested against (default: the first)")
+    command.add_argument("--versus", metavar="KEY=VALUE", help="test each setting against that which is the same but for this")
+    command.add_argument("--at", metavar="AXIS=N", help="at an equal budget: iterations, d_steps, images or seconds")
+    command.add_argument("--out", type=Path, help="folder (default: compare beside the first DIR)")
+    command.set_defaults(do=_compare)
+    command = commands.add_parser("features", help="train the small classifier that metrics=classifier looks through")
+    command.add_argument("overrides", metavar="KEY=VALUE", nargs="+", help="as train.py would be given: data=mnist, ...")
+    command.add_argument("--epochs", type=int, help="passes over the data (default 3, of colour images 8)")
+    command.add_argument("--seed", type=int, default=0, help="of its weights and minibatches (default 0)")
+    command.add_argument("--out", type=Path, help="the file (default: features/DATA.pt)")
+    command.set_defaults(do=_features)
+    arguments, rest = parser.parse_known_args()  # argparse takes no KEY=VALUE after an option
+    if rest and (arguments.do is not _evaluate or not all("=" in text and not text.startswith("-") for text in rest)):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = rest
+    sys.exit(guarded(lambda: arguments.do(arguments)))
+
+
+def _sample(arguments: argparse.Namespace) -> None:
+    from ganlab.commands.sample import checkpoint_of, sample
+    from ganlab.files.run import RunDirectory
+
+    run = RunDirectory(arguments.run)
+    run.config  # noqa: B018 (a wrong path is reported before a wrong checkpoint)
+    checkpoint = checkpoint_of(run, arguments.checkpoint)
+    print(sample(run, arguments.n, arguments.seed, checkpoint, arguments.out, arguments.trust))
+
+
+def _compare(arguments: argparse.Namespace) -> None:
+    from ganlab.report.compare import compare
+
+    print(compare(arguments.runs, arguments.out, arguments.reference, arguments.at, arguments.versus))
+
+
+def _features(arguments: argparse.Namespace) -> None:
+    from ganlab.commands.features import make
+
+    make(arguments.overrides, arguments.out, arguments.epochs, arguments.seed)
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    from ganlab.commands.evaluate import Request, evaluate
+    from ganlab.errors import UserError
+
+    overrides = [text for text in (*arguments.runs, *arguments.rest) if "=" in text]
+    if arguments.n is not None:
+        overrides.append(f"metrics.n={arguments.n}")
+    runs = [Path(text) for text in arguments.runs if "=" not in text]
+    if not runs:
+        raise UserError("ganlab evaluate needs a run directory: it was given overrides only")
+    given = {key: getattr(arguments, key) for key in ("checkpoint", "metrics", "raw", "seed", "device", "trust")}
+    for file in evaluate(runs, Request(overrides=overrides, **given)):
+        print(file)
+
+
+def _phase(arguments: argparse.Namespace) -> None:
+    import yaml
+
+    from ganlab.errors import UserError
+    from ganlab.figures import phase
+    from ganlab.files.run import RunDirectory, natural
+    from ganlab.files.table import read
+    from ganlab.run.settings import build, refuse_foreign_code
+    from ganlab.theory.trajectory import field, path_of
+
+    files = [file for folder in arguments.runs for file in folder.glob("**/metrics.csv")]
+    panels = []
+    for file in sorted(files, key=natural):
+        run = RunDirectory(file.parent)
+        if path := path_of(read(file)):
+            given = [
+                o.split("=")[1] for o in yaml.safe_load(run.overrides_file.read_text()) if o.startswith(("exp", "updates"))
+            ]
+            title = ", ".join(given).replace("dirac_", "").replace("_", " ")
+            nodes = {key: run.config[key] for key in ("loss", "penalty", "augment", "updates")}
+            refuse_foreign_code({key: node for key, node in nodes.items() if key != "updates"}, arguments.trust)
+            panels.append((title, path, field(*(build(node, key) for key, node in nodes.items()))))
+    if not panels:
+        raise UserError(f"{', '.join(map(str, arguments.runs))}: no run of model=dirac lies there")
+    phase.portrait(panels).save(arguments.out)
+    for title, path, _ in panels:
+        print(f"{math.hypot(*path[-1]):10.3g}  {title}")
+    print(arguments.out)
+
+
+if __name__ == "__main__":
+    main()

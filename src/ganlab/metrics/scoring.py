@@ -1,0 +1,77 @@
+"""The scores of one G: the same samples and the same real examples for each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from ganlab.metrics.cards import Card
+from ganlab.random import generator_of
+from ganlab.types import Prior
+
+CHUNK = 500  # examples that are generated, and seen by an extractor, at once
+
+
+def _silent(stage: str, count: int) -> None: ...
+
+
+class Scorer:
+    """Metrics of n samples of G against real examples x [n_real, *S] with labels y; z is the same every time.
+
+    `cards` say how each score is obtained. `stages` is what `advance` has been told of when the first evaluation ends.
+    """
+
+    def __init__(
+        self, metrics: Mapping[str, Metric], cards: Mapping[str, Card], x: Tensor, y: Tensor, n: int, seed: int
+    ) -> None:
+        self.metrics, self.cards, self.n, self.seed = dict(metrics), dict(cards), n, seed
+        self.real, self.y = x, y
+        self.stages = {"real and generated": len(x) + n, "scores": len(self.metrics)}
+        self.samples = x[:0]  # the first ones of the newest evaluation
+        self._seen_real = False
+
+    @torch.no_grad()
+    def __call__(
+        self,
+        G: Callable[[Tensor, Tensor], Tensor],
+        prior: Prior,
+        device: torch.device,
+        advance: Callable[[str, int], None] = _silent,
+    ) -> dict[str, float]:
+        """G: (z [n, Z], y [n]) -> x [n, *S], on the device, in evaluation mode."""
+        for metric in self.metrics.values():
+            metric.to(device).reset()
+        if not self._seen_real:  # the metrics keep what they have seen of it
+            for x in self.real.split(CHUNK):
+                self._update(x.to(device), real=True)
+                advance("real and generated", len(x))
+            self._seen_real = True
+        z = prior.sample(self.n, generator_of(self.seed, "evaluation")).to(device)  # the same on every device
+        y = self.y.repeat(-(-self.n // len(self.y)))[: self.n].to(device)
+        for i, part in enumerate(zip(z.split(CHUNK), y.split(CHUNK), strict=True)):
+            x = G(*part).float()
+            self.samples = self.samples if i else x
+            self._update(x, real=False)
+            advance("real and generated", len(x))
+        values = {}
+        for name, metric in self.metrics.items():
+            values[name] = float(metric.compute())
+            advance("scores", 1)
+        return values
+
+    def details(self) -> dict[str, dict[str, Any]]:
+        """What some scores have to say beside their value, as the width of a Parzen window, or the FID to be
+        expected of a perfect G."""
+        return {
+            name: details
+            for name, metric in self.metrics.items()
+            if isinstance(details := getattr(metric, "details", None), dict)
+        }
+
+    def _update(self, x: Tensor, real: bool) -> None:
+        for metric in self.metrics.values():
+            metric.update(x, real)

@@ -1,0 +1,285 @@
+"""Runs by setting: what a config says except for its seed, named by what varies between the settings."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ganlab.errors import UserError, did_you_mean
+from ganlab.metrics.cards import name_of
+from ganlab.report.budget import Budget
+from ganlab.report.read import COUNTERS, EARLY, ENDED, Notes, Run
+
+# what makes a setting, in the order in which it names one: of keys that only vary together, the first. Not where or how it was
+# observed (metrics, theory, logger, ...): whether numbers were obtained alike is for their cards to say
+KEYS = ("data", "model", "loss", "penalty", "augment", "updates", "prior", "optim", "schedule", "k", "batch_size", "ema_decay",
+        "ema_ramp", "iterations", "shape")  # fmt: skip
+MORE = ("images", "experiment")  # overrides that are no such key, but stand for some
+LENGTH = ("iterations", "images")  # how long a run went on, which at an equal budget sets nothing apart
+
+
+@dataclass
+class Setting:
+    """Runs that differ in their seed only."""
+
+    config: dict[str, Any]
+    runs: list[Run]
+    name: str = ""
+    parts: dict[str, str] = field(default_factory=dict)  # what its name is made of, that of the data included
+
+    @property
+    def counted(self) -> list[Run]:
+        return [run for run in self.runs if run.counts]
+
+    def by_seed(self, kind: str, score: str) -> dict[int, float]:
+        return {run.seed: run.scores[kind][score] for run in self.counted if score in run.scores[kind]}
+
+    def cost(self, counter: str) -> float:
+        """The mean over the runs that count; nan where there is none."""
+        values = [run.counters[counter] for run in self.counted]
+        return sum(values) / len(values) if values else float("nan")
+
+    def count(self, state: str) -> int:
+        """Of a status or a verdict; `diverged` is both."""
+        return sum(state in (run.status, run.verdict) for run in self.runs)
+
+    @property
+    def failures(self) -> int:
+        return sum(run.status not in ENDED for run in self.runs)
+
+
+def by_data(runs: Sequence[Run]) -> dict[str, list[Run]]:
+    """The runs of each data set, in the order of their first ones. Where data lie, and which part of them was taken, makes no
+    other data set: whether scores were held against the same examples is for their cards to say."""
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        data = run.config.get("data")
+        skipped = ("root", "split", "shape", "flip", *(("source",) if isinstance(data, dict) and "name" in data else ()))
+        own = {key: value for key, value in data.items() if key not in skipped} if isinstance(data, dict) else data
+        groups[json.dumps(own, sort_keys=True, default=str)].append(run)
+    return groups
+
+
+def title_of(settings: Sequence[Setting]) -> str:
+    """What they were trained on; empty where that is not told."""
+    names = [*dict.fromkeys(name_of(s.config["data"], None) for s in settings if "data" in s.config)]
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "") if names else ""
+
+
+def settings_of(groups: Sequence[Sequence[Run]], equal: bool = False) -> list[list[Setting]]:
+    """The settings of each group of runs, in the order of their first runs, named alike in all groups. `equal`: scores are at
+    an equal budget, so that runs which only went on for longer are of one setting."""
+    found = [_settings(runs, equal) for runs in groups]
+    _name([setting for settings in found for setting in settings], equal)
+    for settings in found if len(found) > 1 else ():
+        short = [_joined({key: part for key, part in s.parts.items() if key != "data"}) for s in settings]
+        if all(short) and len({*short}) == len(short):
+            for setting, name in zip(settings, short, strict=True):
+                setting.name = name
+    return found
+
+
+def _settings(runs: Sequence[Run], equal: bool) -> list[Setting]:
+    groups: dict[str, list[Run]] = defaultdict(list)
+    for run in runs:
+        groups[json.dumps(_deciding(run.config, equal), sort_keys=True, default=str)].append(run)
+    return [Setting(_deciding(members[0].config, equal), members) for members in groups.values()]
+
+
+def seeds_of(settings: Sequence[Setting], budget: Budget | None, notes: Notes) -> None:
+    """Of runs that repeat a seed of a setting, the last one is kept; tells of that, of few seeds and of unequal budgets."""
+    for setting in settings:
+        kept = {run.seed: run for run in setting.runs if run.counts}
+        if dropped := [run.name for run in setting.counted if kept[run.seed] is not run]:
+            notes.add(f"left out, as later runs of {setting.name} have the same seed", *dropped)
+            setting.runs = [run for run in setting.runs if not run.counts or kept[run.seed] is run]
+        seeds = len(kept)
+        if seeds == 0:
+            notes.add("no run ended well: there is nothing to average", setting.name)
+        elif seeds == 1:
+            notes.add("one seed only: there is no interval, and one run is an anecdote", setting.name)
+    _budgets(settings, budget, notes)
+
+
+def _budgets(settings: Sequence[Setting], budget: Budget | None, notes: Notes) -> None:
+    spent = {setting.cost(COUNTERS[0]): setting.name for setting in reversed(settings) if setting.counted}
+    if budget is None and len(spent) > 1:
+        (least, a), (most, b) = min(spent.items()), max(spent.items())
+        notes.add(
+            f"Budgets differ, from {least:,.0f} iterations ({a}) to {most:,.0f} ({b}): last scores are not at equal cost."
+        )
+    for state in EARLY:
+        if stopped := [setting.name for setting in settings if any(run.status == state for run in setting.runs)]:
+            notes.add(f"has {state} runs, which count with the last scores that they had", *stopped)
+
+
+def counterparts(settings: Sequence[Setting], versus: str, notes: Notes) -> list[tuple[str, str]]:
+    """`versus` is KEY=VALUE: names of each setting's counterpart, the same but for KEY having VALUE, and of the setting."""
+    key, _, value = versus.partition("=")
+    found, without = [], []
+    for setting in settings:
+        wanted = {**setting.parts, key: value}
+        if setting.parts == wanted:
+            continue
+        other = [each.name for each in settings if each.parts == wanted]
+        found += [(other[0], setting.name)] if len(other) == 1 else []
+        without += [] if len(other) == 1 else [setting.name]
+    if without:
+        notes.add(f"not tested, as no setting is the same with {versus}", *without)
+    return found
+
+
+def told_apart(settings: Sequence[Setting], versus: str) -> dict[str, tuple[str, str]]:
+    """The names of the settings in two parts: KEY with its value, and the rest without the data."""
+    key = versus.partition("=")[0]
+    return {
+        s.name: (f"{key}={s.parts.get(key, '')}", _joined({k: v for k, v in s.parts.items() if k not in (key, "data")}))
+        for s in settings
+    }
+
+
+def refuse_unknown(reference: str | None, versus: str | None, settings: Sequence[Setting]) -> None:
+    if reference is not None and versus is not None:
+        raise UserError(f"--reference {reference} and --versus {versus}: each says what settings are tested against, use one")
+    names = [*dict.fromkeys(setting.name for setting in settings)]
+    if reference is not None and reference not in names:
+        raise UserError(f"--reference {reference!r} is not one of the settings{did_you_mean(reference, names)}")
+    if versus is not None:
+        key, _, value = versus.partition("=")
+        keys = [*dict.fromkeys(k for setting in settings for k in setting.parts if k and k != "data")]
+        if key not in keys:
+            told = "data sets are not tested against each other" if key == "data" else "the settings do not differ in it"
+            raise UserError(f"--versus {versus}: it is KEY=VALUE, and {key!r} is no KEY: {told}{did_you_mean(key, keys)}")
+        values = [*dict.fromkeys(setting.parts[key] for setting in settings if key in setting.parts)]
+        if value not in values:
+            raise UserError(f"--versus {versus}: no setting has that{did_you_mean(value, values)}")
+
+
+def _deciding(config: Mapping[str, Any], equal: bool) -> dict[str, Any]:
+    keys = [key for key in KEYS if key in config and not (equal and key in LENGTH)]
+    return {key: _without_places(config[key]) for key in keys} | {"precision": (config.get("trainer") or {}).get("precision")}
+
+
+def _without_places(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_places(part) for key, part in value.items() if key != "root"}
+    return value
+
+
+def _joined(parts: Mapping[str, str]) -> str:
+    return ", ".join(f"{key}={part}" for key, part in parts.items() if part)
+
+
+def _name(settings: list[Setting], equal: bool) -> None:
+    """By the overrides that vary, if they tell the settings apart, otherwise by the configs."""
+    if len(settings) == 1:
+        run = settings[0].runs[0]
+        settings[0].name = str(run.config.get("name") or run.name).removesuffix(f"-s{run.seed}")
+        return
+    for setting, parts in zip(settings, _from_overrides(settings, equal) or _from_configs(settings), strict=True):
+        setting.parts, setting.name = parts, _joined(parts) or "base"
+    names = [setting.name for setting in settings]
+    for i, setting in enumerate(settings):
+        if names.count(setting.name) > 1:
+            setting.parts |= {"": str(i + 1)}
+            setting.name += f" ({i + 1})"
+
+
+def _from_overrides(settings: Sequence[Setting], equal: bool) -> list[dict[str, str]] | None:
+    own = [[_overrides(run, equal) for run in setting.runs] for setting in settings]
+    if any(each is None for group in own for each in group):
+        return None
+    given: list[list[dict[str, str]]] = own  # type: ignore[assignment]
+    texts: dict[str, list[str]] = {}  # by key, in the order in which they were given
+    for key in dict.fromkeys(key for group in given for each in group for key in each):
+        values = [{each.get(key) for each in group} for group in given]
+        texts[key] = [_text(key, found, setting) for found, setting in zip(values, settings, strict=True)]
+    chosen = _telling(texts)
+    parts = [{key: texts[key][i] for key in texts if key in chosen} for i in range(len(given))]
+    return parts if len({_joined(each) for each in parts}) == len(parts) else None
+
+
+def _text(key: str, found: set[str | None], setting: Setting) -> str:
+    """The value of an override in all runs of a setting; where it was not given, that of the config."""
+    if len(found) == 1 and None not in found:
+        return str(*found)
+    value: Any = setting.config
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, dict) else None
+    if isinstance(value, dict):
+        parts = next(iter(_targets(value).values()), "").split(".")
+        return parts[-1] if "_target_" in value else parts[-2] if len(parts) > 1 else ""  # the module that a model is of
+    return "" if value is None else str(value)
+
+
+def _overrides(run: Run, equal: bool) -> dict[str, str] | None:
+    if run.overrides is None:
+        return None
+    pairs = [line.lstrip("+~").partition("=") for line in run.overrides]
+    skipped = LENGTH if equal else ()
+    return {key: v for key, _, v in pairs if (root := key.split(".")[0].split("/")[0]) in KEYS + MORE and root not in skipped}
+
+
+def differences(settings: Sequence[Setting]) -> dict[str, list[str]]:
+    """Each value, however deep, that is not the same in all configs: by its key, one text for each setting."""
+    flat = [_flat(setting.config) for setting in settings]
+    keys = dict.fromkeys(key for each in flat for key in each)
+    return {key: found for key in keys if len(set(found := [each.get(key, "") for each in flat])) > 1}
+
+
+def _from_configs(settings: Sequence[Setting]) -> list[dict[str, str]]:
+    """Keys are taken in their order until all settings are told apart, and only those that tell more of them apart; a node
+    whose class varies is one key, named by the class."""
+    targets = [_targets(setting.config) for setting in settings]
+    nodes = dict.fromkeys(key for each in targets for key in each)
+    candidates = {key: [each.get(key, "") for each in targets] for key in nodes}
+    candidates |= {key: found for key, found in differences(settings).items() if not key.endswith("_target_")}
+    chosen = _telling(candidates)
+    texts = {key: _short(values) if key in nodes else values for key, values in candidates.items() if key in chosen}
+    return [{key: texts[key][i] for key in chosen} for i in range(len(settings))]
+
+
+def _telling(candidates: Mapping[str, Sequence[str]]) -> list[str]:
+    """The first keys, in the order of `_rank`, whose values tell the settings apart, less those that vary along with them."""
+    chosen: list[str] = []
+    told: list[tuple[str, ...]] = [()] * max(map(len, candidates.values()), default=0)
+    for key in sorted(candidates, key=_rank):
+        more = [(*values, value) for values, value in zip(told, candidates[key], strict=True)]
+        if len(set(more)) > len(set(told)):
+            told = more
+            chosen.append(key)
+    return chosen
+
+
+def _rank(key: str) -> tuple[int, int]:
+    root = key.split(".")[0]
+    return KEYS.index(root) if root in KEYS else len(KEYS), key.count(".")
+
+
+def _targets(value: Any, path: str = "") -> dict[str, str]:
+    """What each node would call, by the key of the node."""
+    if not isinstance(value, dict):
+        return {}
+    target = str(value.get("_target_", ""))
+    found = {path: str(value.get("path", target)) if target == "hydra.utils.get_method" else target} if target else {}
+    for key, part in value.items():
+        found |= _targets(part, f"{path}.{key}".lstrip("."))
+    return found
+
+
+def _short(targets: Sequence[str]) -> list[str]:
+    """Their last parts, as many as keep them apart."""
+    for parts in range(1, 9):
+        short = [".".join(target.split(".")[-parts:]) for target in targets]
+        if len(set(short)) == len(set(targets)):
+            return short
+    return [*targets]
+
+
+def _flat(value: Any, path: str = "") -> dict[str, str]:
+    if not isinstance(value, dict) or not value:
+        return {path: str(value)}
+    return {k: v for key, part in value.items() for k, v in _flat(part, f"{path}.{key}".lstrip(".")).items()}

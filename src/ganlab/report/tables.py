@@ -1,0 +1,210 @@
+"""What the settings scored, what they cost, and which differences are real."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from ganlab.report import text
+from ganlab.report.groups import Setting
+from ganlab.report.names import label, unit
+from ganlab.report.read import COUNTERS, KINDS, LAST, few
+from ganlab.report.statistics import (
+    ALPHA,
+    Comparison,
+    Interval,
+    compare,
+    holm,
+    interquartile_mean,
+    mean_interval,
+    sentence,
+    smallest_p,
+)
+
+PAIRWISE = 3  # settings up to which each is compared with each other
+VERDICTS = ("healthy", "collapsed", "stalled", "diverged")
+STATES = ("completed", "interrupted", "failed", "unfinished")
+
+
+class Cell(NamedTuple):
+    """One kind of value (last, best, area) of one score over the seeds of a setting."""
+
+    n: int
+    mean: Interval  # the ends are nan where there is one seed
+    middle: float  # the interquartile mean
+
+
+class Row(NamedTuple):
+    setting: str
+    score: str
+    cells: dict[str, Cell]  # by kind; a kind without a finite value is absent
+
+
+class Cost(NamedTuple):
+    """How the runs of a setting ended, and what they took on average."""
+
+    setting: str
+    runs: int
+    failures: int
+    states: dict[str, int]
+    verdicts: dict[str, int]
+    means: dict[str, float]  # by counter; nan where no run ended well
+
+
+class Test(NamedTuple):
+    """Setting b against setting a, on the last value of a score."""
+
+    score: str
+    a: str
+    b: str
+    comparison: Comparison
+    p_adjusted: float
+    lower: bool | None  # whether a lower score is the better one; None where there is no better
+    text: str
+
+    @property
+    def clear(self) -> bool:
+        return self.p_adjusted < ALPHA
+
+    def word(self, than: str, difference: float) -> str:
+        """What a score is whose difference from another has this sign: `better than`, `lower than`."""
+        if self.lower is None:
+            return f"{'lower' if difference < 0 else 'higher'} {than}".rstrip()
+        return f"{'better' if (difference < 0) == self.lower else 'worse'} {than}".rstrip()
+
+
+def rows(settings: Sequence[Setting], scores: Sequence[str]) -> list[Row]:
+    """Score by score, in the order of the settings."""
+    return [row for score in scores for setting in settings if (row := _row(setting, score)).cells]
+
+
+def _row(setting: Setting, score: str) -> Row:
+    values = {kind: [*setting.by_seed(kind, score).values()] for kind in KINDS}
+    return Row(setting.name, score, {kind: cell(x) for kind, x in values.items() if x})
+
+
+def cell(x: Sequence[float]) -> Cell:
+    return Cell(len(x), mean_interval(x) or Interval(x[0], math.nan, math.nan), interquartile_mean(x))
+
+
+def cost(setting: Setting) -> Cost:
+    return Cost(
+        setting.name,
+        len(setting.runs),
+        setting.failures,
+        {state: sum(run.status == state for run in setting.runs) for state in STATES},
+        {verdict: sum(run.verdict == verdict for run in setting.runs) for verdict in VERDICTS},
+        {counter: setting.cost(counter) for counter in COUNTERS},
+    )
+
+
+def tests(
+    settings: Sequence[Setting], scores: Sequence[str], lower: Mapping[str, bool | None], reference: str | None,
+    given: Sequence[tuple[str, str]] | None,
+) -> list[Test]:  # fmt: skip
+    """Score by score; the comparisons of one score are a family, for which p is adjusted. Either the pairs that are given, or
+    each setting is compared with the reference, by default the first that has the score, and few ones with each other.
+
+    The reference is not the best one: that would be chosen by the very scores that are tested, and p would promise too much.
+    """
+    found = []
+    for score in scores:
+        values = {setting.name: x for setting in settings if (x := setting.by_seed(LAST, score))}
+        pairs = _pairs([*values], reference) if given is None else [(a, b) for a, b in given if a in values and b in values]
+        compared = [compare(values[a], values[b]) for a, b in pairs]
+        adjusted = holm([comparison.p for comparison in compared])
+        lower_is_better = lower.get(score)
+        for (a, b), comparison, p in zip(pairs, compared, adjusted, strict=True):
+            own_unit = unit(score) if unit(score) == "nats" else ""
+            said = sentence(a, b, label(score), bool(lower_is_better), comparison, p, own_unit)
+            found.append(Test(score, a, b, comparison, p, lower_is_better, f"{said}."))
+    return found
+
+
+def _pairs(names: Sequence[str], reference: str | None) -> list[tuple[str, str]]:
+    if reference is None and len(names) <= PAIRWISE:
+        return [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    first = reference or names[0]
+    return [(first, name) for name in names if name != first and first in names]
+
+
+class Versus(NamedTuple):
+    """What settings were tested against, where each has its own counterpart: KEY=VALUE, and the names of the settings in two
+    parts: their KEY=VALUE and the rest."""
+
+    given: str
+    parts: Mapping[str, tuple[str, str]]
+
+
+def summary(tests: Sequence[Test], rows: Sequence[Row], versus: Versus | None = None, most: int = 6) -> list[str]:
+    """What to read first: each comparison in a sentence where they are few, otherwise each score; those of the theory are many,
+    and told together where they say the same."""
+    if len(tests) <= most:
+        return [test.text for test in tests]
+    lines, alike = [], defaultdict(list)
+    for score in dict.fromkeys(test.score for test in tests):
+        found = [test for test in tests if test.score == score]
+        one = len({test.a for test in found}) == 1
+        said = _versus(found, versus) if versus else _against(found) if one else _pairs_of(found)
+        if score.startswith("theory/"):
+            alike[said].append(label(score))
+        else:
+            lines.append(f"{_titled(score, found[0].lower)}: {_winner(found[0], rows)}{said}.")
+    return lines + [f"{', '.join(names)}: {said}." for said, names in alike.items()]
+
+
+def _titled(score: str, lower: bool | None) -> str:
+    return label(score) if lower is None else f"{label(score)} ({'lower' if lower else 'higher'} is better)"
+
+
+def _winner(test: Test, rows: Sequence[Row]) -> str:
+    cells = {row.setting: row.cells[LAST] for row in rows if row.score == test.score and LAST in row.cells}
+    if test.lower is None:
+        return ""
+    best = (min if test.lower else max)(cell.mean.value for cell in cells.values())
+    names = [setting for setting, cell in cells.items() if cell.mean.value == best]
+    return f"the best mean is {text.interval(cells[names[0]].mean)} of {few(names, 1)}; "
+
+
+def _pairs_of(tests: Sequence[Test]) -> str:
+    clear = [f"{t.b} {t.word('than', t.comparison.difference.value)} {t.a}" for t in tests if t.clear]
+    return f"{len(clear)} of {len(tests)} pairs differ{': ' if clear else ''}{' · '.join(clear)}"
+
+
+def _against(tests: Sequence[Test]) -> str:
+    reference = tests[0].a
+    parts = [f"{word}: {few(found, separator=' · ')}" for word, found in _sorted(tests).items()]
+    return _untold(tests, reference) or f"against {reference}, {'; '.join(parts)}"
+
+
+def _versus(tests: Sequence[Test], versus: Versus) -> str:
+    """`k=2: better with loss=hinge, no difference shown with loss=minimax; k=5: ...`"""
+    parts = []
+    for value in dict.fromkeys(versus.parts[test.b][0] for test in tests):
+        found = _sorted([test for test in tests if versus.parts[test.b][0] == value])
+        rest = {word: few([versus.parts[name][1] for name in names], 12, " · ") for word, names in found.items()}
+        parts.append(f"{value}: {', '.join(f'{word} with {names}' if names else word for word, names in rest.items())}")
+    return _untold(tests, versus.given) or f"against {versus.given} and all else equal, {'; '.join(parts)}"
+
+
+def _sorted(tests: Sequence[Test]) -> dict[str, list[str]]:
+    """The settings that are better, worse or not told apart from what they are tested against, in this order."""
+    found: dict[str, list[str]] = {}
+    for sign in (1, -1) if tests[0].lower is False else (-1, 1):
+        found[tests[0].word("", sign)] = [t.b for t in tests if t.clear and t.comparison.difference.value * sign > 0]
+    found["no difference shown"] = [t.b for t in tests if not t.clear]
+    return {word: names for word, names in found.items() if names}
+
+
+def _untold(tests: Sequence[Test], reference: str) -> str:
+    """Why nothing can be said; empty where something can."""
+    tested = [t.comparison for t in tests if not math.isnan(t.comparison.p)]
+    if not tested:
+        return f"nothing is tested against {reference}, for want of seeds"
+    least = min(smallest_p(c.n[0], c.paired, c.n[1]) for c in tested) * len(tested)
+    if least < ALPHA:
+        return ""
+    many = f" in {len(tests)} comparisons" if len(tests) > 1 else ""
+    return f"so few seeds cannot show a difference from {reference}{many} (p after Holm is at least {min(least, 1):.2g})"

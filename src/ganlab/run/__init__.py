@@ -1,0 +1,1 @@
+"""One experiment: settings, building its parts, and running it to its end."""

@@ -1,0 +1,265 @@
+"""From a composed config to objects, with every mistake of a user's found here and said in one sentence.
+
+The schema of a node with a `_target_` is the signature of that target; the top level is `Settings`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from typing import Annotated, Any
+
+import hydra
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from ganlab.errors import UserError, did_you_mean
+
+
+def _no_bool(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError(f"input should be a number, not {str(value).lower()}")
+    return value
+
+
+Node = dict[str, Any]  # a mapping with a `_target_`
+Count = Annotated[int, Field(ge=1), BeforeValidator(_no_bool)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Model(_Part):
+    pack: Count
+    G: Node
+    D: Node
+
+
+class Optim(_Part):
+    G: Node
+    D: Node
+    lr: float | None = None  # these three both nodes may refer to; any other number is written into each of them
+    betas: tuple[float, float] | None = None
+    momentum: float | None = None
+
+
+class Schedule(_Part):
+    G: Node
+    D: Node
+    momentum: Node | None
+
+
+class Pictures(_Part):
+    every: Count
+    draw: Node
+
+
+class Metrics(_Part):
+    every: Count
+    n: Count
+    n_real: Count | None = None
+    split: str | None = None
+    features: Node | None = None
+    scores: dict[str, Node]
+    picture: Pictures | None
+
+
+class Theory(_Part):
+    every: Count
+    frames: Annotated[int, Field(ge=0), BeforeValidator(_no_bool)]
+    instrument: Node | None
+
+
+class Watch(_Part):
+    every: Count
+    n: Count
+    split: str | None
+    stop: bool = False
+    patience: Annotated[int, Field(ge=2), BeforeValidator(_no_bool)] = 8
+
+
+class Checkpoints(_Part):
+    every: Count
+    keep: Count
+
+
+class Settings(_Part):
+    """The top level of a config: Algorithm 1's own numbers, and one choice of each group."""
+
+    seed: Annotated[int, Field(ge=0, lt=2**32), BeforeValidator(_no_bool)]
+    k: Count
+    batch_size: Count
+    iterations: Count
+    images: Count | None
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    ema_ramp: Annotated[float, Field(gt=1)]
+    shape: list[Count]
+    features: str | None
+    log_every: Count
+    threads: Count | None
+    resume: str | None
+    runs: str
+    study: str | None
+    name: str
+    data: Node
+    model: Model
+    prior: Node
+    loss: Node
+    penalty: Node
+    augment: Node
+    updates: Node
+    optim: Optim
+    schedule: Schedule
+    metrics: Metrics
+    theory: Theory
+    health: Watch
+    trainer: Node
+    logger: dict[str, Node]
+    checkpoint: Checkpoints
+
+
+def resolve(cfg: DictConfig) -> dict[str, Any]:
+    """Plain Python, every interpolation resolved; raises UserError for a value that is missing."""
+    try:
+        return typing.cast(dict[str, Any], OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True))
+    except MissingMandatoryValue as error:
+        raise UserError(f"{error.full_key} is missing: give {error.full_key}=VALUE") from error
+    except OmegaConfBaseException as error:
+        raise UserError(_one_line(error)) from error
+
+
+def validate(config: dict[str, Any]) -> Settings:
+    """The typed top level; raises UserError. Nodes are checked by `build`. `plain` gives it back as it is to be kept."""
+    settings: Settings = validated(Settings, config, "")
+    return settings
+
+
+def plain(settings: Settings) -> dict[str, Any]:
+    """What config.yaml holds: the validated values, in plain Python."""
+    return settings.model_dump(mode="json", exclude_unset=True)
+
+
+def build_as(kind: type, node: Node, key: str, **given: Any) -> Any:
+    """`build`, for a node that must describe one of the protocols of types.py."""
+    part = build(node, key, **given)
+    if not isinstance(part, kind):
+        raise UserError(f"{key}._target_ = {node['_target_']} is not a {kind.__name__}: choose one of conf/{key}")
+    return part
+
+
+def build(node: Node, key: str, **given: Any) -> Any:
+    """The object that a node describes, from its own arguments and the given ones.
+
+    What its constructor refuses (ValueError, TypeError) is the user's mistake, and is reported under `key`.
+    """
+    node = check(node, key, given)
+    try:
+        return hydra.utils.instantiate(node, _convert_="all", _partial_=True)(**given)  # given objects are not copied
+    except (InstantiationException, ValueError, TypeError, MisconfigurationException, ImportError) as error:
+        cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+        raise UserError(f"{key}: {_one_line(cause)}") from error
+
+
+def check(node: Any, key: str, given: Iterable[str]) -> Node:
+    """The node with its values as its target's signature types them; raises UserError where they do not fit."""
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise UserError(f"{key} must be a mapping with a _target_, found {node!r}")
+    target = _target(node["_target_"], key)
+    parameters = inspect.signature(target).parameters
+    own = {name: value for name, value in node.items() if name != "_target_"}
+    free = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for name in own:
+        if name in given:
+            raise UserError(f"{key}.{name} is set by ganlab itself: leave it out")
+        if name not in parameters and not free:
+            raise UserError(f"unknown key {key}.{name}{did_you_mean(name, set(parameters) - set(given))}")
+    for name, parameter in parameters.items():
+        required = parameter.default is parameter.empty and parameter.kind is not parameter.VAR_KEYWORD
+        if required and name not in own and name not in given and parameter.kind is not parameter.VAR_POSITIONAL:
+            raise UserError(f"{key}.{name} is missing: {node['_target_']} needs it")
+    hints = _hints(target)
+    for name, value in own.items():
+        if isinstance(value, Mapping) and "_target_" in value:
+            own[name] = check(value, f"{key}.{name}", given=())
+        elif name in hints:
+            own[name] = validated(hints[name], value, f"{key}.{name}")
+    return {"_target_": node["_target_"], **own}
+
+
+def takes(node: Any, key: str, name: str) -> bool:
+    """Whether the target of a node has a parameter of this name."""
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise UserError(f"{key} must be a mapping with a _target_, found {node!r}")
+    return name in inspect.signature(_target(node["_target_"], key)).parameters
+
+
+HARMLESS = (  # where what a run directory may name has to be defined: nothing there writes a file that a config can name
+    *(f"ganlab.game.{file}" for file in ("priors", "losses", "fdivergences", "terms", "augment", "objectives", "updates",
+                                         "consensus")),
+    *(f"ganlab.{room}" for room in ("networks.", "metrics.", "data.toy", "data.line", "data.datasets", "data.stacked",
+                                    "features.classifier", "features.inception")),
+    "torch.nn.modules.activation",
+)  # fmt: skip
+
+
+def own_code(node: Any) -> bool:
+    """Whether everything that building this node would call is one of ganlab's parts, or of torch's activations, and not
+    something else that is reached through them."""
+    if isinstance(node, Mapping):
+        path = str(node.get("_target_", "ganlab."))
+        if not path.startswith(("ganlab.", "torch.nn.")):
+            return False
+        if "_target_" in node and not getattr(_target(path, "_target_"), "__module__", "").startswith(HARMLESS):
+            return False
+        return all(own_code(value) for value in node.values())
+    return all(own_code(value) for value in node) if isinstance(node, list | tuple) else True
+
+
+def refuse_foreign_code(nodes: Mapping[str, Node], trust: bool) -> None:
+    """For nodes of a run directory, which may come from anyone: raises UserError for the first one that is not `own_code`."""
+    for key, node in nodes.items():
+        if not trust and not own_code(node):
+            raise UserError(f"{key} = {node} is not ganlab's own code alone: pass --trust to run it")
+
+
+def _target(path: str, key: str) -> Callable[..., Any]:
+    try:
+        return hydra.utils.get_object(path)
+    except Exception as error:
+        raise UserError(f"{key}._target_ = {path}: {_one_line(error)}") from error
+
+
+def _hints(target: Callable[..., Any]) -> dict[str, Any]:
+    function = target.__init__ if inspect.isclass(target) else target
+    try:
+        return typing.get_type_hints(function)
+    except (NameError, TypeError):  # annotations that exist for type checkers only
+        return {}
+
+
+def validated(kind: Any, value: Any, key: str) -> Any:
+    """The value as the type has it; raises UserError under the key where it does not fit."""
+    arbitrary = inspect.isclass(kind) and issubclass(kind, BaseModel)
+    try:
+        adapter = TypeAdapter(kind, config=None if arbitrary else ConfigDict(arbitrary_types_allowed=True))
+        return adapter.validate_python(value)
+    except ValidationError as error:
+        problem = next(iter(error.errors()))
+        place = [str(part) for part in problem["loc"]] if arbitrary else []
+        name = ".".join(filter(None, [key, *place]))
+        if problem["type"] == "extra_forbidden":
+            known = kind.model_fields if len(place) == 1 else ()
+            raise UserError(f"unknown key {name}{did_you_mean(place[-1], known)}") from error
+        raise UserError(f"{name} = {problem['input']!r}: {problem['msg'].lower()}") from error
+    except Exception:  # an annotation pydantic has no rule for: the constructor will judge
+        return value
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split())
+    return text if isinstance(error, UserError) else text[:300]
