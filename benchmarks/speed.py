@@ -36,7 +36,8 @@ from ganlab.files.run import RunDirectory
 from ganlab.run.build import game_of
 from ganlab.run.experiment import Experiment
 from ganlab.run.progress import ProgressBar
-from ganlab.run.settings import Settings, build, resolve, validate
+from ganlab.run.config import build, resolve, validate
+from ganlab.settings import Settings
 from ganlab.types import Source
 
 CONF = Path(__file__).resolve().parent.parent / "conf"

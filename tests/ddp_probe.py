@@ -9,7 +9,7 @@ from conftest import composed
 from ganlab.files.run import RunDirectory
 from ganlab.game.module import GAN
 from ganlab.run.experiment import Experiment
-from ganlab.run.settings import resolve, validate
+from ganlab.run.config import resolve, validate
 
 out, *overrides = sys.argv[1:]
 seen = {"noise": [], "x": [], "gradients": []}

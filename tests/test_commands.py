@@ -51,7 +51,7 @@ def test_samples_are_those_of_the_averaged_generator(run, tmp_path):
     done = run("iterations=4", "metrics=none", "theory=none", "ema_decay=0.9")
     out = sample(done, n=3, seed=5, checkpoint=None, out=tmp_path / "out", trust=False)
     from ganlab.random import generator_of
-    from ganlab.run.settings import build
+    from ganlab.run.config import build
 
     config = done.config
     state = torch.load(done.newest_checkpoint(), weights_only=True)["state_dict"]

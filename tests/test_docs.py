@@ -8,7 +8,7 @@ from conftest import ROOT, composed
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, IntervalSweep
 
-from ganlab.run.settings import resolve, validate
+from ganlab.run.config import resolve, validate
 
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "conf").glob("*/*.yaml"))]
 LINES = re.findall(r"python train\.py[^\n`|]*", "\n".join(path.read_text() for path in DOCS))

@@ -29,7 +29,7 @@ from ganlab.metrics.frechet import FrechetDistance
 from ganlab.metrics.inception import InceptionScore
 from ganlab.metrics.kernel import KernelDistance
 from ganlab.pixels import to_float, to_uint8
-from ganlab.run.settings import build
+from ganlab.run.config import build
 from ganlab.types import Extractor, Features
 
 needs_mnist = pytest.mark.skipif(not (SHARED / "MNIST").is_dir(), reason=f"no MNIST in {SHARED}")

@@ -8,7 +8,7 @@ from PIL import Image
 
 from ganlab.files.run import RunDirectory
 from ganlab.run.experiment import Experiment
-from ganlab.run.settings import resolve, validate
+from ganlab.run.config import resolve, validate
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

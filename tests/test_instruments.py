@@ -13,7 +13,7 @@ from torch import nn
 
 from ganlab.data import toy
 from ganlab.data.line import FAMILIES, mixture1d
-from ganlab.data.line import Line as Law
+from ganlab.data.line import Line as LogDensity
 from ganlab.errors import Diverged, UserError
 from ganlab.figures.stages import stages
 from ganlab.files.run import RunDirectory
@@ -30,7 +30,7 @@ from ganlab.theory.exact import Line
 from ganlab.theory.optimum import Unsolved
 from ganlab.theory.reading import moments
 from ganlab.theory.trajectory import Dirac
-from ganlab.types import Rules
+from ganlab.types import Subject
 
 NORMAL = mixture1d([0.0], [1.0])
 TINY = ("model.G.width=8", "model.D.width=8", "metrics=none", "log_every=1", "batch_size=16")
@@ -38,7 +38,7 @@ TINY = ("model.G.width=8", "model.D.width=8", "metrics=none", "log_every=1", "ba
 
 def rules(data, prior, loss=None):
     blank = lambda x: torch.zeros(len(x))  # noqa: E731
-    return Rules(data, prior, loss or NonSaturating(), Penalty(), Augment(), alternating, blank, blank)
+    return Subject(data, prior, loss or NonSaturating(), Penalty(), Augment(), alternating, blank, blank)
 
 
 def line(data=NORMAL, prior=None, loss=None):

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from ganlab.data.line import Line, LineMixture, mixture1d
 from ganlab.random import generator_of
-from ganlab.run.settings import build
+from ganlab.run.config import build
 
 N = 20_000
 CONFIGS = sorted(path.stem for path in (ROOT / "conf" / "data").glob("*1d.yaml"))

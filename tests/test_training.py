@@ -16,7 +16,7 @@ from ganlab.game.module import GAN
 from ganlab.observers.checkpoint import checkpoints
 from ganlab.run.build import game_of
 from ganlab.run.experiment import Experiment
-from ganlab.run.settings import resolve, validate
+from ganlab.run.config import resolve, validate
 
 TINY = ("model.G.width=8", "model.D.width=8", "metrics=none", "theory=none")
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.distributions import Distribution
 
 
@@ -28,6 +28,7 @@ class Batch(NamedTuple):
     y: Tensor  # [k, B] long; always there, unconditional networks ignore it
 
 
+Back = Callable[[], Tensor]
 Generator = Callable[[Tensor, Tensor], Tensor]  # (z [B, Z], y [B]) -> x [B, *S]
 Discriminator = Callable[[Tensor, Tensor], Tensor]  # (x [B, *S], y [B]) -> logit [B], never [B, 1]
 
@@ -38,7 +39,9 @@ class Loss(Protocol):
 
     def d(self, real: Tensor, fake: Tensor) -> Tensor: ...
 
-    def g(self, fake: Tensor) -> Tensor: ...
+    def g(self, fake: Tensor, real: Back) -> Tensor:
+        """real() is D's logits [B] on the data of its last step, without a graph; it costs a pass, where it is asked for."""
+        ...
 
 
 @runtime_checkable
@@ -88,17 +91,15 @@ class Extractor(Protocol):
         ...
 
 
-class Rules(NamedTuple):
-    """The game, for an instrument that is to measure it."""
+class Subject(NamedTuple):
+    """The game, for a probe that is to measure it."""
 
     source: Source
     prior: Prior
     loss: Loss
-    penalty: Penalty
-    augment: Callable[[Tensor], Tensor]
-    updates: Callable[..., None]
     G: Callable[[Tensor], Tensor]  # z [n, Z] -> x [n, *S], on the CPU and without gradient
     D: Callable[[Tensor], Tensor]  # x [n, *S] -> output [n]
+    field: Callable[[float, float], tuple[float, float]] | None = None  # of a game of two numbers: where a step moves them
 
 
 class Cells(NamedTuple):
@@ -109,7 +110,7 @@ class Cells(NamedTuple):
     log_q: Tensor  # [M] log of the mass of p_g
 
 
-class Law(Protocol):
+class LogDensity(Protocol):
     def log_prob(self, x: Tensor) -> Tensor: ...  # [n, *S] -> [n], in nats and float64
 
 
@@ -117,13 +118,13 @@ class Law(Protocol):
 class Blurrable(Source, Protocol):
     """A source whose density is known at any resolution."""
 
-    def blurred(self, std: float) -> Law:
+    def blurred(self, std: float) -> LogDensity:
         """The law of x + std * N(0, I)."""
         ...
 
 
 @runtime_checkable
-class LineLaw(Source, Law, Protocol):
+class LineSource(Source, LogDensity, Protocol):
     """A source on the line whose distribution function F is known."""
 
     def cdf(self, x: Tensor) -> Tensor: ...  # F, [n] -> [n]
@@ -133,7 +134,7 @@ class LineLaw(Source, Law, Protocol):
 
 @runtime_checkable
 class Solved(Loss, Protocol):
-    """A loss whose optimum is known; one without all of these has none, as far as the instruments are concerned.
+    """A loss whose optimum is known; one without all of these has none, as far as the probes are concerned.
     `losses.Pointwise` brings what most losses have in common."""
 
     is_V: bool  # whether -d is the V(D, G) of the 2014 paper, and D's output the logit of D(x)
@@ -149,15 +150,6 @@ class Solved(Loss, Protocol):
     def divergence(self, cells: Cells) -> Tensor:
         """What G is led to descend by an optimal D, a scalar, 0 at p_g = p_data; -min d where G plays the same game as D."""
         ...
-
-
-@runtime_checkable
-class Penalty(Protocol):
-    """A constraint on D: a term of its loss (in fp32, differentiable), and a projection after each of its steps."""
-
-    def __call__(self, D: Callable[[Tensor], Tensor], real: Tensor, fake: Tensor) -> Tensor: ...
-
-    def project(self, D: nn.Module) -> None: ...
 
 
 @runtime_checkable

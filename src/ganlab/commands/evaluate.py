@@ -28,7 +28,8 @@ from ganlab.metrics.scoring import Scorer
 from ganlab.observers.checkpoint import iteration_of
 from ganlab.run.build import scorer_of
 from ganlab.run.command_line import conf_dir
-from ganlab.run.settings import Metrics, build_as, refuse_foreign_code, resolve, validated
+from ganlab.run.config import build_as, refuse_foreign_code, resolve, validated
+from ganlab.settings import Metrics
 from ganlab.types import Extractor, Prior, Source
 
 NEIGHBOURS, SHOWN = 12, 7  # samples whose nearest training images are shown, and how many of those

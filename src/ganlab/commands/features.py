@@ -17,7 +17,8 @@ from ganlab.data.images import Images
 from ganlab.errors import UserError
 from ganlab.features.training import save, train
 from ganlab.run.command_line import conf_dir, sentence  # (which registers the resolvers that the config is written in)
-from ganlab.run.settings import Settings, build_as, resolve, validate
+from ganlab.run.config import build_as, resolve, validate
+from ganlab.settings import Settings
 from ganlab.types import Source
 
 

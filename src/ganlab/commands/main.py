@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from pathlib import Path
 
@@ -94,33 +93,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _phase(arguments: argparse.Namespace) -> None:
-    import yaml
+    from ganlab.commands.phase import phase
 
-    from ganlab.errors import UserError
-    from ganlab.figures import phase
-    from ganlab.files.run import RunDirectory, natural
-    from ganlab.files.table import read
-    from ganlab.run.settings import build, refuse_foreign_code
-    from ganlab.theory.trajectory import field, path_of
-
-    files = [file for folder in arguments.runs for file in folder.glob("**/metrics.csv")]
-    panels = []
-    for file in sorted(files, key=natural):
-        run = RunDirectory(file.parent)
-        if path := path_of(read(file)):
-            given = [
-                o.split("=")[1] for o in yaml.safe_load(run.overrides_file.read_text()) if o.startswith(("exp", "updates"))
-            ]
-            title = ", ".join(given).replace("dirac_", "").replace("_", " ")
-            nodes = {key: run.config[key] for key in ("loss", "penalty", "augment", "updates")}
-            refuse_foreign_code({key: node for key, node in nodes.items() if key != "updates"}, arguments.trust)
-            panels.append((title, path, field(*(build(node, key) for key, node in nodes.items()))))
-    if not panels:
-        raise UserError(f"{', '.join(map(str, arguments.runs))}: no run of model=dirac lies there")
-    phase.portrait(panels).save(arguments.out)
-    for title, path, _ in panels:
-        print(f"{math.hypot(*path[-1]):10.3g}  {title}")
-    print(arguments.out)
+    for line in phase(arguments.runs, arguments.out, arguments.trust):
+        print(line)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from ganlab.figures import pictures
 from ganlab.files.run import RunDirectory, checkpoints
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
-from ganlab.run.settings import build, refuse_foreign_code
-from ganlab.types import Prior
+from ganlab.run.config import build, build_as, refuse_foreign_code
+from ganlab.types import Prior, Source
+
+log = logging.getLogger(__name__)
 
 WALKS, STEPS, FINE = 8, 10, 200  # of an interpolation: so many walks, of so many images or points
 
@@ -29,11 +32,13 @@ def sample(run: RunDirectory, n: int, seed: int, checkpoint: Path | None, out: P
     G, prior = generator(config, path, trust)
     out = out or run.path / "generated" / f"{path.stem}-seed{seed}"
     out.mkdir(parents=True, exist_ok=True)
-    x = _generate(G, prior.sample(n, generator_of(seed, "sample")))
+    x = _generate(G, prior.sample(n, generator_of(seed, "sample")), labels(config, n, seed))
     ends = prior.sample(2 * WALKS, generator_of(seed, "interpolation")).split(WALKS)
     share = torch.linspace(0, 1, STEPS if x.dim() == 4 else FINE)
     walk = _generate(
-        G, torch.cat([prior.interpolate(a, b, share) for a, b in zip(*ends, strict=True)])
+        G,
+        torch.cat([prior.interpolate(a, b, share) for a, b in zip(*ends, strict=True)]),
+        labels(config, WALKS, seed).repeat_interleave(len(share)),
     )  # [WALKS * len(share), *S]
     if x.dim() == 4:
         for i, image in enumerate(to_uint8(x).permute(0, 2, 3, 1).numpy()):
@@ -63,9 +68,20 @@ def generator(config: dict[str, Any], checkpoint: Path, trust: bool = False, net
     return G.eval(), build(config["prior"], "prior")
 
 
+def labels(config: dict[str, Any], n: int, seed: int) -> Tensor:
+    """y [n] for a G that is told it: as the data have them, or, where the data are not here, all classes alike."""
+    if "classes" not in config["model"]["G"]:
+        return torch.zeros(n, dtype=torch.long)
+    try:
+        source: Source = build_as(Source, config["data"], "data")
+        return source.sample(n, generator_of(seed, "sample labels"))[1]
+    except UserError as error:
+        log.warning("the data are not here (%s): labels are drawn from all classes alike", error)
+        return torch.arange(n) % int(config["model"]["G"]["classes"])
+
+
 @torch.no_grad()
-def _generate(G: nn.Module, z: Tensor) -> Tensor:
-    y = torch.zeros(len(z), dtype=torch.long)
+def _generate(G: nn.Module, z: Tensor, y: Tensor) -> Tensor:
     return torch.cat([G(*part) for part in zip(z.split(500), y.split(500), strict=True)])
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from ganlab.data.toy import KERNELS, Density, Mixture, gaussians
 from ganlab.errors import did_you_mean
 from ganlab.random import generator_of
-from ganlab.types import Batch, Law
+from ganlab.types import Batch, LogDensity
 
 BITS = 52  # of a uniform number: (i + 1/2) / 2^52 is neither 0 nor 1, where F^{-1} may be infinite
 FAMILIES = {name: part for name, part in vars(scipy.stats).items() if isinstance(part, scipy.stats.rv_continuous)}
@@ -81,7 +81,7 @@ class Line(OnTheLine):
     def quantile(self, u: Tensor) -> Tensor:
         return torch.as_tensor(self.distribution.ppf(u.double().cpu().numpy()))
 
-    def blurred(self, std: float) -> Law:
+    def blurred(self, std: float) -> LogDensity:
         """The law of x + std * N(0, 1): one Gaussian at each of many quantiles."""
         return gaussians(self.quantile((torch.arange(KERNELS, dtype=torch.float64) + 0.5) / KERNELS)[:, None], std)
 

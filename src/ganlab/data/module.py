@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
@@ -11,8 +12,8 @@ from ganlab.types import Batch, Source
 
 
 class Minibatches(pl.LightningDataModule):
-    """Streams the k minibatches of each iteration, made on the device. Has no state: a resumed run starts its stream at
-    the iteration that its checkpoint holds, and each rank takes its own share of the same global minibatch."""
+    """Hands out, for any iteration t, its k minibatches, made on the device. Has no state: each rank takes its own share of the
+    same global minibatch."""
 
     def __init__(self, source: Source, k: int, batch_size: int, seed: int) -> None:
         super().__init__()
@@ -23,22 +24,21 @@ class Minibatches(pl.LightningDataModule):
         self.source = self.source.to(self.trainer.strategy.root_device)
         return Stream(self)
 
-    def transfer_batch_to_device(self, batch: Batch, device: torch.device, dataloader_idx: int) -> Batch:
-        return batch  # it was made there
+    def transfer_batch_to_device(self, batch: Any, device: torch.device, dataloader_idx: int) -> Any:
+        return batch  # what it hands out is made there
 
 
 class Stream:
-    """Without a length, so that Lightning sees one endless epoch."""
+    """What a training step gets: how to come by the minibatches of iteration t. Without a length, so that Lightning sees one
+    endless epoch."""
 
     def __init__(self, data: Minibatches) -> None:
         self.data = data
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Callable[[int], Batch]]:
         data, trainer = self.data, self.data.trainer
         assert trainer is not None
         share = data.batch_size // trainer.world_size
         part = slice(trainer.global_rank * share, (trainer.global_rank + 1) * share)
-        t = trainer.global_step
         while True:
-            yield data.source.minibatches(t, data.k, data.batch_size, data.seed, part)
-            t += 1
+            yield lambda t: data.source.minibatches(t, data.k, data.batch_size, data.seed, part)

@@ -12,7 +12,7 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 
 from ganlab.errors import at_least_one
 from ganlab.random import generator_of
-from ganlab.types import Batch, Law
+from ganlab.types import Batch, LogDensity
 
 KERNELS = 2000  # points that stand for a curve, or for a law on the line
 
@@ -125,7 +125,7 @@ class SwissRoll(Density):
         x = (self._spiral(u) + noise) / self.scale
         return x, torch.zeros(n, dtype=torch.long, device=generator.device)
 
-    def blurred(self, std: float) -> Law:
+    def blurred(self, std: float) -> LogDensity:
         """The law of x + std * N(0, I): one Gaussian at each of many points of the spiral."""
         u = (torch.arange(KERNELS, dtype=torch.float64) + 0.5) / KERNELS
         return gaussians(self._spiral(u) / self.scale, math.hypot(self.noise / self.scale, std))

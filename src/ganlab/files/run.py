@@ -16,12 +16,10 @@ import yaml
 from filelock import FileLock, Timeout
 
 from ganlab.errors import Locked, UserError
+from ganlab.files.older import migrated
+from ganlab.settings import GAME
 
 log = logging.getLogger(__name__)
-
-# what decides every iteration; the rest of the config may differ between a run and its continuation
-IDENTITY = ("seed", "k", "batch_size", "ema_decay", "ema_ramp", "shape", "data", "model", "prior", "loss", "penalty", "augment",
-            "updates", "optim", "schedule")  # fmt: skip
 
 
 def name_of(iteration: int) -> str:
@@ -76,7 +74,7 @@ class RunDirectory:
             config = None
         if not isinstance(config, dict):
             raise UserError(f"{self.config_file} is damaged: it is not a yaml mapping")
-        return config
+        return migrated(config)
 
     @property
     def result(self) -> dict[str, Any] | None:
@@ -106,17 +104,17 @@ def natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", str(path))]
 
 
-NEUTRAL = {"ema_ramp": 10.0, "pack": 1}  # what a run of before these keys did
+FROM_DATA = ("shape", "z_dim", "classes")  # of a network: what data and prior say, where it does not say it itself
 
 
-def differences(old: dict[str, Any], new: dict[str, Any], keys: tuple[str, ...] = IDENTITY) -> list[str]:
+def differences(old: dict[str, Any], new: dict[str, Any], keys: tuple[str, ...] = GAME) -> list[str]:
     """`key: old -> new` for each value, however deep, in which two configs differ under these keys."""
     found = []
     for key in keys:
-        a, b = old.get(key, NEUTRAL.get(key)), new.get(key, NEUTRAL.get(key))
+        a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
             found += [f"{key}.{line}" for line in differences(a, b, tuple(dict.fromkeys([*a, *b])))]
-        elif a != b:
+        elif a != b and not (key in FROM_DATA and keys is not GAME and None in (a, b)):
             found.append(f"{key}: {a} -> {b}")
     return found
 

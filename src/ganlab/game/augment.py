@@ -1,28 +1,38 @@
 """What is done to everything that D sees, data and samples alike; gradients flow through it. The base class is the neutral
-one."""
+one; state, as of an adaptive one, is in buffers."""
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from ganlab.game.players import Look
+from ganlab.random import normal
 
 
-class Augment:
+class Augment(nn.Module):
     """D sees x itself."""
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """x [B, *S] -> [B, *S], differentiable; draws from torch's default generator."""
+    neutral = True  # whether the laws of what D sees are those of data and samples
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x [B, *S] -> [B, *S], differentiable; draws by `ganlab.random`."""
         return x
+
+    def after_step(self, seen: Look) -> None:
+        """Called after each step of D, with what that has computed."""
 
 
 class InstanceNoise(Augment):
     """x + std * N(0, I), anew at each look (Sonderby et al., 2017; Arjovsky and Bottou, 2017): both laws then have densities
     everywhere, and D has one best answer."""
 
+    neutral = False
+
     def __init__(self, std: float) -> None:
+        super().__init__()
         if not std > 0:
             raise ValueError(f"instance noise needs std > 0, got {std}")
         self.std = std
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return x + self.std * torch.randn_like(x)
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.std * normal(x.shape, like=x)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ganlab.game.losses import Pointwise
 from ganlab.theory.divergences import expectation, kl, log_ratio
-from ganlab.types import Cells
+from ganlab.types import Back, Cells
 
 
 class FGAN(Pointwise, ABC):
@@ -27,7 +27,7 @@ class FGAN(Pointwise, ABC):
     def d(self, real: Tensor, fake: Tensor) -> Tensor:
         return self.conjugate(fake).mean() - self.T(real).mean()
 
-    def g(self, fake: Tensor) -> Tensor:
+    def g(self, fake: Tensor, real: Back) -> Tensor:
         return -self.conjugate(fake).mean()
 
 

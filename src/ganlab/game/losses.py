@@ -1,6 +1,6 @@
-"""The value functions, on logits. D descends d(real, fake), G descends g(fake); all are means over the minibatch, in nats
-where they are log-likelihoods. With D(x) = sigmoid(l): log D = -softplus(-l) and log(1 - D) = -softplus(l), which neither
-overflow nor lose their gradient.
+"""The value functions, on logits. D descends d(real, fake), G descends g(fake, real), where real() is D on data, for losses
+that look at it; all are means over the minibatch, in nats where they are log-likelihoods. With D(x) = sigmoid(l):
+log D = -softplus(-l) and log(1 - D) = -softplus(l), which neither overflow nor lose their gradient.
 
 Each loss also says where its game ends (`types.Solved`): the best D against a given p_g, and the divergence that G descends
 while D is best."""
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 from ganlab.theory.divergences import expectation, jsd, kl, log_ratio, mixed, total_variation
-from ganlab.types import Cells
+from ganlab.types import Back, Cells
 
 
 class Pointwise:
@@ -38,7 +38,7 @@ class Minimax(Pointwise):
     def d(self, real: Tensor, fake: Tensor) -> Tensor:
         return softplus(-real).mean() + softplus(fake).mean()
 
-    def g(self, fake: Tensor) -> Tensor:
+    def g(self, fake: Tensor, real: Back) -> Tensor:
         return -softplus(fake).mean()
 
     def optimal(self, cells: Cells) -> Tensor:
@@ -54,7 +54,7 @@ class Minimax(Pointwise):
 class NonSaturating(Minimax):
     """Goodfellow et al. (2014), section 3: D as in minimax, G ascends log D(G(z))."""
 
-    def g(self, fake: Tensor) -> Tensor:
+    def g(self, fake: Tensor, real: Back) -> Tensor:
         return softplus(-fake).mean()
 
     def divergence(self, cells: Cells) -> Tensor:
@@ -73,7 +73,7 @@ class LeastSquares(Pointwise):
     def d(self, real: Tensor, fake: Tensor) -> Tensor:
         return 0.5 * ((real - self.b).square().mean() + (fake - self.a).square().mean())
 
-    def g(self, fake: Tensor) -> Tensor:
+    def g(self, fake: Tensor, real: Back) -> Tensor:
         return 0.5 * (fake - self.c).square().mean()
 
     def optimal(self, cells: Cells) -> Tensor:
@@ -95,7 +95,7 @@ class Hinge(Pointwise):
     def d(self, real: Tensor, fake: Tensor) -> Tensor:
         return relu(1 - real).mean() + relu(1 + fake).mean()
 
-    def g(self, fake: Tensor) -> Tensor:
+    def g(self, fake: Tensor, real: Back) -> Tensor:
         return -fake.mean()
 
     def optimal(self, cells: Cells) -> Tensor:
@@ -117,7 +117,7 @@ class Wasserstein:
     def d(self, real: Tensor, fake: Tensor) -> Tensor:
         return fake.mean() - real.mean()
 
-    def g(self, fake: Tensor) -> Tensor:
+    def g(self, fake: Tensor, real: Back) -> Tensor:
         return -fake.mean()
 
     def optimal(self, cells: Cells) -> Tensor | None:

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from ganlab.game.objectives import DTerms, GTerms, consensus_gradient, discriminator_objective, generator_objective, packed
-from ganlab.random import seed_layers, seed_of
-from ganlab.types import Batch, Loss, Penalty, Prior
+from ganlab.game.augment import Augment
+from ganlab.game.players import Players, Terms
+from ganlab.game.terms import Term
+from ganlab.random import Draws, handed, seed_foreign_layers, seed_of
+from ganlab.types import Batch, Loss, Prior
+
+PATIENCE = 0.2  # seconds after which Lightning is given the word, so that a signal is obeyed
+
+
+class Rates(NamedTuple):
+    """What is scheduled: factors on the optimizers' own learning rates, and their momentum; functions of the iteration."""
+
+    G: Callable[[int], float]
+    D: Callable[[int], float]
+    momentum: Callable[[int], float] | None
 
 
 class GAN(pl.LightningModule):
-    """G against D. One training step is one iteration of Algorithm 1, a pure function of (weights, seed, rank, t).
+    """G against D. An iteration of Algorithm 1 is a pure function of (weights, state of optimizers and terms, seed, rank, t).
 
     `G_ema`, the exponential moving average of G, is what the algorithm puts out: samples, scores and pictures use it.
     `D_terms` and `G_terms` hold what the newest step of each net saw, on the device, for whoever wants to look; so does
-    `gradient_norms`, of the newest step of each net that was taken while the game was `watched`.
+    `gradient_norms`, of the newest iteration that somebody wanted to look at.
     """
 
-    D_terms: DTerms
-    G_terms: GTerms
+    D_terms: Terms
+    G_terms: Terms
 
     def __init__(
         self,
@@ -35,118 +48,145 @@ class GAN(pl.LightningModule):
         *,
         prior: Prior,
         loss: Loss,
-        penalty: Penalty,
-        augment: Callable[[Tensor], Tensor],
-        updates: Callable[[Any, Batch], None],
+        terms: Mapping[str, Term],
+        augment: Augment,
+        objective: Any,
+        updates: Any,
         opt_G: Optimizer,
         opt_D: Optimizer,
-        schedule_G: Callable[[int], float],
-        schedule_D: Callable[[int], float],
-        momentum: Callable[[int], float] | None,
+        rates: Rates,
         k: int,
-        pack: int,
         batch_size: int,
         ema_decay: float,
         ema_ramp: float,
         seed: int,
+        at_once: int | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.G, self.D, self.G_ema = G, D, copy.deepcopy(G).requires_grad_(False)
-        self.prior, self.loss, self.penalty, self.augment, self.updates = prior, loss, penalty, augment, updates
-        self._optimizers, self._schedules = (opt_G, opt_D), (schedule_G, schedule_D)
-        self._momentum = momentum
-        self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers]
+        self.terms, self.augment, self.objective = nn.ModuleDict(terms), augment, objective
+        self.prior, self.loss, self.updates = prior, loss, updates
+        self.players = Players(self.G, self.D, loss, dict(terms), augment, objective)
+        self.opt_G, self.opt_D, self._schedule = opt_G, opt_D, rates
+        self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in (opt_G, opt_D)]
+        self.weights_G, self.weights_D = ([p for group in o.param_groups for p in group["params"]] for o in (opt_G, opt_D))
+        self.k, self.batch_size, self.seed = k, batch_size, seed
+        self.ema_decay, self.ema_ramp, self.at_once = ema_decay, ema_ramp, at_once or 10**9
+        self.t = 0  # iterations of Algorithm 1 done so far
+        self.D_steps = self.G_steps = 0  # done so far
+        self.next_look: Callable[[int], int] = lambda t: t + 1  # the next iteration after which somebody wants to look
         self.watched, self.gradient_norms = False, dict[str, Tensor]()
-        self.k, self.pack, self.batch_size, self.seed = k, pack, batch_size, seed
-        self.ema_decay, self.ema_ramp = ema_decay, ema_ramp
 
-    def start_at(self, mean: Callable[[], Tensor]) -> None:
+    def training_step(self, minibatches: Callable[[int], Batch], batch_idx: int) -> None:
+        """Iterations of Algorithm 1 until somebody wants to look, at most `at_once`, or for PATIENCE: the same bits for any
+        number of them. minibatches(t) has x [k, B, *S], y [k, B]."""
+        look, started = self.next_look(self.t), time.monotonic()
+        end = min(look, self.t + self.at_once)
+        while self.t < end:
+            self.watched = self.t + 1 == look
+            self.prepare(self.t)
+            with handed(self._draws):
+                self.updates(self, minibatches(self.t))
+            self._average(self._share)
+            self.t += 1
+            self._progress.increment_ready()
+            self._progress.increment_completed()
+            if time.monotonic() - started > PATIENCE:
+                break
+
+    def start_near(self, mean: Callable[[], Tensor]) -> None:
         """Tell a G that wants to know it the mean image of the data."""
-        if callable(start := getattr(self.G, "start_at", None)):
+        if callable(start := getattr(self.G, "start_near", None)):
             start(mean())
             self.G_ema.load_state_dict(self.G.state_dict())
 
-    def training_step(self, batch: Batch, batch_idx: int) -> None:
-        """Iteration t: k steps of D and one of G in the order of `updates`; batch.x is [k, B, *S]."""
-        t = self.iteration
+    def prepare(self, t: int) -> None:
+        """What the host has to say about iteration t: seeds and draws, learning rates, which lazy terms are due."""
         self._set_rates(t)
-        seed_layers(self.seed, self.global_rank, t, self.device)
-        self._noise.manual_seed(seed_of(self.seed, "noise", t))
-        self.updates(self, batch)
+        self.D_steps, self.G_steps = self.k * t, self.updates.g_steps * t
+        seed_foreign_layers(self.seed, self.global_rank, t, self.device)
+        due = tuple(tuple(self.players.due("D", self.D_steps + j)) for j in range(self.k))
+        due += tuple(tuple(self.players.due("G", self.G_steps + j)) for j in range(self.updates.g_steps))
+        self._draws.prepare(seed_of(self.seed, f"layers/{self.global_rank}", t), due)
+        self._noise.prepare(seed_of(self.seed, "noise", t))
         # the ramp forgets the initial weights: of a limit r, iteration t has a weight that grows as t^(r - 2)
-        self._average(min(self.ema_decay, (1 + t) / (self.ema_ramp + t)))
+        self._share = 1 - min(self.ema_decay, (1 + t) / (self.ema_ramp + t))
 
     def noise(self) -> Tensor:
         """The next minibatch of z [B, Z]: this rank's share of one draw for all ranks, so they see different noise and
         together the same noise as one process would."""
         share = self.batch_size // self.trainer.world_size
-        return self.prior.sample(self.batch_size, self._noise)[self.global_rank * share :][:share]
+        return self._noise.take(_Noise(self.prior, self.batch_size))[self.global_rank * share :][:share]
 
     def D_gradient(self, x: Tensor, y: Tensor, z: Tensor) -> None:
-        terms = discriminator_objective(self.sees, self.deals, self.loss, self.penalty, packed(x, self.pack), y, z)
-        self.manual_backward(terms.loss)
-        self.D_terms = DTerms(*(term.detach() for term in terms))
+        terms = self.objective.D(self.players, x, y, z, self.D_steps)
+        self.descend(terms.loss, self.weights_D)
+        self.D_terms = terms
 
-    def G_gradient(self, y: Tensor, z: Tensor) -> None:
-        with frozen(self.D):
-            terms = generator_objective(self.sees, self.deals, self.loss, y, z)
-            self.manual_backward(terms.loss)
-        self.G_terms = GTerms(*(term.detach() for term in terms))
+    def G_gradient(self, x: Tensor, y: Tensor, z: Tensor) -> None:
+        with frozen(self.D, self.objective):
+            terms = self.objective.G(self.players, x, y, z, self.G_steps)
+            self.descend(terms.loss, self.weights_G)
+        self.G_terms = terms
 
-    def consensus_gradient(self, x: Tensor, y: Tensor, z: Tensor, gamma: float) -> None:
-        w_D, w_G = list(self.D.parameters()), list(self.G.parameters())
-        played = self.sees, self.deals, self.loss, self.penalty
-        D_terms, G_terms, gradients = consensus_gradient(*played, packed(x, self.pack), y, z, w_D, w_G, gamma)
-        # a sum whose gradients these are: backward through it tells DDP of them, which averages them over processes
-        self.manual_backward(torch.stack([(w * g).sum() for w, g in zip([*w_D, *w_G], gradients, strict=True)]).sum())
-        self.D_terms = DTerms(*(term.detach() for term in D_terms))
-        self.G_terms = GTerms(*(term.detach() for term in G_terms))
-
-    def deals(self, z: Tensor, y: Tensor) -> Tensor:
-        """G(z), in the packs that D is given."""
-        return packed(self.G(z, y), self.pack)
-
-    def sees(self, x: Tensor, y: Tensor) -> Tensor:
-        """D's logits [B] on what it is shown of x [B, *S], where B and S are those of packs."""
-        return self.D(self.augment(x), y[:: self.pack])
+    def descend(self, loss: Tensor, weights: Sequence[Tensor]) -> None:
+        """The gradients of a loss by these weights, averaged over processes."""
+        self.manual_backward(loss, inputs=weights)
 
     def D_step(self) -> None:
         if self.watched:
             self.gradient_norms["D"] = gradient_norm(self.D)
-        self._opt_D.step()
-        self._opt_D.zero_grad()
-        self.penalty.project(self.D)
+        self.opt_D.step()
+        self.opt_D.zero_grad()
+        self._after_step("D", self.D, self.D_terms.seen)
+        self.augment.after_step(self.D_terms.seen)
+        self.D_steps += 1
 
     def G_step(self) -> None:
         if self.watched:
             self.gradient_norms["G"] = gradient_norm(self.G)
-        self._opt_G.step()
-        self._opt_G.zero_grad()
+        self.opt_G.step()
+        self.opt_G.zero_grad()
+        self._after_step("G", self.G, self.G_terms.seen)
+        self.G_steps += 1
+
+    def _after_step(self, player: str, net: nn.Module, seen: Any) -> None:
+        for term in self.players.terms.values():
+            if term.of == player:
+                term.after_step(net, seen)
 
     def _set_rates(self, t: int) -> None:
         """Afresh from the config's rates: a checkpoint holds those of its own iteration."""
-        for optimizer, rates, schedule in zip(self._optimizers, self._rates, self._schedules, strict=True):
+        factors = self._schedule.G(t), self._schedule.D(t)
+        for optimizer, rates, factor in zip((self.opt_G, self.opt_D), self._rates, factors, strict=True):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * schedule(t)
-                if self._momentum is not None:
-                    group["momentum"] = self._momentum(t)
+                group["lr"] = rate * factor
+                if self._schedule.momentum is not None:
+                    group["momentum"] = self._schedule.momentum(t)
 
     @property
     def rates(self) -> tuple[float, float]:
         """The learning rates of G and of D in the newest iteration (of their first parameter groups)."""
-        G, D = (optimizer.param_groups[0]["lr"] for optimizer in self._optimizers)
-        return G, D
+        return self.opt_G.param_groups[0]["lr"], self.opt_D.param_groups[0]["lr"]
 
     @property
     def iteration(self) -> int:
-        """Iterations of Algorithm 1 done so far."""
-        return self.trainer.global_step
+        return self.t
+
+    @property
+    def pack(self) -> int:
+        """Samples that D sees at once."""
+        return getattr(self.D, "m", 1)
+
+    def logits(self, x: Tensor, y: Tensor) -> Tensor:
+        """D's logits on x [B, *S] as D is shown it, outside of an iteration."""
+        return self.players.on(x, y)[0]
 
     def counters(self) -> dict[str, int]:
         """What the run has cost so far; images are real ones that D has seen, over all ranks."""
-        t = self.iteration
-        return {"iteration": t, "d_steps": self.k * t, "images": self.k * self.batch_size * t}
+        t, k = self.t, self.k
+        return {"iteration": t, "d_steps": k * t, "g_steps": self.updates.g_steps * t, "images": k * self.batch_size * t}
 
     @torch.no_grad()
     def generate(self, z: Tensor, y: Tensor, chunk: int = 1000) -> Tensor:
@@ -155,15 +195,31 @@ class GAN(pl.LightningModule):
         return torch.cat([self.G_ema(*part).float() for part in zip(z.split(chunk), y.split(chunk), strict=True)])
 
     def configure_optimizers(self) -> list[Optimizer]:
-        return list(self._optimizers)
+        return [self.opt_G, self.opt_D]
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["iteration"] = self.t
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.t = checkpoint.get("iteration", checkpoint["global_step"])
 
     def on_train_start(self) -> None:
-        # D through its raw optimizer: Lightning counts the steps of its wrappers in global_step, which is then the
-        # iteration of Algorithm 1 for every k
-        self._opt_G = self.optimizers()[0]  # type: ignore[index]
-        self._opt_D = self.optimizers(use_pl_optimizer=False)[1]  # type: ignore[index]
-        self._noise = torch.Generator(self.device)
+        # raw optimizers step, and Lightning's count is advanced by hand: its global_step is then the iteration of Algorithm 1
+        # for every k and any number of steps of G
+        self._progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        self._draws, self._noise = Draws(self.device), Draws(self.device)
         self._average = follower(self.G_ema, self.G)
+
+
+class _Noise(NamedTuple):
+    """A request for a minibatch of z."""
+
+    prior: Prior
+    n: int
+
+    def drawn(self, generator: torch.Generator | None) -> Tensor:
+        assert generator is not None
+        return self.prior.sample(self.n, generator)
 
 
 def gradient_norm(net: nn.Module) -> Tensor:
@@ -173,9 +229,9 @@ def gradient_norm(net: nn.Module) -> Tensor:
 
 
 @contextmanager
-def frozen(net: nn.Module) -> Iterator[None]:
-    """Gradients flow through the net and not into it (DDP needs its weights out of the graph, not only ungraded)."""
-    trained = [p for p in net.parameters() if p.requires_grad]
+def frozen(*nets: nn.Module) -> Iterator[None]:
+    """Gradients flow through the nets and not into them (DDP needs their weights out of the graph, not only ungraded)."""
+    trained = [p for net in nets for p in net.parameters() if p.requires_grad]
     for p in trained:
         p.requires_grad_(False)
     try:
@@ -186,7 +242,7 @@ def frozen(net: nn.Module) -> Iterator[None]:
 
 
 def follower(average: nn.Module, net: nn.Module) -> Callable[[float], None]:
-    """decay -> None: average <- decay * average + (1 - decay) * net; buffers (BatchNorm statistics) are copied.
+    """share -> None: average <- average + share * (net - average); buffers (BatchNorm statistics) are copied.
 
     torch's AveragedModel asks a tensor whether this is its first update, which waits for the GPU in every iteration.
     """
@@ -195,8 +251,8 @@ def follower(average: nn.Module, net: nn.Module) -> Callable[[float], None]:
     buffers = list(zip(average.buffers(), net.buffers(), strict=True))
 
     @torch.no_grad()
-    def follow(decay: float) -> None:
-        torch._foreach_lerp_(averages, weights, 1 - decay)
+    def follow(share: float) -> None:
+        torch._foreach_lerp_(averages, weights, share)
         for mine, its in buffers:
             mine.copy_(its)
 

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from ganlab.errors import at_least_one
 from ganlab.types import Batch
 
 
@@ -16,54 +17,49 @@ class Game(Protocol):
 
     def D_gradient(self, x: Tensor, y: Tensor, z: Tensor) -> None: ...
 
-    def G_gradient(self, y: Tensor, z: Tensor) -> None: ...
-
-    def consensus_gradient(self, x: Tensor, y: Tensor, z: Tensor, gamma: float) -> None: ...
+    def G_gradient(self, x: Tensor, y: Tensor, z: Tensor) -> None: ...
 
     def D_step(self) -> None: ...
 
     def G_step(self) -> None: ...
 
 
-def alternating(game: Game, batch: Batch) -> None:
-    """Algorithm 1 of Goodfellow et al. (2014)."""
-    for x, y in zip(batch.x, batch.y, strict=True):  # for k steps: D ascends V on a fresh minibatch and fresh noise
-        game.D_gradient(x, y, game.noise())
-        game.D_step()
-    game.G_gradient(y, game.noise())  # then G descends, with fresh noise
-    game.G_step()
+class Order:
+    """`g_steps` of G are taken in an iteration, and k of D; `gamma` is the weight of what consensus adds to both losses."""
+
+    g_steps = 1
+    gamma = 0.0
 
 
-def simultaneous(game: Game, batch: Batch) -> None:
+class Alternating(Order):
+    """Algorithm 1 of Goodfellow et al. (2014); published settings also take several steps of G."""
+
+    def __init__(self, g_steps: int = 1) -> None:
+        at_least_one(g_steps=g_steps)
+        self.g_steps = g_steps
+
+    def __call__(self, game: Game, batch: Batch) -> None:
+        for x, y in zip(batch.x, batch.y, strict=True):  # for k steps: D ascends V on a fresh minibatch and fresh noise
+            game.D_gradient(x, y, game.noise())
+            game.D_step()
+        for _ in range(self.g_steps):
+            game.G_gradient(x, y, game.noise())  # then G descends, with fresh noise
+            game.G_step()
+
+
+class Simultaneous(Order):
     """Both gradients at the same weights and the same noise, then both steps; with k > 1 after k - 1 steps of D alone.
 
     What the 2014 code did (one Theano function stepped both nets), and SimGD in Mescheder et al. (2018).
     """
-    *first, (x, y) = zip(batch.x, batch.y, strict=True)
-    for x_, y_ in first:
-        game.D_gradient(x_, y_, game.noise())
-        game.D_step()
-    z = game.noise()
-    game.D_gradient(x, y, z)
-    game.G_gradient(y, z)
-    game.D_step()
-    game.G_step()
-
-
-class Consensus:
-    """Consensus optimization (Mescheder et al., 2017): simultaneous, and each player also descends gamma/2 of the squared norm
-    of both gradients. It needs second derivatives of both nets: twice the time on the toys."""
-
-    def __init__(self, gamma: float) -> None:
-        if not gamma > 0:
-            raise ValueError(f"consensus needs gamma > 0, got {gamma}: try updates=simultaneous")
-        self.gamma = gamma
 
     def __call__(self, game: Game, batch: Batch) -> None:
         *first, (x, y) = zip(batch.x, batch.y, strict=True)
         for x_, y_ in first:
             game.D_gradient(x_, y_, game.noise())
             game.D_step()
-        game.consensus_gradient(x, y, game.noise(), self.gamma)
+        z = game.noise()
+        game.D_gradient(x, y, z)
+        game.G_gradient(x, y, z)
         game.D_step()
         game.G_step()

@@ -12,7 +12,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from ganlab.metrics.samples import TwoSamples
 from ganlab.theory.divergences import jsd
-from ganlab.types import Blurrable, Law, LineLaw, Source
+from ganlab.types import Blurrable, LineSource, LogDensity, Source
 
 CHUNK = 1024  # points whose density is computed at once: a curve is a mixture of thousands
 BISECTIONS = 80  # halvings of an interval that holds a quantile: to the last digit
@@ -44,7 +44,7 @@ class LogLikelihood(TwoSamples):
 
     def __init__(self, source: Source, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.law: Law = law_of(source, "LogLikelihood")
+        self.law: LogDensity = law_of(source, "LogLikelihood")
         self.outside = self.negative_entropy = math.nan
 
     def update(self, x: Tensor, real: bool) -> None:
@@ -91,7 +91,7 @@ class BinnedJSD(Metric):
         super().__init__(sync_on_compute=False, **kwargs)
         d = source.shape[0] if len(source.shape) == 1 else 0
         law = law_of(source, "BinnedJSD")
-        if d not in (1, 2) or not (hasattr(law, "means") or isinstance(law, LineLaw)):
+        if d not in (1, 2) or not (hasattr(law, "means") or isinstance(law, LineSource)):
             raise ValueError(
                 f"BinnedJSD needs a density on the line or a mixture in the plane, and this data has shape {source.shape}"
             )

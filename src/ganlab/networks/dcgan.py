@@ -13,6 +13,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from ganlab.errors import at_least_one
+from ganlab.networks import layers
 
 
 class Generator(nn.Module):
@@ -43,7 +44,7 @@ class Generator(nn.Module):
         return x[..., : self.size[0], : self.size[1]]
 
 
-class Discriminator(nn.Module):
+class Discriminator(layers.Discriminator):
     """x [B, C, H, W] -> logit [B]; `width` channels after the first stage, twice as many after each one below."""
 
     def __init__(self, shape: Sequence[int], width: int) -> None:
@@ -56,11 +57,8 @@ class Discriminator(nn.Module):
         for a, b in pairwise(widths):
             down += [nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)]
         features = widths[-1] * math.prod(side // 2**stages for side in size)
-        self.net = nn.Sequential(*down, nn.Flatten(), nn.Linear(features, 1), nn.Flatten(0))
+        self.trunk, self.head = nn.Sequential(*down, nn.Flatten()), layers.LinearHead(features)
         self.apply(_initialise)
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.net(x)
 
 
 def _image(shape: Sequence[int]) -> Sequence[int]:

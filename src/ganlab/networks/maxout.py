@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ganlab.errors import at_least_one
+from ganlab.networks import layers
 
 
 class Maxout(nn.Module):
@@ -28,7 +29,7 @@ class Maxout(nn.Module):
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> x [B, *S]: two ReLU layers; weights U(-irange, irange), biases 0 until `start_at`."""
+    """z [B, Z] -> x [B, *S]: two ReLU layers; weights U(-irange, irange), biases 0 until `start_near`."""
 
     def __init__(self, shape: Sequence[int], z_dim: int, width: int = 1200, irange: float = 0.05) -> None:
         super().__init__()
@@ -40,7 +41,7 @@ class Generator(nn.Module):
         _uniform(self, irange)
 
     @torch.no_grad()
-    def start_at(self, mean: Tensor) -> None:
+    def start_near(self, mean: Tensor) -> None:
         """Images near the mean image [C, H, W] in [-1, 1], as in the paper's code: the last bias is the logit of its pixels."""
         last = self.net[-1]
         assert isinstance(last, nn.Linear)
@@ -51,7 +52,7 @@ class Generator(nn.Module):
         return 2 * torch.sigmoid(x) - 1 if self.image else x
 
 
-class Discriminator(nn.Module):
+class Discriminator(layers.Discriminator):
     """x [B, *S] -> logit [B]: two maxout layers; dropout before each of the three linear maps."""
 
     def __init__(
@@ -67,21 +68,23 @@ class Discriminator(nn.Module):
         if len(dropout) != 3:
             raise ValueError(f"dropout needs three shares, one before each linear map, got {list(dropout)}")
         first, second, third = dropout
-        self.net = nn.Sequential(
-            nn.Flatten(),
-            nn.Dropout(first),
+        self.trunk = nn.Sequential(
+            Pixels() if len(shape) == 3 else nn.Flatten(),
+            layers.Dropout(first),
             Maxout(math.prod(shape), units, pieces),
-            nn.Dropout(second),
+            layers.Dropout(second),
             Maxout(units, units, pieces),
-            nn.Dropout(third),
-            nn.Linear(units, 1),
-            nn.Flatten(0),
+            layers.Dropout(third),
         )
-        self.image = len(shape) == 3
+        self.head = layers.LinearHead(units)
         _uniform(self, irange)
 
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.net((x + 1) / 2 if self.image else x)
+
+class Pixels(nn.Flatten):
+    """Images [B, C, H, W] in [-1, 1] as rows of pixels in [0, 1]."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward((x + 1) / 2)
 
 
 @torch.no_grad()

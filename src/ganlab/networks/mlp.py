@@ -9,7 +9,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from ganlab.errors import at_least_one
-from ganlab.networks.shapes import output_range
+from ganlab.networks import layers
 
 
 class Generator(nn.Module):
@@ -22,13 +22,13 @@ class Generator(nn.Module):
         sizes = [z_dim, *[width] * depth]
         hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), activation)]
         self.net = nn.Sequential(*hidden, nn.Linear(sizes[-1], math.prod(shape)))
-        self.shape, self.output = tuple(shape), output_range(shape)
+        self.shape, self.output = tuple(shape), layers.output_range(shape)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         return self.output(self.net(z).unflatten(1, self.shape))
 
 
-class Discriminator(nn.Module):
+class Discriminator(layers.Discriminator):
     """x [B, *S] -> logit [B]: `depth` layers of `width` units."""
 
     def __init__(self, shape: Sequence[int], width: int, depth: int, activation: nn.Module) -> None:
@@ -36,7 +36,4 @@ class Discriminator(nn.Module):
         at_least_one(width=width, depth=depth)
         sizes = [math.prod(shape), *[width] * depth]
         hidden = [layer for a, b in pairwise(sizes) for layer in (nn.Linear(a, b), activation)]
-        self.net = nn.Sequential(nn.Flatten(), *hidden, nn.Linear(sizes[-1], 1), nn.Flatten(0))
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.net(x)
+        self.trunk, self.head = nn.Sequential(nn.Flatten(), *hidden), layers.LinearHead(sizes[-1])

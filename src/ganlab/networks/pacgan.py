@@ -10,8 +10,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from ganlab.errors import at_least_one
+from ganlab.networks import layers
 from ganlab.networks.maxout import Maxout
-from ganlab.networks.shapes import output_range
 
 
 class Generator(nn.Module):
@@ -26,27 +26,23 @@ class Generator(nn.Module):
             for layer in (nn.Linear(a, b, bias=False), nn.BatchNorm1d(b), nn.ReLU())
         ]
         self.net = nn.Sequential(*hidden, nn.Linear(width, math.prod(shape)))
-        self.shape, self.output = tuple(shape), output_range(shape)
+        self.shape, self.output = tuple(shape), layers.output_range(shape)
         _normal(self, std)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         return self.output(self.net(z).unflatten(1, self.shape))
 
 
-class Discriminator(nn.Module):
+class Discriminator(layers.Discriminator):
     """x [B, *S] -> logit [B]: `depth` maxout layers."""
 
     def __init__(self, shape: Sequence[int], units: int, pieces: int, depth: int, std: float) -> None:
         super().__init__()
         at_least_one(units=units, pieces=pieces, depth=depth)
         sizes = [math.prod(shape), *[units] * depth]
-        self.net = nn.Sequential(
-            nn.Flatten(), *(Maxout(a, b, pieces) for a, b in pairwise(sizes)), nn.Linear(units, 1), nn.Flatten(0)
-        )
+        self.trunk = nn.Sequential(nn.Flatten(), *(Maxout(a, b, pieces) for a, b in pairwise(sizes)))
+        self.head = layers.LinearHead(units)
         _normal(self, std)
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        return self.net(x)
 
 
 def _normal(net: nn.Module, std: float) -> None:

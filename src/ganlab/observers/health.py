@@ -13,7 +13,6 @@ from torch.nn.functional import logsigmoid
 from ganlab.errors import at_least_one
 from ganlab.files.verdict import COLLAPSED
 from ganlab.game.module import GAN
-from ganlab.game.objectives import packed
 from ganlab.observers.observer import Clock, Observer, record, source_of
 from ganlab.random import generator_of
 from ganlab.types import Source
@@ -61,7 +60,7 @@ class Health(Observer):
         G_trains, D_trains = gan.G.training, gan.D.training
         gan.G.eval(), gan.D.eval()
         fake = gan.G(z, y).float()
-        on_real, on_fake = (gan.sees(packed(x, gan.pack), y).float() for x in (real, fake))  # [n / m]
+        on_real, on_fake = (gan.logits(x, y).float() for x in (real, fake))  # [n / m]
         values = {"diversity": _spread(fake) / _spread(real)}
         if gan.watched:  # and not stopped in an iteration that nobody expected to be the last
             values |= {f"gradient_{net}": norm for net, norm in gan.gradient_norms.items()}
@@ -72,7 +71,7 @@ class Health(Observer):
         if self.held_out is not None:
             self.held_out = self.held_out.to(device)
             unseen, y = self.held_out.sample(n, generator_of(self.seed, "health", 2, device=device))
-            on_unseen = gan.sees(packed(unseen, gan.pack), y).float()
+            on_unseen = gan.logits(unseen, y).float()
             values |= {"logit_gap": on_real.mean() - on_unseen.mean()}
             values |= {"accuracy_held_out": _accuracy(on_unseen, on_fake)} if logit else {}
         gan.G.train(G_trains), gan.D.train(D_trains)

@@ -52,9 +52,9 @@ def statistics(gan: GAN) -> dict[str, float]:
         "train/loss_D": D.loss,
         "train/loss_G": G.loss,
         "train/penalty": D.penalty,
-        "train/V": logsigmoid(D.real).mean() + logsigmoid(-D.fake).mean(),
-        "train/D_real": D.real.sigmoid().mean(),
-        "train/D_fake": D.fake.sigmoid().mean(),
+        "train/V": logsigmoid(D.seen.on_x).mean() + logsigmoid(-D.seen.on_fake).mean(),
+        "train/D_real": D.seen.on_x.sigmoid().mean(),
+        "train/D_fake": D.seen.on_fake.sigmoid().mean(),
     }
-    read = dict(zip(values, torch.stack([value.float() for value in values.values()]).tolist(), strict=True))  # one sync
+    read = dict(zip(values, torch.stack([v.detach().float() for v in values.values()]).tolist(), strict=True))  # one sync
     return read | dict(zip(("train/lr_G", "train/lr_D"), gan.rates, strict=True))

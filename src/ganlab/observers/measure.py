@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganlab.game.module import GAN
 from ganlab.observers.observer import Clock, Observer, Scores, record
-from ganlab.theory.reading import Frame, Instrument, moments
+from ganlab.theory.reading import Frame, Probe, moments
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class Measure(Observer):
     Both nets are in evaluation mode while they are measured; conditional ones are given y = 0.
     """
 
-    def __init__(self, every: int, clock: Clock, instrument: Instrument, folder: Path, frames: int, iterations: int) -> None:
+    def __init__(self, every: int, clock: Clock, instrument: Probe, folder: Path, frames: int, iterations: int) -> None:
         super().__init__(every, clock)
         self.instrument, self.folder = instrument, folder
         self.moments = moments(iterations, frames)

@@ -12,11 +12,11 @@ from ganlab.errors import UserError, did_you_mean
 from ganlab.metrics.cards import name_of
 from ganlab.report.budget import Budget
 from ganlab.report.read import COUNTERS, EARLY, ENDED, Notes, Run
+from ganlab.settings import GAME, NAMED
 
 # what makes a setting, in the order in which it names one: of keys that only vary together, the first. Not where or how it was
 # observed (metrics, theory, logger, ...): whether numbers were obtained alike is for their cards to say
-KEYS = ("data", "model", "loss", "penalty", "augment", "updates", "prior", "optim", "schedule", "k", "batch_size", "ema_decay",
-        "ema_ramp", "iterations", "shape")  # fmt: skip
+KEYS = (*(key for key in GAME if key not in ("shape", "seed")), "iterations", "shape")
 MORE = ("images", "experiment")  # overrides that are no such key, but stand for some
 LENGTH = ("iterations", "images")  # how long a run went on, which at an equal budget sets nothing apart
 
@@ -209,6 +209,8 @@ def _text(key: str, found: set[str | None], setting: Setting) -> str:
     value: Any = setting.config
     for part in key.split("."):
         value = value.get(part) if isinstance(value, dict) else None
+    if key in NAMED:
+        return "+".join(value or {}) or "none"
     if isinstance(value, dict):
         parts = next(iter(_targets(value).values()), "").split(".")
         return parts[-1] if "_target_" in value else parts[-2] if len(parts) > 1 else ""  # the module that a model is of

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import track
 
 from ganlab.errors import UserError
+from ganlab.files.older import migrated
 from ganlab.files.run import RunDirectory, natural
 from ganlab.metrics.cards import Card, name_of
 
@@ -136,7 +137,7 @@ def _read(path: Path, name: str, notes: Notes) -> Run | None:
     if not isinstance(config, dict) or not isinstance(config.get("seed"), int):
         notes.add("left out, as there is no config.yaml, or a damaged one", name)
         return None
-    columns = _columns(directory.table_file, name, notes)
+    config, columns = migrated(config), _columns(directory.table_file, name, notes)
     own: dict[str, Any] = {"path": path, "name": name, "config": config, "columns": columns,
                            "overrides": [str(line) for line in overrides] if isinstance(overrides, list) else None}  # fmt: skip
     last = {key: _last(columns, key.replace("iterations", "iteration")) for key in COUNTERS}

@@ -3,27 +3,52 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import nn
 from torchmetrics import Metric
 
 from ganlab.data.splits import overlap
 from ganlab.errors import UserError
-from ganlab.game.module import GAN
+from ganlab.game.augment import Augment
+from ganlab.game.module import GAN, Rates
+from ganlab.game.objectives import Adversarial
+from ganlab.game.terms import Term
+from ganlab.game.updates import Order
 from ganlab.metrics.cards import card, fingerprint, name_of
 from ganlab.metrics.scoring import Scorer
+from ganlab.networks.layers import Discriminator, Packed, packed_shape
 from ganlab.observers.checkpoint import AtomicCheckpointIO
-from ganlab.run.settings import Metrics, Node, Settings, build, build_as, takes
-from ganlab.types import Loss, Penalty, Prior, Source
+from ganlab.run.config import build, build_as, takes
+from ganlab.settings import Metrics, Node, Settings
+from ganlab.types import Loss, Prior, Source
+
+
+def completed(settings: Settings) -> Settings:
+    """The settings with what a network asks for and is not given: shape, z_dim and classes come from data and prior."""
+    known: dict[str, Callable[[], Any]] = {
+        "shape": lambda: settings.shape,
+        "z_dim": lambda: build_as(Prior, settings.prior, "prior").dim,
+        "classes": lambda: build_as(Source, settings.data, "data").classes,
+    }
+    nets = {}
+    for net, node in (("G", settings.model.G), ("D", settings.model.D)):
+        asked = [name for name in known if name not in node and takes(node, f"model.{net}", name)]
+        nets[net] = {**node, **{name: known[name]() for name in asked}}
+    return settings.model_copy(update={"model": settings.model.model_copy(update=nets)})
 
 
 def game_of(settings: Settings) -> GAN:
+    """The players and all that they play by, of completed settings."""
     prior = build_as(Prior, settings.prior, "prior")
-    G, D = build(settings.model.G, "model.G"), build(_of_packs(settings), "model.D")
+    G, D = build(settings.model.G, "model.G"), _discriminator(settings)
+    objective = build_as(Adversarial, settings.objective, "objective", **_features_of(D, settings))
+    terms = {name: build_as(Term, node, f"penalty.{name}") for name, node in settings.penalty.items()}
     opt_G = build(settings.optim.G, "optim.G", params=G.parameters())
-    opt_D = build(settings.optim.D, "optim.D", params=D.parameters())
+    opt_D = build(settings.optim.D, "optim.D", params=[*D.parameters(), *objective.parameters()])
     momentum = settings.schedule.momentum
     if momentum and not all("momentum" in group for opt in (opt_G, opt_D) for group in opt.param_groups):
         raise UserError("schedule.momentum needs optimizers that have one: use optim=sgd, or schedule.momentum=null")
@@ -32,33 +57,53 @@ def game_of(settings: Settings) -> GAN:
         D,
         prior=prior,
         loss=build_as(Loss, settings.loss, "loss"),
-        penalty=build_as(Penalty, settings.penalty, "penalty"),
-        augment=build(settings.augment, "augment"),
-        updates=build(settings.updates, "updates"),
+        terms=terms,
+        augment=build_as(Augment, settings.augment, "augment"),
+        objective=objective,
+        updates=build_as(Order, settings.updates, "updates"),
         opt_G=opt_G,
         opt_D=opt_D,
-        schedule_G=build(settings.schedule.G, "schedule.G"),
-        schedule_D=build(settings.schedule.D, "schedule.D"),
-        momentum=build(momentum, "schedule.momentum") if momentum else None,
+        rates=Rates(
+            build(settings.schedule.G, "schedule.G"),
+            build(settings.schedule.D, "schedule.D"),
+            build(momentum, "schedule.momentum") if momentum else None,
+        ),
         k=settings.k,
-        pack=settings.model.pack,
         batch_size=settings.batch_size,
         ema_decay=settings.ema_decay,
         ema_ramp=settings.ema_ramp,
         seed=settings.seed,
+        at_once=settings.at_once,
     )
 
 
-def _of_packs(settings: Settings) -> Node:
-    """D's node, for the shape of the packs that it is given."""
+def _discriminator(settings: Settings) -> nn.Module:
+    """D, for packs if it is to see some."""
     node, m = settings.model.D, settings.model.pack
     if m == 1:
-        return node
+        return build(node, "model.D")
     if settings.batch_size % m:
         raise UserError(f"batch_size = {settings.batch_size} does not come in packs of {m}: make it a multiple of model.pack")
     if node.get("shape") != settings.shape:
         raise UserError(f"model.pack = {m} needs a D that is told its shape: give model.D.shape, or leave model.pack at 1")
-    return {**node, "shape": [m * settings.shape[0], *settings.shape[1:]]}
+    return Packed(build({**node, "shape": packed_shape(settings.shape, m)}, "model.D"), m)
+
+
+def _features_of(D: nn.Module, settings: Settings) -> dict[str, Any]:
+    """What an objective may ask for: how many features D has before its head, and how many classes the data."""
+    known: dict[str, Callable[[], Any]] = {
+        "features": lambda: _width(D),
+        "classes": lambda: build_as(Source, settings.data, "data").classes,
+    }
+    node = settings.objective
+    return {name: known[name]() for name in known if name not in node and takes(node, "objective", name)}
+
+
+def _width(D: nn.Module) -> int:
+    inner = getattr(D, "D", D)
+    if not isinstance(inner, Discriminator):
+        raise UserError("objective needs a D in two halves, trunk and head: derive it from networks.layers.Discriminator")
+    return inner.head.features  # type: ignore[return-value]
 
 
 def split_of(data: Node, split: str, key: str) -> Source:

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.errors import Diverged, Interrupted, Locked, Unfinished, UserError, did_you_mean
+from ganlab.files.older import overrides
 
 
 def guarded(main: Callable[[], Any]) -> int:
@@ -81,6 +82,8 @@ def sentence(error: Exception) -> str:
     if isinstance(error, OverrideParseException):
         return f"cannot read the override {error.override!r}: see https://hydra.cc/docs/1.3/advanced/override_grammar/basic"
     text = f"{error} {error.__cause__ or ''}"
+    if match := re.search(r"full_key: penalty\.(\w+)\s", f"{text} "):
+        return f"unknown key penalty.{match[1]}: a penalty is set by its name, as in penalty=r1 penalty.r1.gamma=1"
     if match := re.search(r"Key '(\w+)' is not in struct\s*full_key: (\S+)", text):
         group, _, key = match[2].rpartition(".")
         advice = f"; `python train.py --cfg job -p {group}` lists its keys" if group else did_you_mean(key, _top_level())
@@ -114,17 +117,19 @@ def with_saved_overrides(argv: list[str]) -> list[str]:
             new = {line.split("=")[0] for line in argv[1:]}
             if new & BUDGETS:
                 new |= BUDGETS
-            old = [str(line) for line in OmegaConf.load(saved)]
+            config = OmegaConf.to_container(OmegaConf.load(saved.with_name("config.yaml")), resolve=False)
+            old = overrides([str(line) for line in OmegaConf.load(saved)], config)  # type: ignore[arg-type]
             return [argv[0], *(line for line in old if line.split("=")[0] not in new), *argv[1:]]
     return argv
 
 
 def run_dir(resume: str | None, fresh: str, *, _root_: DictConfig) -> str:
     """`${run_dir:${resume},...}`: the directory of the run to go on with, otherwise a fresh one."""
-    from ganlab.files.run import IDENTITY, newest_like
+    from ganlab.files.run import newest_like
+    from ganlab.settings import GAME
 
     if resume == "auto":
-        config = {key: _plain(_root_[key]) for key in IDENTITY}
+        config = {key: _plain(_root_[key]) for key in GAME}
         if (found := newest_like(config, Path(_root_.runs))) is not None:
             return str(found)
     elif resume is not None and not resume.endswith(".ckpt"):

@@ -23,7 +23,7 @@ from ganlab.files.result import now, provenance, report, without_nan
 from ganlab.files.run import RunDirectory, starting_point
 from ganlab.files.table import read
 from ganlab.files.verdict import verdict
-from ganlab.game.augment import Augment
+from ganlab.game.consensus import dirac_field
 from ganlab.loggers.table import RunTable
 from ganlab.observers.checkpoint import Checkpoint, iteration_of
 from ganlab.observers.draw import Draw
@@ -33,13 +33,14 @@ from ganlab.observers.log import Log
 from ganlab.observers.measure import Measure, function_of
 from ganlab.observers.observer import Clock
 from ganlab.random import seed_of
-from ganlab.run.build import game_of, held_out_of, scorer_of, trainer_of
+from ganlab.run.build import completed, game_of, held_out_of, scorer_of, trainer_of
+from ganlab.run.config import build, build_as, check, plain, resolve, validate
 from ganlab.run.interrupt import Interrupt
 from ganlab.run.names import given_lines
 from ganlab.run.progress import ProgressBar
-from ganlab.run.settings import Settings, build, build_as, check, plain, resolve, validate
+from ganlab.settings import GROUPS, NAMED, Settings
 from ganlab.theory.optimum import Unsolved
-from ganlab.types import Rules, Source
+from ganlab.types import Source, Subject
 
 log = logging.getLogger(__name__)
 ALL_THREADS = torch.get_num_threads()  # before a run changes it
@@ -73,11 +74,16 @@ def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
         raise UserError("iterations and images are two budgets for one run: give one of them")
     if "iterations" in given:
         cfg.images = None  # that of an experiment
+    for key in given:  # a name without a penalty is a preset's, or a mistake of the user's
+        group, _, name = key.lstrip("+~").partition(".")
+        name = name.split(".")[0]
+        if group == "penalty" and name and name in cfg.penalty and "_target_" not in (cfg.penalty[name] or {}):
+            raise UserError(f"penalty.{name} is set but not chosen: add penalty={name}, or leave {key} out")
     settings = validate(resolve(cfg))
     if settings.images is not None:
         cfg.iterations = math.ceil(settings.images / (settings.k * settings.batch_size))
         settings = validate(resolve(cfg))  # what refers to iterations, as a schedule does, follows
-    return settings
+    return completed(settings)
 
 
 def rehearse(settings: Settings, path: Path, choices: dict[str, str], elsewhere: bool) -> None:
@@ -116,13 +122,13 @@ class Experiment:
 
     def __init__(self, settings: Settings, run: RunDirectory, choices: dict[str, str], start: int) -> None:
         self.settings, self.run, self.provenance = settings, run, provenance()
+        self.source: Source = build_as(Source, settings.data, "data")
         pl.seed_everything(seed_of(settings.seed, "initial weights") % 2**32, verbose=False)
         self.gan = game_of(settings)
-        self.source: Source = build_as(Source, settings.data, "data")
         if tuple(settings.shape) != self.source.shape:
             raise UserError(f"shape = {settings.shape} but the data has {list(self.source.shape)}: change one of them")
         if hasattr(self.source, "mean"):
-            self.gan.start_at(self.source.mean)
+            self.gan.start_near(self.source.mean)
         self.clock = Clock()
         self.table = RunTable(run.table_file, start)
         self.log = Log(settings.log_every, self.clock)
@@ -145,7 +151,8 @@ class Experiment:
             picture = build(metrics.picture.draw, "metrics.picture.draw", source=self.source)
             observers.append(Draw(metrics.picture.every, self.clock, picture, run.samples, settings.seed))
         observers.append(Checkpoint(settings.checkpoint.every, self.clock, run.checkpoints, settings.checkpoint.keep))
-        tags = [choices[group] for group in ("data", "model", "loss", "penalty") if group in choices]
+        chosen = [choices[group] for group in GROUPS if choices.get(group) and group not in NAMED]
+        tags = [tag for tag in chosen + [name for group in NAMED for name in getattr(settings, group)] if tag != "none"]
         given = {
             "run_dir": run.path,
             "name": settings.name,
@@ -170,10 +177,13 @@ class Experiment:
         if gan.pack > 1:
             log.warning("theory is not measured: it is that of a D that sees one x, and model.pack = %d", gan.pack)
             return None
+        if any("classes" in node for node in (self.settings.model.G, self.settings.model.D)):
+            log.warning("theory is not measured: it is that of nets that are not told y, and one of these is")
+            return None
         G, D = (function_of(net, torch.device("cpu")) for net in (gan.G, gan.D))
-        loss = gan.loss if type(gan.augment) is Augment else Unsolved(gan.loss, "augment changes the laws that D sees")
-        rules = Rules(self.source, gan.prior, loss, gan.penalty, gan.augment, gan.updates, G, D)
-        instrument = build(theory.instrument, "theory.instrument", rules=rules)
+        loss = gan.loss if gan.augment.neutral else Unsolved(gan.loss, "augment changes the laws that D sees")
+        field = dirac_field(gan.loss, gan.players.terms, gan.augment, gan.objective, gan.updates)
+        instrument = build(theory.instrument, "theory.instrument", subject=Subject(self.source, gan.prior, loss, G, D, field))
         return Measure(theory.every, self.clock, instrument, self.run.theory, theory.frames, self.settings.iterations)
 
     def _card_of_theory(self) -> dict[str, Any]:

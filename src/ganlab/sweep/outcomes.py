@@ -10,7 +10,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from ganlab.errors import UserError, did_you_mean
 from ganlab.observers.measure import BEST
-from ganlab.run.settings import Settings
+from ganlab.settings import Settings
 from ganlab.sweep.jobs import COLLAPSED, DIVERGED, FAILED, INTERRUPTED, KILLED, WAITING, Job
 
 KINDS = {"last": "final", "best": "best", "area": "area"}  # as result.json calls them

@@ -18,9 +18,10 @@ from rich.progress import track
 
 from ganlab.errors import UserError
 from ganlab.files.run import RunDirectory, differences
+from ganlab.run.config import plain
 from ganlab.run.experiment import rehearse, settings_of
 from ganlab.run.names import jobs_of
-from ganlab.run.settings import Settings, plain
+from ganlab.settings import Settings
 from ganlab.sweep.jobs import Job, mapping, quoted
 
 DECIDED = ("resume", "name")  # by the sweep itself

@@ -30,8 +30,9 @@ from ganlab.errors import Unfinished, UserError
 from ganlab.files.run import differences
 from ganlab.random import seed_of
 from ganlab.run.command_line import sentence
+from ganlab.run.config import validated
 from ganlab.run.names import UNNAMED
-from ganlab.run.settings import Count, Settings, validated
+from ganlab.settings import Count, Settings
 from ganlab.sweep.driver import Engine, at_work, say, still_open
 from ganlab.sweep.jobs import INTERRUPTED, WAITING, Job
 from ganlab.sweep.outcomes import KINDS, aim, direction_of, outcome

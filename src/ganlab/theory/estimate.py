@@ -14,7 +14,7 @@ from ganlab.figures import line, plane
 from ganlab.random import generator_of
 from ganlab.theory.optimum import best_output
 from ganlab.theory.reading import Frame, Reading, Row, Values, against_optimum, distances, say_if_unknown
-from ganlab.types import Blurrable, Cells, Rules
+from ganlab.types import Blurrable, Cells, Subject
 
 SHOWN = 600  # points of data and of samples in a picture
 SLICED = 4000  # samples in the sliced distance
@@ -32,8 +32,8 @@ class Estimate:
     KL and total variation are lower bounds. z is the same every time.
     """
 
-    def __init__(self, rules: Rules, side: int, n: int) -> None:
-        source, prior, loss = rules.source, rules.prior, rules.loss
+    def __init__(self, subject: Subject, side: int, n: int) -> None:
+        source, prior, loss = subject.source, subject.prior, subject.loss
         at_least_one(n=n)
         if side < 8:
             raise ValueError(f"side must be >= 8, got {side}")

@@ -13,7 +13,7 @@ from ganlab.random import generator_of
 from ganlab.theory import maps
 from ganlab.theory.optimum import best_output
 from ganlab.theory.reading import Frame, Reading, Row, Values, against_optimum, distances, say_if_unknown
-from ganlab.types import Cells, LineLaw, Rules
+from ganlab.types import Cells, LineSource, Subject
 
 TAIL = 1e-9  # of p_data is beyond the outermost of its quantiles
 Z_TAIL = 1e-15  # of the prior is left out at either end
@@ -31,9 +31,9 @@ class Line:
     `cells` come from the quantiles of p_data, half as many from those of p_g; G is taken as linear between `z_points`.
     """
 
-    def __init__(self, rules: Rules, cells: int, z_points: int) -> None:
-        source, prior, loss = rules.source, rules.prior, rules.loss
-        if source.shape != (1,) or not isinstance(source, LineLaw):
+    def __init__(self, subject: Subject, cells: int, z_points: int) -> None:
+        source, prior, loss = subject.source, subject.prior, subject.loss
+        if source.shape != (1,) or not isinstance(source, LineSource):
             raise ValueError(
                 f"theory=line needs data on the line with a known density, and this data has the shape {list(source.shape)}"
                 f"{'' if source.shape == (1,) else ': try theory=estimate' if source.shape == (2,) else ': use theory=none'}"

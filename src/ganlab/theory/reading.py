@@ -27,7 +27,7 @@ class Reading(NamedTuple):
     frame: Frame
 
 
-class Instrument(Protocol):
+class Probe(Protocol):
     def distances(self, G: Callable[[Tensor], Tensor]) -> Values:
         """How far p_g is from p_data, for G: z [n, Z] -> x [n, *S]."""
         ...

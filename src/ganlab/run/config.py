@@ -8,119 +8,17 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any
+from typing import Any
 
 import hydra
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from ganlab.errors import UserError, did_you_mean
-
-
-def _no_bool(value: Any) -> Any:
-    if isinstance(value, bool):
-        raise ValueError(f"input should be a number, not {str(value).lower()}")
-    return value
-
-
-Node = dict[str, Any]  # a mapping with a `_target_`
-Count = Annotated[int, Field(ge=1), BeforeValidator(_no_bool)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class Model(_Part):
-    pack: Count
-    G: Node
-    D: Node
-
-
-class Optim(_Part):
-    G: Node
-    D: Node
-    lr: float | None = None  # these three both nodes may refer to; any other number is written into each of them
-    betas: tuple[float, float] | None = None
-    momentum: float | None = None
-
-
-class Schedule(_Part):
-    G: Node
-    D: Node
-    momentum: Node | None
-
-
-class Pictures(_Part):
-    every: Count
-    draw: Node
-
-
-class Metrics(_Part):
-    every: Count
-    n: Count
-    n_real: Count | None = None
-    split: str | None = None
-    features: Node | None = None
-    scores: dict[str, Node]
-    picture: Pictures | None
-
-
-class Theory(_Part):
-    every: Count
-    frames: Annotated[int, Field(ge=0), BeforeValidator(_no_bool)]
-    instrument: Node | None
-
-
-class Watch(_Part):
-    every: Count
-    n: Count
-    split: str | None
-    stop: bool = False
-    patience: Annotated[int, Field(ge=2), BeforeValidator(_no_bool)] = 8
-
-
-class Checkpoints(_Part):
-    every: Count
-    keep: Count
-
-
-class Settings(_Part):
-    """The top level of a config: Algorithm 1's own numbers, and one choice of each group."""
-
-    seed: Annotated[int, Field(ge=0, lt=2**32), BeforeValidator(_no_bool)]
-    k: Count
-    batch_size: Count
-    iterations: Count
-    images: Count | None
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
-    ema_ramp: Annotated[float, Field(gt=1)]
-    shape: list[Count]
-    features: str | None
-    log_every: Count
-    threads: Count | None
-    resume: str | None
-    runs: str
-    study: str | None
-    name: str
-    data: Node
-    model: Model
-    prior: Node
-    loss: Node
-    penalty: Node
-    augment: Node
-    updates: Node
-    optim: Optim
-    schedule: Schedule
-    metrics: Metrics
-    theory: Theory
-    health: Watch
-    trainer: Node
-    logger: dict[str, Node]
-    checkpoint: Checkpoints
+from ganlab.settings import Node, Settings
 
 
 def resolve(cfg: DictConfig) -> dict[str, Any]:
@@ -135,8 +33,15 @@ def resolve(cfg: DictConfig) -> dict[str, Any]:
 
 def validate(config: dict[str, Any]) -> Settings:
     """The typed top level; raises UserError. Nodes are checked by `build`. `plain` gives it back as it is to be kept."""
+    penalty = config.get("penalty")
+    if isinstance(penalty, Mapping):  # what a preset says of a penalty that was not chosen
+        config = {**config, "penalty": {name: node for name, node in penalty.items() if not _unchosen(node)}}
     settings: Settings = validated(Settings, config, "")
     return settings
+
+
+def _unchosen(node: Any) -> bool:
+    return isinstance(node, Mapping) and "_target_" not in node
 
 
 def plain(settings: Settings) -> dict[str, Any]:
@@ -144,11 +49,12 @@ def plain(settings: Settings) -> dict[str, Any]:
     return settings.model_dump(mode="json", exclude_unset=True)
 
 
-def build_as(kind: type, node: Node, key: str, **given: Any) -> Any:
-    """`build`, for a node that must describe one of the protocols of types.py."""
+def build_as(wanted: type, node: Node, key: str, **given: Any) -> Any:
+    """`build`, for a node that must describe one of the protocols of types.py, or derive from a class."""
     part = build(node, key, **given)
-    if not isinstance(part, kind):
-        raise UserError(f"{key}._target_ = {node['_target_']} is not a {kind.__name__}: choose one of conf/{key}")
+    if not isinstance(part, wanted):
+        group = key.split(".")[0]
+        raise UserError(f"{key}._target_ = {node['_target_']} is not a {wanted.__name__}: choose one of conf/{group}")
     return part
 
 

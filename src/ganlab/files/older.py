@@ -1,0 +1,78 @@
+"""Run directories that an older ganlab has made, read as if today's had: up to commit f81876f, penalties had no names, parts
+other places, and D no two halves."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MOVED = {  # of ganlab's files
+    "losses": "game.losses", "fdivergences": "game.fdivergences", "penalties": "game.terms", "augment": "game.augment",
+    "priors": "game.priors", "schedules": "game.schedules", "updates": "game.updates", "pictures": "figures.pictures",
+    "instruments.line": "theory.exact", "instruments.estimate": "theory.estimate", "instruments.dirac": "theory.trajectory",
+    "updates.Consensus": "game.consensus.Consensus",
+}  # fmt: skip
+ORDERS = {"alternating": {"_target_": "ganlab.game.updates.Alternating", "g_steps": 1},
+          "simultaneous": {"_target_": "ganlab.game.updates.Simultaneous"}}  # fmt: skip
+NAMES = {"R1": "r1", "GradientPenalty": "gradient_penalty", "WeightClipping": "weight_clipping"}
+
+
+def migrated(config: dict[str, Any]) -> dict[str, Any]:
+    """A config as today's ganlab would have written it; one of today's is left as it is."""
+    if "objective" in config or "penalty" not in config:
+        return config
+    config = {**config, "objective": {"_target_": "ganlab.game.objectives.Adversarial"}}
+    config["updates"] = _order(config.get("updates"))
+    config = _moved(config)
+    config["penalty"] = _named(config["penalty"])
+    config.setdefault("ema_ramp", 10.0)
+    if isinstance(config.get("model"), dict):
+        config["model"] = {"pack": 1, **config["model"]}
+    return config
+
+
+def _order(node: Any) -> Any:
+    path = str(node.get("path", "")) if isinstance(node, Mapping) else ""
+    return ORDERS.get(path.removeprefix("ganlab.updates."), node)
+
+
+def _moved(node: Any) -> Any:
+    """The tree with every `_target_` where it is now."""
+    if isinstance(node, Mapping):
+        return {key: target(value) if key == "_target_" else _moved(value) for key, value in node.items()}
+    return [_moved(part) for part in node] if isinstance(node, list) else node
+
+
+def target(path: Any) -> Any:
+    """Where a part of ganlab's lies now."""
+    for old, new in sorted(MOVED.items(), key=lambda pair: -len(pair[0])):
+        if isinstance(path, str) and re.match(rf"ganlab\.{re.escape(old)}(\.|$)", path):
+            return f"ganlab.{new}{path[len(f'ganlab.{old}') :]}"
+    return path
+
+
+def _named(node: Any) -> Any:
+    """A single penalty, under the name that its file in `conf/` has."""
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        return node
+    kind = str(node["_target_"]).rpartition(".")[2]
+    if kind == "Penalty":
+        return {}
+    return {NAMES.get(kind, kind.lower()): {**node, **({"every": 1} if kind in NAMES else {})}}
+
+
+def overrides(lines: list[str], config: Mapping[str, Any]) -> list[str]:
+    """The lines of a run's `overrides.yaml`, as they are written now; `config` is the one beside it, as it was found."""
+    named = _named(config.get("penalty"))
+    if named is config.get("penalty") or not named:
+        return lines
+    return [re.sub(r"^(\+*)penalty\.(?=\w+=)", rf"\1penalty.{next(iter(named))}.", line) for line in lines]
+
+
+def weights(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The tensors of a game under the names that they have now: `D.net.5.weight` was of a D in one piece, whose last linear
+    layer is its head."""
+    places = [int(match[1]) for name in state if (match := re.match(r"D\.net\.(\d+)\.", name))]
+    last = rf"^D\.net\.{max(places, default=0)}\."
+    return {re.sub(r"^D\.net\.", "D.trunk.", re.sub(last, "D.head.linear.", name)): v for name, v in state.items()}

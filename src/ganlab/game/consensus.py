@@ -1,0 +1,75 @@
+"""Consensus optimization (Mescheder et al., 2017), and the direction in which the players of a small game are moved."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ganlab.game.players import Players, Terms
+from ganlab.game.updates import Order
+from ganlab.types import Batch, Loss
+
+DRAWS = 4000  # of the noise, for an arrow
+
+
+class Consensus(Order):
+    """Simultaneous, and each player also descends gamma/2 of the squared norm of both gradients. It needs second derivatives of
+    both nets: twice the time on the toys. With several processes that norm is the one of a share's own gradients."""
+
+    def __init__(self, gamma: float) -> None:
+        if not gamma > 0:
+            raise ValueError(f"consensus needs gamma > 0, got {gamma}: try updates=simultaneous")
+        self.gamma = gamma
+
+    def __call__(self, game: Any, batch: Batch) -> None:
+        *first, (x, y) = zip(batch.x, batch.y, strict=True)
+        for x_, y_ in first:
+            game.D_gradient(x_, y_, game.noise())
+            game.D_step()
+        w_D, w_G = game.weights_D, game.weights_G
+        steps = game.D_steps, game.G_steps
+        D, G, gradients = moved(game.players, x, y, game.noise(), steps, w_D, w_G, self.gamma)
+        # a sum whose gradients these are: backward through it tells DDP of them, which averages them over processes
+        total = torch.stack([(w * g).sum() for w, g in zip([*w_D, *w_G], gradients, strict=True)]).sum()
+        game.descend(total, [*w_D, *w_G])
+        game.D_terms, game.G_terms = D, G
+        game.D_step()
+        game.G_step()
+
+
+def moved(
+    play: Players, x: Tensor, y: Tensor, z: Tensor, steps: tuple[int, int], w_D: Sequence[Tensor], w_G: Sequence[Tensor],
+    gamma: float,
+) -> tuple[Terms, Terms, list[Tensor]]:  # fmt: skip
+    """With v the gradients of both players' losses by their own weights, those of losses to which gamma/2 |v|^2 is added.
+    Returns what was played, and the gradients by [*w_D, *w_G]."""
+    play = play._replace(through=True)
+    D, G = play.objective.D(play, x, y, z, steps[0]), play.objective.G(play, x, y, z, steps[1])
+    v = [*torch.autograd.grad(D.loss, w_D, create_graph=True), *torch.autograd.grad(G.loss, w_G, create_graph=True)]
+    if not gamma:
+        return D, G, [part.detach() for part in v]
+    size = gamma / 2 * torch.stack([part.square().sum() for part in v]).sum()
+    pull = torch.autograd.grad(size, [*w_D, *w_G], materialize_grads=True)
+    return D, G, [(a + b).detach() for a, b in zip(v, pull, strict=True)]
+
+
+def dirac_field(
+    loss: Loss, terms: Mapping[str, Any], augment: Any, objective: Any, order: Order
+) -> Callable[[float, float], tuple[float, float]]:
+    """Of the Dirac-GAN (Mescheder et al., 2018), the direction in which a step moves (theta, psi): minus the gradients of the
+    players' own losses, with the term of consensus where that is the order; where D sees noise, the mean over many draws."""
+    n = 1 if augment.neutral else DRAWS
+    x, y, z = torch.zeros(n, 1, dtype=torch.float64), torch.zeros(n, dtype=torch.long), torch.zeros(n, 1)
+
+    def at(theta: float, psi: float) -> tuple[float, float]:
+        t, p = (torch.tensor(value, dtype=torch.float64, requires_grad=True) for value in (theta, psi))
+        play = Players(lambda z, y: t.expand(len(z), 1), lambda x, y: p * x[:, 0], loss, terms, augment, objective)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            *_, (on_psi, on_theta) = moved(play, x, y, z, (0, 0), [p], [t], order.gamma)
+        return -on_theta.item(), -on_psi.item()
+
+    return at

@@ -1,0 +1,181 @@
+"""One step of D and one of G as pure functions of the players, and what each has computed, for terms that want to know."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from ganlab.types import Loss
+
+Map = Callable[[Tensor], Tensor]
+Back = Callable[[], Tensor]  # -> the gradient of the logits' sum by the input
+
+
+def by_leaf(D: Callable[[Tensor], tuple[Tensor, Any]], x: Tensor) -> tuple[Tensor, Any, Back]:
+    """D(x), and how to come by its gradient by x: x becomes a leaf of the graph, unless it is in one already."""
+    x = x if x.requires_grad else x.detach().requires_grad_(True)
+    logit, features = D(x)
+    return logit, features, lambda: torch.autograd.grad(logit.sum(), x, create_graph=True)[0]
+
+
+def by_vjp(D: Callable[[Tensor], tuple[Tensor, Any]], x: Tensor) -> tuple[Tensor, Any, Back]:
+    """The same where a leaf cannot be made, within torch.func.vmap."""
+    logit, pull, features = torch.func.vjp(D, x, has_aux=True)  # type: ignore[misc]
+    return logit, features, lambda: pull(torch.ones_like(logit))[0]
+
+
+@dataclass
+class Look:
+    """What one step of D has computed; logits are in the graph, and in at least float32."""
+
+    D: Map  # x [B, *S] -> logit [B], as D is shown x: augmented
+    D_plain: Map  # without augmentation
+    x: Tensor  # [B, *S]
+    fake: Tensor  # [B, *S]
+    y: Tensor  # [B]
+    on_x: Tensor  # [B], of a D that sees packs of m samples [B / m]
+    on_fake: Tensor
+    step: int  # of D, from 0
+    slope: Map  # x [B, *S] -> the gradient of D there, in a pass of its own and in at least float32
+    features: Mapping[str, Any] = field(default_factory=dict)  # "x", "fake": [B, F] before D's head, for an objective that asks
+    backs: Mapping[str, Back] = field(default_factory=dict)
+    found: dict[str, Tensor] = field(default_factory=dict)
+
+    def gradient(self, side: str) -> Tensor:
+        """Of D by its input "x" or "fake", a row for each logit: [B, prod S], computed once. A term that names the side in its
+        `gradients` shares the pass of the loss."""
+        if side not in self.found:
+            self.found[side] = self.rows(self.backs[side]() if side in self.backs else self.slope(getattr(self, side)))
+        return self.found[side]
+
+    def rows(self, gradient: Tensor) -> Tensor:
+        return gradient.reshape(len(self.on_x), -1)
+
+
+@dataclass
+class GLook:
+    """What one step of G has computed."""
+
+    G: Callable[[Tensor, Tensor], Tensor]
+    D: Map
+    z: Tensor  # [B, Z]
+    y: Tensor  # [B]
+    fake: Tensor  # [B, *S], in the graph
+    on_fake: Tensor  # [B], in the graph
+    real: Back  # -> D's logits [B] on the data of D's last step, without a graph
+    step: int  # of G, from 0
+    features: Any = None
+
+
+class Terms(NamedTuple):
+    """What a player descends, and out of what: scalars, and logits [B]."""
+
+    loss: Tensor  # penalties included
+    penalties: Mapping[str, Tensor]
+    seen: Any  # Look or GLook
+
+    @property
+    def penalty(self) -> Tensor:
+        """All of them together."""
+        return sum(self.penalties.values(), torch.zeros_like(self.loss))
+
+    def plus(self, more: Tensor) -> Terms:
+        return self._replace(loss=self.loss + more)
+
+
+class Players(NamedTuple):
+    """Everything that the loss of a player is a function of, but for data, noise and the step. `terms` are those of both."""
+
+    G: Callable[[Tensor, Tensor], Tensor]
+    D: Any  # (x, y) -> logit, in two halves where an objective asks for features
+    loss: Loss
+    terms: Mapping[str, Any]
+    augment: Map
+    objective: Any
+    differentiate: Callable[..., tuple[Tensor, Any, Back]] = by_leaf
+    through: bool = False  # whether D's loss is to be a function of G's weights, too
+
+    def due(self, player: str, step: int) -> dict[str, Any]:
+        """The terms that a step of this player takes into its loss: known on the host."""
+        return {name: term for name, term in self.terms.items() if term.of == player and step % term.every == 0}
+
+    def on(self, x: Tensor, y: Tensor, augmented: bool = True) -> tuple[Tensor, Any]:
+        """D's logits [B] on x [B, *S], in at least float32 (bf16 knows log 4 to two digits), and its features if asked for."""
+        x, features = self.augment(x) if augmented else x, None
+        if self.objective.features:
+            features = self.D.trunk(x)
+        logit = self.D(x, y) if features is None else self.D.head(features, y)
+        return logit.to(torch.promote_types(logit.dtype, torch.float32)), features
+
+    def look(self, x: Tensor, y: Tensor, z: Tensor, step: int) -> Look:
+        """The passes of one step of D: x [B, *S], y [B], z [B, Z]."""
+        with torch.set_grad_enabled(self.through):
+            fake = self.G(z, y)
+
+        def D(x: Tensor) -> tuple[Tensor, Any]:
+            return self.on(x, y)
+
+        def slope(x: Tensor) -> Tensor:
+            with torch.autocast(x.device.type, enabled=False):
+                _, _, back = self.differentiate(D, x.detach().to(torch.promote_types(x.dtype, torch.float32)))
+                return back()
+
+        # under autocast a gradient that is differentiated again takes its own pass, in float32
+        shares = not torch.is_autocast_enabled(x.device.type)
+        wanted = {side for term in self.due("D", step).values() for side in term.gradients} if shares else set()
+        logits, features, backs = {}, {}, {}
+        # two passes: in one, D's BatchNorm would see real and fake together and tell them apart by the batch's statistics
+        for side, points in (("x", x), ("fake", fake)):
+            if side in wanted:
+                logits[side], features[side], backs[side] = self.differentiate(D, points)
+            else:
+                logits[side], features[side] = D(points)
+        plain = lambda x: self.on(x, y, augmented=False)[0]  # noqa: E731
+        seen = (lambda x: D(x)[0]), plain, x, fake, y, logits["x"], logits["fake"], step, slope
+        return Look(*seen, features, backs)
+
+    def glance(self, x: Tensor, y: Tensor, z: Tensor, step: int) -> GLook:
+        """The passes of one step of G; x [B, *S] are the data of D's last step."""
+        fake = self.G(z, y)
+        on_fake, features = self.on(fake, y)
+
+        @torch.no_grad()
+        def real() -> Tensor:
+            return self.on(x, y)[0]
+
+        return GLook(self.G, lambda x: self.on(x, y)[0], z, y, fake, on_fake, real, step, features)
+
+    def descended(self, player: str, seen: Look | GLook, loss: Tensor) -> Terms:
+        """The loss and the terms that are due; a lazy one with the weight of the steps that it stands for."""
+        penalties = {name: term(seen) * term.every for name, term in self.due(player, seen.step).items()}
+        for value in penalties.values():
+            loss = loss + value
+        return Terms(loss, penalties, seen)
+
+
+class Stackable(nn.Module):
+    """A player's loss as a function of all weights, for torch.func.functional_call and torch.func.vmap.
+
+    Raises ValueError, by its name, for a layer that cannot be stacked.
+    """
+
+    def __init__(self, players: Players) -> None:
+        super().__init__()
+        self.players = players._replace(differentiate=by_vjp)
+        for name, part in players._asdict().items():
+            if isinstance(part, nn.Module):
+                self.add_module(name, part)
+        for name, layer in self.named_modules():
+            if isinstance(layer, nn.modules.batchnorm._NormBase) and layer.track_running_stats:
+                raise ValueError(
+                    f"{name} is a {type(layer).__name__}, whose running statistics cannot be kept for many replicas at once: "
+                    "use a network without it"
+                )
+
+    def forward(self, player: str, x: Tensor, y: Tensor, z: Tensor, step: int) -> Tensor:
+        terms: Terms = getattr(self.players.objective, player)(self.players, x, y, z, step)
+        return terms.loss
