@@ -2,8 +2,8 @@
 
     python benchmarks/same_weights.py --against f81876f [--iterations 50] [--mnist FOLDER]
 
-`--against` is a commit, of which a work tree is made for the while. Settings of images take MNIST's IDX files from FOLDER and are
-left out without it. Exit code 1 if a setting that is not exempt differs.
+`--against` is a commit, of which a work tree is made for the while. Settings of images take MNIST's IDX files from FOLDER, and
+are left out without it. Exit code 1 if a setting that is not exempt differs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ SETTINGS: dict[str, tuple[str, ...]] = {
         "data=mnist", "experiment=paper_mnist", "metrics=none", "model.G.width=32", "model.D.units=16", "batch_size=20",
     ),
     "packs, instance noise": (
-        "data=grid_pacgan", "model=pacgan", "model.G.width=16", "model.D.units=16", "model.pack=2", "augment=instance_noise", "k=3",
+        "data=grid_pacgan", "model=pacgan", "model.G.width=16", "model.D.units=16", "model.pack=2",
+        "augment=instance_noise", "k=3",
     ),
     "packs, gradient penalty": ("model=pacgan", "model.G.width=16", "model.D.units=16", "model.pack=2", "loss=wasserstein_toy"),
     "dirac": ("experiment=dirac_instance_noise",),

@@ -34,9 +34,9 @@ from ganlab.data.images import Images
 from ganlab.data.module import Minibatches
 from ganlab.files.run import RunDirectory
 from ganlab.run.build import game_of
+from ganlab.run.config import build, resolve, validate
 from ganlab.run.experiment import Experiment
 from ganlab.run.progress import ProgressBar
-from ganlab.run.config import build, resolve, validate
 from ganlab.settings import Settings
 from ganlab.types import Source
 

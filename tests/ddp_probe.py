@@ -8,8 +8,8 @@ from conftest import composed
 
 from ganlab.files.run import RunDirectory
 from ganlab.game.module import GAN
-from ganlab.run.experiment import Experiment
 from ganlab.run.config import resolve, validate
+from ganlab.run.experiment import Experiment
 
 out, *overrides = sys.argv[1:]
 seen = {"noise": [], "x": [], "gradients": []}

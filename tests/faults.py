@@ -4,25 +4,26 @@ import os
 import signal
 from pathlib import Path
 
-from ganlab.game.terms import Penalty
+from ganlab.game.terms import Term
 
 RAISE, DIVERGE, KILL, TERMINATE, GOOD = range(0, 3), range(3, 5), range(5, 7), range(7, 8), range(8, 12)
 
 
-class Fault(Penalty):
+class Fault(Term):
     """Counts its processes as lines of folder/SEED. The first breaks in its third iteration; a divergence happens always."""
 
     def __init__(self, seed: int, folder: str) -> None:
+        super().__init__()
         self.seed, self.file, self.calls = seed, Path(folder) / str(seed), 0
 
-    def __call__(self, D, real, fake):
+    def forward(self, seen):
         self.calls += 1
         if self.calls == 1:
             with self.file.open("a") as file:
                 file.write(f"{os.getpid()}\n")
             self.first = len(self.file.read_text().splitlines()) == 1
         if self.seed in DIVERGE:
-            return real.new_full((), float("nan"))
+            return seen.on_x.new_full((), float("nan"))
         if self.calls == 3 and self.first:
             if self.seed in RAISE:
                 raise ArithmeticError(f"[/seed {self.seed}] cannot go on")
@@ -30,14 +31,14 @@ class Fault(Penalty):
                 os.kill(os.getpid(), signal.SIGKILL)
             if self.seed in TERMINATE:
                 os.kill(os.getpid(), signal.SIGTERM)
-        return real.new_zeros(())
+        return seen.on_x.new_zeros(())
 
 
-class Slow(Penalty):
+class Slow(Term):
     """Leaves time for a signal."""
 
-    def __call__(self, D, real, fake):
+    def forward(self, seen):
         import time
 
         time.sleep(0.02)
-        return real.new_zeros(())
+        return seen.on_x.new_zeros(())

@@ -16,8 +16,8 @@ from ganlab.features.training import save, train
 from ganlab.files.run import RunDirectory
 from ganlab.run.build import game_of
 from ganlab.run.command_line import sentence, with_saved_overrides
-from ganlab.run.experiment import settings_of
 from ganlab.run.config import build, resolve, validate
+from ganlab.run.experiment import settings_of
 
 SMALL = ("iterations=2", "batch_size=8", "metrics.n=16", "metrics.every=1", "theory.frames=0")
 CONFIGS = sorted(path.relative_to(ROOT / "conf").with_suffix("") for path in (ROOT / "conf").glob("*/*.yaml"))
@@ -124,11 +124,11 @@ def test_the_command_line_has_the_last_word_over_a_recipe(tmp_path):
 
 
 def test_one_override_reaches_the_object_it_names(tmp_path):
-    gan = game_of(validate(chosen("optim.D.lr=0.5", "penalty=r1", "penalty.gamma=7", "model.D.width=9", tmp_path=tmp_path)))
+    gan = game_of(validate(chosen("optim.D.lr=0.5", "penalty=r1", "penalty.r1.gamma=7", "model.D.width=9", tmp_path=tmp_path)))
     opt_G, opt_D = gan.configure_optimizers()
     assert (opt_G.param_groups[0]["lr"], opt_D.param_groups[0]["lr"]) == (1e-3, 0.5)
-    assert gan.penalty.gamma == 7
-    assert gan.D.net[1].out_features == 9
+    assert gan.terms["r1"].gamma == 7
+    assert gan.D.trunk[1].out_features == 9
 
 
 MISTAKES = {
@@ -159,7 +159,11 @@ MISTAKES = {
     "data=images": "data.source is missing",
     "trainer.precision=16-mixed": "use bf16-mixed or 32-true",
     "trainer.precision=12": "trainer.precision = 12",
-    "penalty=weight_clipping penalty.limit=-1": "penalty: weight clipping needs limit > 0, got -1",
+    "penalty=weight_clipping penalty.weight_clipping.limit=-1": "penalty.weight_clipping: weight clipping needs limit > 0",
+    "penalty=r1 penalty.gamma=1": "unknown key penalty.gamma: a penalty is set by its name, as in penalty=r1 penalty.r1.",
+    "penalty=r1 +penalty.lecam.weight=1": "penalty.lecam is set but not chosen: add penalty=lecam, or leave",
+    "penalty=r1 penalty.r1.every=0": "penalty.r1: every must be >= 1, got 0",
+    "objective._target_=ganlab.game.priors.Normal +objective.dim=2": "is no Adversarial: choose one of conf/objective",
     "prior.dim=0": "prior: dim must be >= 1, got 0",
     "logger.mode=on logger=wandb": "unknown key logger.mode",
     "k=true": "k = True",
@@ -173,7 +177,7 @@ MISTAKES = {
     "model=maxout model.D.dropout=[0.2,0.5]": "model.D: dropout needs three shares",
     "data=mixture1d data.means=[] data.stds=[] data.weights=null": "data: a mixture needs means",
     "data.radius=inf": "data: the means of a mixture must be finite",
-    "loss._target_=ganlab.game.priors.Normal +loss.dim=2": "loss._target_ = ganlab.game.priors.Normal is not a Loss",
+    "loss._target_=ganlab.game.priors.Normal +loss.dim=2": "loss._target_ = ganlab.game.priors.Normal is no Loss",
     "metrics=images": "metrics.picture.draw: Grid draws images but shape is [2]: try metrics=points",
     "metrics.picture.draw.n=0": "metrics.picture.draw: n must be >= 1, got 0",
     "checkpoint.keep=0": "checkpoint.keep = 0",

@@ -4,10 +4,11 @@ import pytest
 import torch
 from conftest import points
 from numpy.polynomial.hermite_e import hermegauss
+from playing import value
 from torch.testing import assert_close
 
 from ganlab.game.losses import Minimax, NonSaturating, Wasserstein
-from ganlab.game.terms import R1, GradientPenalty, Penalty
+from ganlab.game.terms import R1, GradientPenalty, Term
 from ganlab.theory.dirac import (
     METHODS,
     Method,
@@ -87,11 +88,11 @@ def test_the_norm_after_500_iterations(name, rule, norm):
 @pytest.mark.parametrize(
     ("name", "loss", "penalty", "std"),
     [
-        ("minimax", Minimax(), Penalty(), 0.0),
-        ("non_saturating", NonSaturating(), Penalty(), 0.0),
-        ("wasserstein_clip_1", Wasserstein(), Penalty(), 0.0),
+        ("minimax", Minimax(), Term(), 0.0),
+        ("non_saturating", NonSaturating(), Term(), 0.0),
+        ("wasserstein_clip_1", Wasserstein(), Term(), 0.0),
         ("wasserstein_gp_0.35", Wasserstein(), GradientPenalty(0.35), 0.0),
-        ("instance_noise_0.7", Minimax(), Penalty(), 0.7),
+        ("instance_noise_0.7", Minimax(), Term(), 0.7),
         ("minimax_r1_0.3", Minimax(), R1(0.3), 0.0),
         ("minimax_r1_1", Minimax(), R1(1.0), 0.0),
         ("non_saturating_r1_0.3", NonSaturating(), R1(0.3), 0.0),
@@ -107,8 +108,8 @@ def test_each_player_descends_the_loss_and_the_penalty_that_are_trained_with(nam
 
         d = g = torch.zeros((), dtype=torch.float64)
         for x, share in zip(std * node[:, None, None], weight / weight.sum(), strict=True):  # x [1, 1]: data at 0, with noise
-            d = d + share * (loss.d(D(x), D(theta + x)) + penalty(D, x, theta.detach() + x))
-            g = g + share * loss.g(D(theta + x))
+            d = d + share * (loss.d(D(x), D(theta + x)) + value(penalty, D, x, theta.detach() + x))
+            g = g + share * loss.g(D(theta + x), None)
         v_theta, v_psi = METHODS[name].field(theta, psi)
         assert_close(v_theta, -torch.autograd.grad(g, theta, retain_graph=True)[0], rtol=1e-10, atol=1e-12)
         assert_close(v_psi, -torch.autograd.grad(d, psi)[0], rtol=1e-10, atol=1e-12)

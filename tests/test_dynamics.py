@@ -6,19 +6,21 @@ import math
 import pytest
 import torch
 from PIL import Image
+from playing import players
 from torch.testing import assert_close
 
 from ganlab.commands.main import main
 from ganlab.errors import UserError
 from ganlab.files.table import read
 from ganlab.game.augment import Augment, InstanceNoise
+from ganlab.game.consensus import Consensus, dirac_field, moved
 from ganlab.game.losses import Minimax, NonSaturating, Wasserstein
-from ganlab.game.objectives import consensus_gradient
+from ganlab.game.objectives import Adversarial
 from ganlab.game.schedules import Constant, Cosine, Exponential, Ramp
-from ganlab.game.terms import R1, GradientPenalty, Penalty
-from ganlab.game.updates import Consensus, alternating
+from ganlab.game.terms import R1, GradientPenalty
+from ganlab.game.updates import Alternating
 from ganlab.theory import dirac
-from ganlab.theory.trajectory import field, path_of
+from ganlab.theory.trajectory import path_of
 
 ROWS = {  # preset: method of theory.dirac, and its norm after 500 simultaneous steps (protocols 4.3)
     "minimax": ("minimax", 3.097),
@@ -82,16 +84,16 @@ def test_the_picture_is_there_and_shows_the_whole_path(run):
 
 
 FIELDS = {
-    "minimax": (Minimax(), Penalty()),
-    "non_saturating": (NonSaturating(), Penalty()),
-    "wasserstein_gp_0.35": (Wasserstein(), GradientPenalty(0.35)),
-    "minimax_r1_1": (Minimax(), R1(1.0)),
+    "minimax": (Minimax(), {}),
+    "non_saturating": (NonSaturating(), {}),
+    "wasserstein_gp_0.35": (Wasserstein(), {"gp": GradientPenalty(0.35)}),
+    "minimax_r1_1": (Minimax(), {"r1": R1(1.0)}),
 }
 
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_the_arrows_of_the_portrait_are_the_exact_field(name):
-    arrows = field(*FIELDS[name], Augment(), alternating)
+    arrows = dirac_field(*FIELDS[name], Augment(), Adversarial(), Alternating())
     for theta, psi in ((1.0, 1.0), (-0.3, 0.8), (2.0, -1.5)):
         v_theta, v_psi = dirac.METHODS[name].field(*torch.tensor([theta, -psi], dtype=torch.float64))
         assert arrows(theta, psi) == pytest.approx((v_theta.item(), -v_psi.item()), abs=1e-5)
@@ -99,10 +101,10 @@ def test_the_arrows_of_the_portrait_are_the_exact_field(name):
 
 def test_the_arrows_know_of_noise_and_of_consensus():
     theta, psi = torch.tensor([1.0, -0.7], dtype=torch.float64)
-    noisy = field(Minimax(), Penalty(), InstanceNoise(0.7), alternating)(theta.item(), -psi.item())
+    noisy = dirac_field(Minimax(), {}, InstanceNoise(0.7), Adversarial(), Alternating())(theta.item(), -psi.item())
     v_theta, v_psi = dirac.METHODS["instance_noise_0.7"].field(theta, psi)
     assert noisy == pytest.approx((v_theta.item(), -v_psi.item()), abs=0.02)  # 4,000 draws
-    pulled = field(Minimax(), Penalty(), Augment(), Consensus(1.0))(theta.item(), -psi.item())
+    pulled = dirac_field(Minimax(), {}, Augment(), Adversarial(), Consensus(1.0))(theta.item(), -psi.item())
     v_theta, v_psi = dirac.METHODS["consensus_1"].field(theta, psi)
     assert pulled == pytest.approx((v_theta.item(), -v_psi.item()), abs=1e-9)
 
@@ -146,7 +148,8 @@ def test_consensus_adds_the_gradient_of_half_the_squared_norm_of_both_gradients(
     def gradients(theta, psi, gamma):
         theta, psi = (torch.tensor([a], dtype=torch.float64, requires_grad=True) for a in (theta, psi))
         D, G = (lambda x, y: psi * x[:, 0]), (lambda z, y: theta.expand(len(z), 1))
-        *_, (on_psi, on_theta) = consensus_gradient(D, G, Minimax(), R1(0.4), x, y, z, [psi], [theta], gamma)
+        play = players(G, D, terms=R1(0.4))
+        *_, (on_psi, on_theta) = moved(play, x, y, z, (0, 0), [psi], [theta], gamma)
         return on_theta.item(), on_psi.item()
 
     def half_norm(theta, psi):

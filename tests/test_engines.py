@@ -296,7 +296,7 @@ def sweep(*arguments, cwd, code):
 @pytest.mark.slow
 def test_a_sweep_through_submitit_survives_a_preemption_and_is_not_done_twice(tmp_path):
     given = ("hydra/launcher=submitit", "hydra.launcher.cluster=local", "hydra.launcher.at_once=2", "k=1,2", "seed=0,1")
-    given = (*given, "iterations=60", "penalty._target_=faults.Slow")
+    given = (*given, "iterations=60", "+penalty.own._target_=faults.Slow")
     table = tmp_path / "runs/sweeps/s/k-1_seed-0/metrics.csv"
 
     def preempt():
@@ -327,8 +327,14 @@ def test_a_sweep_through_submitit_survives_a_preemption_and_is_not_done_twice(tm
 def test_a_sweep_through_ray_retries_only_the_job_that_failed(tmp_path):
     pytest.importorskip("ray")
     (tmp_path / "starts").mkdir()
-    given = ("hydra/launcher=ray", "seed=2,8,9", "iterations=4", "penalty._target_=faults.Fault", "+penalty.seed=${seed}")
-    given = (*given, f"+penalty.folder={tmp_path}/starts")
+    given = (
+        "hydra/launcher=ray",
+        "seed=2,8,9",
+        "iterations=4",
+        "+penalty.own._target_=faults.Fault",
+        "+penalty.own.seed=${seed}",
+    )
+    given = (*given, f"+penalty.own.folder={tmp_path}/starts")
     text, jobs = sweep(*given, cwd=tmp_path, code=1)
     assert [job["state"] for job in jobs.values()] == ["failed", "completed", "completed"]
     assert jobs["seed-2"]["note"] == "ArithmeticError: [/seed 2] cannot go on"

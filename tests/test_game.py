@@ -4,12 +4,11 @@ import math
 
 import pytest
 import torch
+from playing import players
 from torch.testing import assert_close
 
 from ganlab.game.losses import Minimax, NonSaturating
-from ganlab.game.objectives import discriminator_objective, generator_objective
-from ganlab.game.terms import Penalty
-from ganlab.game.updates import alternating, simultaneous
+from ganlab.game.updates import Alternating, Simultaneous
 from ganlab.types import Batch
 
 
@@ -33,11 +32,15 @@ class Dirac:
         return torch.zeros(3, 1)
 
     def D_gradient(self, x, y, z):
-        terms = discriminator_objective(self.D, self.G, self.loss, Penalty(), x, y, z)
+        terms = self.terms("D", x, y, z)
         (self.D_slope,) = torch.autograd.grad(terms.loss, self.psi)
 
-    def G_gradient(self, y, z):
-        (self.G_slope,) = torch.autograd.grad(generator_objective(self.D, self.G, self.loss, y, z).loss, self.theta)
+    def G_gradient(self, x, y, z):
+        (self.G_slope,) = torch.autograd.grad(self.terms("G", x, y, z).loss, self.theta)
+
+    def terms(self, player, *seen):
+        play = players(self.G, self.D, self.loss)
+        return getattr(play.objective, player)(play, *seen, 0)
 
     def D_step(self):
         with torch.no_grad():
@@ -68,7 +71,7 @@ def by_hand(theta, psi, h, k, together):
 
 
 @pytest.mark.parametrize("k", [1, 2, 5])
-@pytest.mark.parametrize(("updates", "together"), [(alternating, False), (simultaneous, True)])
+@pytest.mark.parametrize(("updates", "together"), [(Alternating(), False), (Simultaneous(), True)])
 def test_k_steps_of_d_and_one_of_g_by_hand(updates, together, k):
     game = Dirac(h=0.2, loss=Minimax())
     theta, psi = 1.0, 1.0
@@ -79,7 +82,7 @@ def test_k_steps_of_d_and_one_of_g_by_hand(updates, together, k):
 
 
 def test_alternating_draws_fresh_noise_for_g_and_simultaneous_shares_the_last_one():
-    for updates, draws in ((alternating, 4), (simultaneous, 3)):
+    for updates, draws in ((Alternating(), 4), (Simultaneous(), 3), (Alternating(g_steps=2), 5)):
         game = Dirac(0.1, NonSaturating())
         updates(game, batch(3))
         assert game.noises == draws
@@ -89,7 +92,7 @@ def test_simultaneous_gradient_descent_leaves_the_equilibrium_and_alternating_do
     """From a norm of sqrt 2 with h = 0.2, 500 simultaneous steps lead to 3.097 (Mescheder et al.'s notebooks); the alternating
     map has eigenvalues of modulus 1 and cycles."""
     norms = []
-    for updates in (simultaneous, alternating):
+    for updates in (Simultaneous(), Alternating()):
         game = Dirac(0.2, Minimax())
         for _ in range(500):
             updates(game, batch(1))
@@ -100,8 +103,8 @@ def test_simultaneous_gradient_descent_leaves_the_equilibrium_and_alternating_do
 
 def test_the_discriminators_objective_sends_nothing_into_g():
     game = Dirac(0.1, NonSaturating())
-    terms = discriminator_objective(game.D, game.G, game.loss, Penalty(), *(b[0] for b in batch(1)), game.noise())
+    terms = game.terms("D", *(b[0] for b in batch(1)), game.noise())
     terms.loss.backward()
     assert game.theta.grad is None
     assert game.psi.grad is not None
-    assert_close(terms.fake, -torch.ones(3, dtype=torch.float64))
+    assert_close(terms.seen.on_fake, -torch.ones(3, dtype=torch.float64))

@@ -7,8 +7,8 @@ from conftest import composed
 from PIL import Image
 
 from ganlab.files.run import RunDirectory
-from ganlab.run.experiment import Experiment
 from ganlab.run.config import resolve, validate
+from ganlab.run.experiment import Experiment
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
 

@@ -10,10 +10,10 @@ PACKAGE = Path(__file__).parent.parent / "src" / "ganlab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # each may import those before it: what is above is not known below
-ORDER = ("types", "random", "errors", "pixels", "files", "figures", "networks", "data", "theory", "metrics", "features", "game",
-         "loggers", "observers", "run", "sweep", "report", "commands")  # fmt: skip
+ORDER = ("types", "random", "errors", "pixels", "settings", "files", "figures", "networks", "data", "theory", "metrics",
+         "features", "game", "loggers", "observers", "run", "sweep", "report", "commands")  # fmt: skip
 STRANGERS = {  # neighbours that have nothing to say to each other
-    "networks": ("data", "figures", "files"),
+    "networks": ("settings", "data", "figures", "files"),
     "data": ("networks", "figures", "files"),
     "metrics": ("networks", "data", "figures", "files"),
     "theory": ("networks", "data", "files"),
@@ -25,8 +25,9 @@ STRANGERS = {  # neighbours that have nothing to say to each other
 HYDRA = {"run", "sweep", "commands"}
 LIGHTNING = {"game.module", "data.module", "observers", "loggers", "run"}
 CORE = {"types", "random", "errors", "pixels", "networks", "metrics", "theory", "game"}
-PLAIN = {"__future__", "collections", "typing", "dataclasses", "functools", "itertools", "math", "hashlib", "inspect", "abc", "time",
-         "contextlib", "difflib", "logging", "pathlib", "numpy", "scipy", "torch", "torchmetrics", "ganlab"}  # fmt: skip
+PLAIN = {"__future__", "collections", "typing", "dataclasses", "functools", "itertools", "math", "hashlib", "inspect", "abc",
+         "time", "contextlib", "difflib", "logging", "pathlib", "numpy", "scipy", "torch", "torchmetrics",
+         "ganlab"}  # fmt: skip
 
 
 def name(path):

@@ -13,15 +13,12 @@ from torch import nn
 
 from ganlab.data import toy
 from ganlab.data.line import FAMILIES, mixture1d
-from ganlab.data.line import Line as LogDensity
+from ganlab.data.line import Line as Law
 from ganlab.errors import Diverged, UserError
 from ganlab.figures.stages import stages
 from ganlab.files.run import RunDirectory
-from ganlab.game.augment import Augment
 from ganlab.game.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from ganlab.game.priors import Normal, Uniform
-from ganlab.game.terms import Penalty
-from ganlab.game.updates import alternating
 from ganlab.observers.measure import function_of
 from ganlab.random import generator_of
 from ganlab.theory.divergences import LOG2
@@ -38,7 +35,7 @@ TINY = ("model.G.width=8", "model.D.width=8", "metrics=none", "log_every=1", "ba
 
 def rules(data, prior, loss=None):
     blank = lambda x: torch.zeros(len(x))  # noqa: E731
-    return Subject(data, prior, loss or NonSaturating(), Penalty(), Augment(), alternating, blank, blank)
+    return Subject(data, prior, loss or NonSaturating(), blank, blank)
 
 
 def line(data=NORMAL, prior=None, loss=None):

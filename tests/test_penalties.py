@@ -1,10 +1,11 @@
 import pytest
 import torch
 from conftest import points
+from playing import look, players, value
 from torch import nn
 from torch.testing import assert_close
 
-from ganlab.game.terms import R1, GradientPenalty, Penalty, WeightClipping, input_gradient
+from ganlab.game.terms import R1, GradientPenalty, Term, WeightClipping
 from ganlab.networks.dcgan import Discriminator
 
 W = torch.tensor([3.0, 4.0], dtype=torch.float64)
@@ -15,28 +16,30 @@ def linear(x):
 
 
 def test_no_penalty_is_zero():
-    assert Penalty()(linear, points(), points()).item() == 0
+    assert value(Term(), linear, points(), points()).item() == 0
 
 
 def test_r1_of_a_linear_critic_is_half_gamma_times_its_squared_weight():
-    assert_close(R1(gamma=2.0)(linear, points(), points(seed=1)), torch.tensor(25.0, dtype=torch.float64))
+    assert_close(value(R1(gamma=2.0), linear, points(), points(seed=1)), torch.tensor(25.0, dtype=torch.float64))
 
 
 def test_r1_looks_at_data_only_and_follows_the_gradient_of_a_curved_critic():
     x = points()
-    value = R1(gamma=3.0)(lambda x: x.square().sum(1), x, points(seed=1))  # gradient 2 x
-    assert_close(value, 3 / 2 * (4 * x.square().sum(1)).mean())
+    found = value(R1(gamma=3.0), lambda x: x.square().sum(1), x, points(seed=1))  # gradient 2 x
+    assert_close(found, 3 / 2 * (4 * x.square().sum(1)).mean())
 
 
 def test_gradient_penalty_of_a_linear_critic_is_its_distance_from_the_target():
-    value = GradientPenalty(weight=10.0)(linear, points(), points(seed=1))
-    assert_close(value, torch.tensor(10.0 * (5 - 1) ** 2, dtype=torch.float64), rtol=1e-9, atol=0)
-    assert GradientPenalty(weight=10.0, target=5.0)(linear, points(), points(seed=1)).item() == pytest.approx(0, abs=1e-18)
+    found = value(GradientPenalty(weight=10.0), linear, points(), points(seed=1))
+    assert_close(found, torch.tensor(10.0 * (5 - 1) ** 2, dtype=torch.float64), rtol=1e-9, atol=0)
+    found = value(GradientPenalty(weight=10.0, target=5.0), linear, points(), points(seed=1))
+    assert found.item() == pytest.approx(0, abs=1e-18)
 
 
 def test_gradient_penalty_is_taken_on_the_segments_between_real_and_fake_with_one_share_per_example():
     real, fake, seen = torch.zeros(500, 2, dtype=torch.float64), torch.ones(500, 2, dtype=torch.float64), []
-    GradientPenalty(weight=1.0)(lambda x: seen.append(x.detach()) or x.sum(1), real, fake)
+    value(GradientPenalty(weight=1.0), lambda x: seen.append(x.detach()) or x.sum(1), real, fake)
+    seen = seen[2:]  # after the passes of the loss
     assert_close(seen[0][:, 0], seen[0][:, 1])  # on the segment
     assert seen[0].min() >= 0
     assert seen[0].max() <= 1
@@ -45,14 +48,14 @@ def test_gradient_penalty_is_taken_on_the_segments_between_real_and_fake_with_on
 
 def test_the_term_trains_d_through_its_second_derivative():
     w = torch.tensor([3.0, 4.0], dtype=torch.float64, requires_grad=True)
-    (gradient,) = torch.autograd.grad(R1(gamma=2.0)(lambda x: x @ w, points(), points()), w)
+    (gradient,) = torch.autograd.grad(value(R1(gamma=2.0), lambda x: x @ w, points(), points()), w)
     assert_close(gradient, 2 * w.detach())  # of |w|^2
 
 
 def test_the_callers_tensors_are_left_alone():
     real, fake = points(), points(seed=1)
     for penalty in (R1(1.0), GradientPenalty(1.0)):
-        penalty(linear, real, fake)
+        value(penalty, linear, real, fake)
     assert not real.requires_grad
     assert not fake.requires_grad
 
@@ -62,16 +65,51 @@ def test_a_penalty_is_computed_in_fp32_under_bf16_and_with_batchnorm():
     x = torch.randn(8, 1, 16, 16)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert D(x, None).dtype == torch.bfloat16
-        gradient = input_gradient(lambda x: D(x, None), x.bfloat16())
-    assert gradient.dtype == torch.float32
+        seen = look(lambda x: D(x, None), x.bfloat16(), x, R1(1.0))
+        gradient = seen.gradient("x")
+    assert gradient.dtype == seen.on_x.dtype == torch.float32
     gradient.sum().backward()
     assert all(p.grad is not None for p in D.parameters() if p.dim() > 1)
+
+
+def passes(*terms):
+    """How often D is run in one step."""
+    count = []
+    D = lambda x, y: count.append(1) or x.square().sum(1)  # noqa: E731
+    play = players(lambda z, y: points(seed=1), D, terms={str(i): term for i, term in enumerate(terms)})
+    seen = play.look(points(), torch.zeros(64, dtype=torch.long), points(), 0)
+    for term in terms:
+        term(seen)
+    return len(count)
+
+
+def test_terms_share_the_passes_of_the_loss_and_the_gradient():
+    assert passes() == passes(R1(1.0)) == passes(R1(1.0), R1(2.0)) == 2
+    assert passes(GradientPenalty(1.0)) == 3
+
+
+def test_a_side_that_no_term_has_named_costs_a_pass_and_is_the_same():
+    x, fake = points(), points(seed=1)
+    D = lambda x: x.pow(3).sum(1)  # noqa: E731
+    assert_close(look(D, x, fake).gradient("x"), 3 * x.square())
+    assert_close(look(D, x, fake).gradient("fake"), 3 * fake.square())
+    assert_close(look(D, x, fake, R1(1.0)).gradient("x"), 3 * x.square())
+
+
+def test_a_lazy_term_has_the_weight_of_the_steps_that_it_stands_for():
+    x, fake = points(), points(seed=1)
+    play = players(lambda z, y: fake, lambda x, y: x @ W, terms={"r1": R1(2.0, every=4)})
+    y = torch.zeros(64, dtype=torch.long)
+    losses = [play.objective.D(play, x, y, fake, step) for step in range(8)]
+    assert [step for step, terms in enumerate(losses) if terms.penalties] == [0, 4]
+    assert_close(sum(terms.penalty for terms in losses), torch.tensor(8 * 25.0, dtype=torch.float64))  # as of every step
+    assert_close(losses[0].loss - losses[1].loss, torch.tensor(4 * 25.0, dtype=torch.float64))
 
 
 def test_weight_clipping_projects_every_weight():
     net = nn.Linear(5, 5)
     before = [p.detach().clone() for p in net.parameters()]
-    WeightClipping(limit=0.1).project(net)
+    WeightClipping(limit=0.1).after_step(net, None)
     for old, new in zip(before, net.parameters(), strict=True):
         assert torch.equal(new, old.clamp(-0.1, 0.1))
 

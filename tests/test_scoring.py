@@ -21,12 +21,12 @@ from ganlab.data.toy import ring
 from ganlab.errors import UserError
 from ganlab.features.training import save, train
 from ganlab.files.table import read
-from ganlab.game.objectives import packed
 from ganlab.game.priors import Normal
 from ganlab.metrics.cards import card, differing, name_of, refuse_unlike
 from ganlab.metrics.modes import HighQuality
 from ganlab.metrics.scoring import Scorer
 from ganlab.metrics.sliced import SlicedWasserstein
+from ganlab.networks.layers import Packed
 from ganlab.observers.observer import Scores
 from ganlab.random import generator_of
 
@@ -211,18 +211,24 @@ def test_a_reference_has_the_same_name_wherever_it_lies():
 
 
 def test_packs_are_of_samples_that_follow_each_other():
-    x = torch.arange(12.0).view(6, 2)
-    assert packed(x, 3).tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+    class D(torch.nn.Module):
+        def forward(self, x, y):
+            self.x, self.y = x, y
+
+    x, seen = torch.arange(12.0).view(6, 2), D()
+    Packed(seen, 3)(x, torch.arange(6))
+    assert seen.x.tolist() == [[0, 1, 2, 3, 4, 5], [6, 7, 8, 9, 10, 11]]
+    assert seen.y.tolist() == [0, 3]
     images = torch.randn(4, 3, 5, 5)
-    assert torch.equal(packed(images, 2)[1, 3:], images[3])
-    assert torch.equal(packed(x, 1), x)
+    Packed(seen, 2)(images, torch.arange(4))
+    assert torch.equal(seen.x[1, 3:], images[3])
 
 
 @pytest.mark.parametrize("updates", ["alternating", "simultaneous", "consensus"])
 def test_a_packed_discriminator_sees_m_samples_and_a_step_moves_it(run, updates):
     done = run("model.pack=2", "batch_size=12", "iterations=3", f"updates={updates}", "metrics.n=16", "metrics.picture=null")
     state = torch.load(done.newest_checkpoint(), weights_only=True)["state_dict"]
-    assert state["D.net.1.weight"].shape == (128, 4)
+    assert state["D.D.trunk.1.weight"].shape == (128, 4)
     assert done.result["verdict"]["state"] == "unknown"  # after one reading
 
 
@@ -233,7 +239,7 @@ def test_a_packed_discriminator_sees_m_samples_and_a_step_moves_it(run, updates)
         (("model.pack=2", "model.D.shape=[3]"), "model.pack = 2 needs a D that is told its shape"),
         (("+metrics.split=test",), "metrics.split = test but this data has no splits: set it to null"),
         (("metrics=classifier",), "metrics.scores.fid: there is no classifier of these data: give features=FILE"),
-        (("+metrics.scores.x._target_=ganlab.game.priors.Normal", "+metrics.scores.x.dim=2"), "is not a Metric"),
+        (("+metrics.scores.x._target_=ganlab.game.priors.Normal", "+metrics.scores.x.dim=2"), "is no Metric"),
         (("health.split=test",), "health.split = test but this data has no splits: set it to null"),
     ],
 )

@@ -138,7 +138,7 @@ def broken(tmp_path_factory):
     cwd = tmp_path_factory.mktemp("broken")
     marks = cwd / "marks"
     marks.mkdir()
-    what = ("seed=range(12)", "penalty._target_=faults.Fault", "+penalty.seed=${seed}", f"+penalty.folder={marks}")
+    what = ("seed=range(12)", "+penalty.own._target_=faults.Fault", "+penalty.own.seed=${seed}", f"+penalty.own.folder={marks}")
     kept = []
     for code in (1, 3, 3):
         done, rows = sweep(*what, cwd=cwd, code=code)
@@ -252,7 +252,7 @@ def test_a_signal_to_the_whole_group_is_an_interruption_and_no_failure(tmp_path)
         "study=s",
         "seed=0,1",
         "iterations=150",
-        "penalty._target_=faults.Slow",
+        "+penalty.own._target_=faults.Slow",
     ]
     folder = tmp_path / "runs/sweeps/s/seed-0"
     with subprocess.Popen(line, cwd=tmp_path, env=HERE, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
@@ -268,7 +268,7 @@ def test_a_signal_to_the_whole_group_is_an_interruption_and_no_failure(tmp_path)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_sweep_that_is_ended_from_outside_takes_its_jobs_along_and_goes_on_later(tmp_path, number):
     what = ("seed=range(3)", "iterations=150", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    slow = [sys.executable, ROOT / "train.py", "-m", *SMALL, "study=s", *what, "penalty._target_=faults.Slow"]
+    slow = [sys.executable, ROOT / "train.py", "-m", *SMALL, "study=s", *what, "+penalty.own._target_=faults.Slow"]
     folder = tmp_path / "runs/sweeps/s"
     with subprocess.Popen(slow, cwd=tmp_path, env=HERE, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         both = [folder / f"seed-{seed}" / "checkpoints" for seed in (0, 1)]
@@ -279,7 +279,7 @@ def test_a_sweep_that_is_ended_from_outside_takes_its_jobs_along_and_goes_on_lat
         assert process.returncode == 75, told
         assert "2 interrupted, 1 not started of 3 jobs" in told
     wait_for(lambda: all(result(run) == "interrupted" for run in folder.glob("seed-[01]")))  # each with a checkpoint, by itself
-    _, rows = sweep(*what, "penalty._target_=faults.Slow", cwd=tmp_path, code=0)
+    _, rows = sweep(*what, "+penalty.own._target_=faults.Slow", cwd=tmp_path, code=0)
     assert [row["state"] for row in rows] == ["completed"] * 3
     for row in rows[:2]:
         assert [line["iteration"] for line in read(Path(row["directory"]) / "metrics.csv")] == list(range(1, 151))

@@ -15,8 +15,8 @@ from ganlab.files.table import read
 from ganlab.game.module import GAN
 from ganlab.observers.checkpoint import checkpoints
 from ganlab.run.build import game_of
-from ganlab.run.experiment import Experiment
 from ganlab.run.config import resolve, validate
+from ganlab.run.experiment import Experiment
 
 TINY = ("model.G.width=8", "model.D.width=8", "metrics=none", "theory=none")
 
@@ -189,8 +189,8 @@ def test_the_run_directory_is_what_the_docs_say(run):
     done = run("iterations=20", "metrics.every=10", "metrics.picture.every=10", "log_every=5", "metrics.n=100")
     with done.table_file.open() as file:
         header = next(csv.reader(file))
-    assert header[:4] == ["iteration", "d_steps", "images", "seconds"]
-    assert {name.split("/")[0] for name in header[4:]} == {"train", "eval", "theory", "health"}
+    assert header[:5] == ["iteration", "d_steps", "g_steps", "images", "seconds"]
+    assert {name.split("/")[0] for name in header[5:]} == {"train", "eval", "theory", "health"}
     assert [p.name for p in sorted(done.samples.iterdir())] == [f"step-{t:09d}.png" for t in (0, 10, 20)]
     game = {"game.png", "game.gif", "figure1.png", "theory.png"}
     assert {p.name for p in done.figures.iterdir()} == {"curves.png", "samples.png", "training.gif", *game}
@@ -265,7 +265,7 @@ def test_the_average_follows_g(run):
     with torch.no_grad():
         for p in gan.G.parameters():
             p.add_(1.0)
-    follower(gan.G_ema, gan.G)(0.75)
+    follower(gan.G_ema, gan.G)(0.25)
     for before, now in zip(old, gan.G_ema.parameters(), strict=True):
         torch.testing.assert_close(now, before + 0.25)
 

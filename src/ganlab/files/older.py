@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 MOVED = {  # of ganlab's files
     "losses": "game.losses", "fdivergences": "game.fdivergences", "penalties": "game.terms", "augment": "game.augment",
@@ -62,10 +65,13 @@ def _named(node: Any) -> Any:
     return {NAMES.get(kind, kind.lower()): {**node, **({"every": 1} if kind in NAMES else {})}}
 
 
-def overrides(lines: list[str], config: Mapping[str, Any]) -> list[str]:
-    """The lines of a run's `overrides.yaml`, as they are written now; `config` is the one beside it, as it was found."""
-    named = _named(config.get("penalty"))
-    if named is config.get("penalty") or not named:
+def overrides(lines: list[str], config_file: Path) -> list[str]:
+    """The lines of a run's `overrides.yaml`, as they are written now; the config is the one beside it."""
+    if not config_file.is_file():
+        return lines
+    penalty = (yaml.safe_load(config_file.read_text()) or {}).get("penalty")
+    named = _named(penalty)
+    if named is penalty or not named:
         return lines
     return [re.sub(r"^(\+*)penalty\.(?=\w+=)", rf"\1penalty.{next(iter(named))}.", line) for line in lines]
 

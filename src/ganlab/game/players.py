@@ -68,7 +68,7 @@ class GLook:
     on_fake: Tensor  # [B], in the graph
     real: Back  # -> D's logits [B] on the data of D's last step, without a graph
     step: int  # of G, from 0
-    features: Any = None
+    features: Any = ()
 
 
 class Terms(NamedTuple):
@@ -105,10 +105,9 @@ class Players(NamedTuple):
 
     def on(self, x: Tensor, y: Tensor, augmented: bool = True) -> tuple[Tensor, Any]:
         """D's logits [B] on x [B, *S], in at least float32 (bf16 knows log 4 to two digits), and its features if asked for."""
-        x, features = self.augment(x) if augmented else x, None
-        if self.objective.features:
-            features = self.D.trunk(x)
-        logit = self.D(x, y) if features is None else self.D.head(features, y)
+        x = self.augment(x) if augmented else x
+        features = self.D.trunk(x) if self.objective.features else ()
+        logit = self.D.head(features, y) if self.objective.features else self.D(x, y)
         return logit.to(torch.promote_types(logit.dtype, torch.float32)), features
 
     def look(self, x: Tensor, y: Tensor, z: Tensor, step: int) -> Look:

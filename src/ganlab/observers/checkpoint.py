@@ -11,6 +11,7 @@ import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from ganlab.errors import at_least_one
+from ganlab.files.older import weights
 from ganlab.files.run import checkpoints, name_of
 from ganlab.game.module import GAN
 from ganlab.observers.observer import Clock, Observer
@@ -46,6 +47,10 @@ def iteration_of(checkpoint: Path) -> int:
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the target, flushes to disk and renames: Lightning's own write copies across file systems, and a kill
     then leaves half a file under the final name."""
+
+    def load_checkpoint(self, path: Any, *arguments: Any, **more: Any) -> dict[str, Any]:
+        checkpoint = super().load_checkpoint(path, *arguments, **more)
+        return {**checkpoint, "state_dict": weights(checkpoint["state_dict"])}
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
         path = Path(path)

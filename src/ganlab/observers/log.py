@@ -56,5 +56,9 @@ def statistics(gan: GAN) -> dict[str, float]:
         "train/D_real": D.seen.on_x.sigmoid().mean(),
         "train/D_fake": D.seen.on_fake.sigmoid().mean(),
     }
+    if len(gan.terms) > 1:  # one by one, those that were due
+        values |= {f"train/penalty_{name}": value for terms in (D, G) for name, value in terms.penalties.items()}
+    if G.penalties:
+        values["train/penalty_G"] = G.penalty
     read = dict(zip(values, torch.stack([v.detach().float() for v in values.values()]).tolist(), strict=True))  # one sync
     return read | dict(zip(("train/lr_G", "train/lr_D"), gan.rates, strict=True))

@@ -158,7 +158,7 @@ def _section(
 
 def _rendered(template: str, study: Study) -> str:
     environment = Environment(
-        loader=PackageLoader("ganlab.study", "templates"),
+        loader=PackageLoader("ganlab.report", "templates"),
         autoescape=template.endswith(".html"),
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -42,7 +42,8 @@ def completed(settings: Settings) -> Settings:
 
 
 def game_of(settings: Settings) -> GAN:
-    """The players and all that they play by, of completed settings."""
+    """The players and all that they play by."""
+    settings = completed(settings)
     prior = build_as(Prior, settings.prior, "prior")
     G, D = build(settings.model.G, "model.G"), _discriminator(settings)
     objective = build_as(Adversarial, settings.objective, "objective", **_features_of(D, settings))

@@ -117,8 +117,7 @@ def with_saved_overrides(argv: list[str]) -> list[str]:
             new = {line.split("=")[0] for line in argv[1:]}
             if new & BUDGETS:
                 new |= BUDGETS
-            config = OmegaConf.to_container(OmegaConf.load(saved.with_name("config.yaml")), resolve=False)
-            old = overrides([str(line) for line in OmegaConf.load(saved)], config)  # type: ignore[arg-type]
+            old = overrides([str(line) for line in OmegaConf.load(saved)], saved.with_name("config.yaml"))
             return [argv[0], *(line for line in old if line.split("=")[0] not in new), *argv[1:]]
     return argv
 

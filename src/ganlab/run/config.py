@@ -54,7 +54,7 @@ def build_as(wanted: type, node: Node, key: str, **given: Any) -> Any:
     part = build(node, key, **given)
     if not isinstance(part, wanted):
         group = key.split(".")[0]
-        raise UserError(f"{key}._target_ = {node['_target_']} is not a {wanted.__name__}: choose one of conf/{group}")
+        raise UserError(f"{key}._target_ = {node['_target_']} is no {wanted.__name__}: choose one of conf/{group}")
     return part
 
 
