@@ -58,6 +58,7 @@ class GAN(pl.LightningModule):
         self._momentum = momentum
         self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in self._optimizers]
         self.watched, self.gradient_norms = False, dict[str, Tensor]()
+        self.next_look: Callable[[int], int] = lambda t: t + 1  # the first iteration after t that somebody looks at
         self.k, self.pack, self.batch_size, self.seed = k, pack, batch_size, seed
         self.ema_decay, self.ema_ramp = ema_decay, ema_ramp
 
@@ -70,6 +71,7 @@ class GAN(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> None:
         """Iteration t: k steps of D and one of G in the order of `updates`; batch.x is [k, B, *S]."""
         t = self.iteration
+        self.watched = self.next_look(t) == t + 1
         self._set_rates(t)
         seed_layers(self.seed, self.global_rank, t, self.device)
         self._noise.manual_seed(seed_of(self.seed, "noise", t))

@@ -7,16 +7,21 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.loggers.logger import Logger
 from torchmetrics import Metric
 
 from ganlab.data.splits import overlap
 from ganlab.errors import UserError
 from ganlab.game.module import GAN
+from ganlab.loggers.base import RunLogger
+from ganlab.loggers.foreign import Foreign
 from ganlab.metrics.cards import card, fingerprint, name_of
 from ganlab.metrics.scoring import Scorer
-from ganlab.observers.checkpoint import AtomicCheckpointIO
+from ganlab.run.checkpoint import AtomicCheckpointIO
 from ganlab.run.settings import Metrics, Node, Settings, build, build_as, takes
 from ganlab.types import Loss, Penalty, Prior, Source
+
+LOGGER = ("run_dir", "name", "group", "tags", "runs")
 
 
 def game_of(settings: Settings) -> GAN:
@@ -126,7 +131,22 @@ def scorer_of(metrics: Metrics, data: Node, source: Source, weights: str, z_seed
     return Scorer(scores, cards, x, y, metrics.n, z_seed)
 
 
-def trainer_of(settings: Settings, callbacks: list[pl.Callback], loggers: list[Any]) -> pl.Trainer:
+def taken_by_logger(node: Node, key: str) -> tuple[str, ...]:
+    """What a logger is given beside its own arguments: nothing, if it was not written for ganlab."""
+    return LOGGER if all(takes(node, key, name) for name in LOGGER) else ()
+
+
+def logger_of(node: Node, key: str, **about: Any) -> RunLogger:
+    """A logger that is told of the run in the words of LOGGER. One of Lightning's gets its rows. Raises UserError."""
+    logger = build(node, key, **{name: about[name] for name in taken_by_logger(node, key)})
+    if isinstance(logger, RunLogger):
+        return logger
+    if isinstance(logger, Logger):
+        return Foreign(logger)
+    raise UserError(f"{key} = {node['_target_']} is not one of pytorch_lightning's loggers: give a subclass of its Logger")
+
+
+def trainer_of(settings: Settings, callbacks: list[pl.Callback], loggers: list[RunLogger]) -> pl.Trainer:
     """Lightning's Trainer. What would end, clip or accumulate behind the bench's back is given here, so it cannot be set."""
     node = settings.trainer
     precision = str(node.get("precision"))
