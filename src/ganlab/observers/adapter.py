@@ -36,7 +36,7 @@ class Observation(pl.Callback):
 
     def next_look(self, t: int) -> int:
         """The first iteration after t that somebody wants to look at, on any rank: all have to come to it."""
-        return min(self.iterations, *(observer.next_due(t) for observer in self.observers))
+        return min([self.iterations, *(observer.next_due(t) for observer in self.observers)])
 
     def on_train_start(self, trainer: pl.Trainer, gan: GAN) -> None:  # type: ignore[override]
         gan.next_look = self.next_look
