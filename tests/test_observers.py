@@ -2,6 +2,7 @@
 
 import itertools
 import time
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -185,13 +186,15 @@ def test_who_ended_the_run_first_is_believed(gan):
     assert (observation.ended, observation.ended_at) == ("collapsed", 2)
 
 
+class Alike(Health):
+    def observe(self, view):
+        self.alike, self.last = view.t, view.last
+        return {}
+
+
 def test_a_collapse_in_the_last_iteration_is_that_of_a_completed_run(gan):
     for iterations, ended in ((3, ""), (4, "collapsed")):
-        health = Health(1, 8, 0, None, patience=3)
-        health.observe = lambda view, health=health: (
-            setattr(health, "alike", view.t) or setattr(health, "last", view.last) or {}
-        )
-        observation = Observation([health], iterations, [])
+        observation = Observation([Alike(1, 8, 0, None, patience=3)], iterations, [])
         play(observation, gan, trainer(), iterations)
         assert observation.ended == ended
 
@@ -219,7 +222,7 @@ def test_each_part_of_a_net_has_its_own_mode_back_also_after_an_exception():
     a, b = nn.Sequential(nn.Linear(1, 4), nn.BatchNorm1d(4)), nn.Linear(1, 1).eval()
     a[1].eval()
     before = modes(a, b)
-    with pytest.raises(RuntimeError), evaluation(a, b):
+    with suppress(RuntimeError), evaluation(a, b):
         assert not any(modes(a, b))
         raise RuntimeError
     assert modes(a, b) == before == [True, True, False, False]
@@ -335,7 +338,7 @@ def test_a_logger_of_lightnings_own_gets_rows_and_no_secret(run, tmp_path):
 
 def test_a_sweep_rehearses_a_logger_of_others(tmp_path):
     cfg = composed("logger=csv", "+logger.mine._target_=pytorch_lightning.loggers.CSVLogger", *TINY, path=tmp_path)
-    with pytest.raises(UserError, match="logger.mine.save_dir is missing"):
+    with pytest.raises(UserError, match=r"^logger.mine.save_dir is missing"):
         rehearse(settings_of(cfg, []), tmp_path, {}, False)
 
 
