@@ -93,8 +93,9 @@ def theory(*overrides: str) -> None:
     """Print the share of training time that the theory costs over a whole run, at its own cadence."""
     experiment = trained(overrides)
     assert experiment.measure is not None
-    share = experiment.measure.seconds / experiment.clock.seconds
-    print(f"{'theory: ' + ' '.join(overrides):58} {share:7.1%} of {experiment.clock.seconds:.0f} s of training")
+    seconds = experiment.observation.clock.seconds
+    share = experiment.observation.seconds[experiment.measure.name] / seconds
+    print(f"{'theory: ' + ' '.join(overrides):58} {share:7.1%} of {seconds:.0f} s of training")
 
 
 def plain(overrides: tuple[str, ...], warm: int, n: int) -> float:

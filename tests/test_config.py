@@ -14,10 +14,9 @@ from PIL import Image
 from ganlab.errors import UserError
 from ganlab.features.training import save, train
 from ganlab.files.run import RunDirectory
-from ganlab.run.build import game_of
+from ganlab.run.build import game_of, settings_of
 from ganlab.run.command_line import sentence, with_saved_overrides
 from ganlab.run.config import build, resolve, validate
-from ganlab.run.experiment import settings_of
 
 SMALL = ("iterations=2", "batch_size=8", "metrics.n=16", "metrics.every=1", "theory.frames=0")
 CONFIGS = sorted(path.relative_to(ROOT / "conf").with_suffix("") for path in (ROOT / "conf").glob("*/*.yaml"))

@@ -23,7 +23,7 @@ STRANGERS = {  # neighbours that have nothing to say to each other
     "report": ("run", "sweep", "observers", "game", "data"),
 }
 HYDRA = {"run", "sweep", "commands"}
-LIGHTNING = {"game.module", "data.module", "observers", "loggers", "run"}
+LIGHTNING = {"game.module", "data.module", "observers.adapter", "loggers", "run"}
 CORE = {"types", "random", "errors", "pixels", "networks", "metrics", "theory", "game"}
 PLAIN = {"__future__", "collections", "typing", "dataclasses", "functools", "itertools", "math", "hashlib", "inspect", "abc",
          "time", "contextlib", "difflib", "logging", "pathlib", "numpy", "scipy", "torch", "torchmetrics",
@@ -92,5 +92,10 @@ def test_a_file_fits_a_head():
     assert not {name(path): n for path in FILES if (n := len(path.read_text().splitlines())) > 300}
 
 
-def test_there_is_one_lightning_module():
+def test_there_is_one_lightning_module_and_one_callback_that_looks_at_the_game():
     assert [name(p) for p in FILES if "LightningModule)" in p.read_text()] == ["game.module"]
+    assert [name(p) for p in FILES if "Callback)" in p.read_text()] == ["observers.adapter", "run.interrupt", "run.progress"]
+
+
+def test_nobody_asks_a_logger_what_it_can_do():
+    assert not [name(p) for p in FILES if within(name(p), {"observers", "loggers"}) and "hasattr" in p.read_text()]

@@ -19,6 +19,7 @@ from ganlab.figures.stages import stages
 from ganlab.files.run import RunDirectory
 from ganlab.game.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from ganlab.game.priors import Normal, Uniform
+from ganlab.observers.adapter import evaluation
 from ganlab.observers.measure import function_of
 from ganlab.random import generator_of
 from ganlab.theory.divergences import LOG2
@@ -328,7 +329,8 @@ def test_networks_are_measured_in_evaluation_mode_and_go_on_training():
     net = nn.Sequential(nn.Linear(1, 4), nn.BatchNorm1d(4))
     net.forward = lambda x, y: nn.Sequential.forward(net, x)
     before = net[1].running_mean.clone()
-    function_of(net, torch.device("cpu"))(torch.ones(8, 1))
+    with evaluation(net):
+        function_of(net, torch.device("cpu"), torch.zeros)(torch.ones(8, 1))
     assert torch.equal(net[1].running_mean, before)
     assert net.training
     assert net[1].training

@@ -27,7 +27,7 @@ from ganlab.metrics.modes import HighQuality
 from ganlab.metrics.scoring import Scorer
 from ganlab.metrics.sliced import SlicedWasserstein
 from ganlab.networks.layers import Packed
-from ganlab.observers.observer import Scores
+from ganlab.observers.scores import Scores
 from ganlab.random import generator_of
 
 

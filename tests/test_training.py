@@ -10,10 +10,9 @@ import yaml
 from conftest import composed
 
 from ganlab.errors import UserError
-from ganlab.files.run import RunDirectory
+from ganlab.files.run import RunDirectory, checkpoints
 from ganlab.files.table import read
 from ganlab.game.module import GAN
-from ganlab.observers.checkpoint import checkpoints
 from ganlab.run.build import game_of
 from ganlab.run.config import resolve, validate
 from ganlab.run.experiment import Experiment

@@ -13,8 +13,7 @@ import wandb
 from wandb_server import Server
 
 from ganlab.errors import Diverged
-from ganlab.files.table import read
-from ganlab.loggers.table import KINDS
+from ganlab.files.table import KINDS, read
 from ganlab.loggers.wandb import SILENT, Wandb
 
 OFFLINE = ("logger=wandb", "iterations=6", "metrics.every=3", "metrics.picture.every=3", "metrics.n=20", "log_every=2")

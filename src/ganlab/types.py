@@ -100,6 +100,7 @@ class Subject(NamedTuple):
     G: Callable[[Tensor], Tensor]  # z [n, Z] -> x [n, *S], on the CPU and without gradient
     D: Callable[[Tensor], Tensor]  # x [n, *S] -> output [n]
     field: Callable[[float, float], tuple[float, float]] | None = None  # of a game of two numbers: where a step moves them
+    told: bool = False  # whether G is a map of z and y
 
 
 class Cells(NamedTuple):

@@ -21,11 +21,11 @@ from ganlab.commands.sample import checkpoint_of, generator
 from ganlab.data.images import Images
 from ganlab.errors import UserError
 from ganlab.features.nearest import nearest, picture
+from ganlab.files.checkpoint import iteration_of
 from ganlab.files.result import commit, now, provenance, without_nan
 from ganlab.files.run import RunDirectory, write_whole
 from ganlab.metrics.cards import refuse_unlike
 from ganlab.metrics.scoring import Scorer
-from ganlab.observers.checkpoint import iteration_of
 from ganlab.run.build import scorer_of
 from ganlab.run.command_line import conf_dir
 from ganlab.run.config import build_as, refuse_foreign_code, resolve, validated

@@ -3,13 +3,87 @@
 from __future__ import annotations
 
 import csv
+import io
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from ganlab.files.atomic import replaced
+
+KINDS = ("train", "eval", "theory", "health")  # the groups of columns, in their order
 
 
 def read(path: Path) -> list[dict[str, float]]:
-    """The rows of a metrics.csv; a value that was not measured at an iteration is absent from its row."""
+    """The rows of a metrics.csv; a value that was not measured at an iteration is absent from its row. A last line without its
+    end is one that is being written, or that a kill has cut: it is left out."""
     with path.open(newline="") as file:
-        return [{name: _number(value) for name, value in row.items() if value != ""} for row in csv.DictReader(file)]
+        whole = (line for line in file if line.endswith("\n"))
+        return [{name: _number(value) for name, value in row.items() if value != ""} for row in csv.DictReader(whole)]
+
+
+class Table:
+    """The rows of a run, oldest first, and their file, which grows with them.
+
+    Values of one iteration are one row, and its line is appended when the next row begins. Only where that is not enough is the
+    file replaced as a whole: at a new column, at a value for a line that is written already, and where a run goes on, as rows
+    after `start`, its checkpoint, are dropped.
+    """
+
+    def __init__(self, path: Path, start: int = 0) -> None:
+        self.path = path
+        self.rows: list[dict[str, Any]] = []
+        self._columns: list[str] | None = None  # of the file; None: it has to be written anew
+        self._written = 0  # rows that have a line in it
+        if path.exists():
+            self.rows = [row for row in read(path) if row["iteration"] <= start]
+
+    def add(self, row: Mapping[str, float]) -> None:
+        if self.rows and self.rows[-1]["iteration"] == row["iteration"]:
+            self.rows[-1].update(row)
+            if self._written == len(self.rows):
+                self._columns = None
+            return
+        if self.rows:
+            self.write()
+        self.rows.append(dict(row))
+
+    def write(self, to_the_disk: bool = False) -> None:
+        """Bring the file up to date; `to_the_disk`: so that not even a power cut takes it back."""
+        columns, rows = self._columns, self.rows[self._written :]
+        self._columns = None  # until it has gone well: half a line is no place to go on
+        if columns is None or not all(row.keys() <= {*columns} for row in rows) or not self.path.exists():
+            columns = columns_of(self.rows)
+            replace(self.path, lines([dict(zip(columns, columns, strict=True)), *self.rows], columns))
+        elif rows or to_the_disk:
+            append(self.path, lines(rows, columns), to_the_disk)
+        self._columns, self._written = columns, len(self.rows)
+
+
+def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """In the order in which they first appear, group by group; counters come first."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    return sorted(columns, key=lambda name: KINDS.index(name.split("/")[0]) if "/" in name else -1)
+
+
+def lines(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
+    text = io.StringIO()
+    csv.DictWriter(text, columns).writerows(rows)
+    return text.getvalue().encode()
+
+
+def append(path: Path, text: bytes, to_the_disk: bool) -> None:
+    """In one write, so that a reader finds whole lines but for the moment in which the last one comes."""
+    with path.open("ab", buffering=0) as file:
+        if file.write(text) != len(text):
+            raise OSError(f"{path}: no more than a part of a row could be written: is the disk full?")
+        if to_the_disk:
+            os.fsync(file.fileno())
+
+
+def replace(path: Path, text: bytes) -> None:
+    with replaced(path) as file:
+        file.write(text)
 
 
 def _number(text: str) -> float:

@@ -11,10 +11,11 @@ from PIL import Image
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from ganlab.loggers.base import RunLogger
 from ganlab.loggers.redact import redact
 
 
-class TensorBoard(TensorBoardLogger):
+class TensorBoard(RunLogger, TensorBoardLogger):
     """Event files in `tensorboard/` of the run directory."""
 
     def __init__(self, run_dir: Path, name: str, group: str, tags: Sequence[str], runs: Path) -> None:
@@ -29,7 +30,6 @@ class TensorBoard(TensorBoardLogger):
     def log_picture(self, key: str, path: Path, step: int) -> None:
         self.experiment.add_image(key, np.asarray(Image.open(path).convert("RGB")), step, dataformats="HWC")
 
-    @rank_zero_only
     def close(self, result: dict[str, Any], figures: Sequence[Path]) -> list[str]:
         self.experiment.close()
         return [f"compare    tensorboard --logdir {self.runs}"]

@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 import wandb
-from pytorch_lightning.loggers.logger import Logger, rank_zero_experiment
+from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from ganlab.files.table import KINDS
+from ganlab.loggers.base import RunLogger
 from ganlab.loggers.redact import redact, redact_text, redact_words
-from ganlab.loggers.table import KINDS
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +44,7 @@ def harmless(method: Callable[..., Any]) -> Callable[..., Any]:
     return attempt
 
 
-class Wandb(Logger):
+class Wandb(RunLogger):
     """One W&B run per run directory, under the same id when the run is resumed (`wandb.id`). All runs share `<runs>/wandb`,
     where `wandb leet` and `wandb sync` find them side by side.
 
@@ -192,7 +193,6 @@ class Wandb(Logger):
             return  # W&B cannot replace what it has: a row of after the checkpoint and before a kill stays as it was
         run.log(values, step=step)
 
-    @rank_zero_only
     def close(self, result: dict[str, Any], figures: Sequence[Path]) -> list[str]:
         """Add the final figures and the result, end the run, and say how to look at it."""
         run = self._run

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytorch_lightning as pl
-
 from ganlab.figures.pictures import Picture
-from ganlab.game.module import GAN
-from ganlab.observers.observer import Clock, Observer, source_of
+from ganlab.observers.observer import Observer, View
 from ganlab.random import generator_of
 
 
 class Draw(Observer):
     """Every n iterations, and before the first, one picture in `samples/`; z is the same every time."""
 
-    def __init__(self, every: int, clock: Clock, picture: Picture, folder: Path, seed: int) -> None:
-        super().__init__(every, clock)
+    def __init__(self, every: int, picture: Picture, folder: Path, seed: int) -> None:
+        super().__init__(every)
         self.picture, self.folder, self.seed = picture, folder, seed
 
-    def on_train_start(self, trainer: pl.Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self.look(trainer, gan)
+    def at_start(self, t: int) -> bool:
+        return True
 
-    def observe(self, trainer: pl.Trainer, gan: GAN) -> None:
-        n, t = self.picture.n, gan.iteration
-        _, y = source_of(trainer).sample(n, generator_of(self.seed, "picture labels", device=gan.device))
-        z = gan.prior.sample(n, generator_of(self.seed, "picture", device=gan.device))
-        path = self.folder / f"step-{t:09d}.png"
-        self.picture.draw(gan.generate(z, y), f"iteration {t:,}").save(path)
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_picture"):
-                logger.log_picture("samples", path, t)
+    def observe(self, view: View) -> dict[str, float]:
+        n, game = self.picture.n, view.game
+        _, y = view.source.sample(n, generator_of(self.seed, "picture labels", device=view.device))
+        z = game.prior.sample(n, generator_of(self.seed, "picture", device=view.device))
+        path = self.folder / f"step-{view.t:09d}.png"
+        self.picture.draw(game.generate(z, y), f"iteration {view.t:,}").save(path)
+        view.show("samples", path)
+        return {}

@@ -3,45 +3,31 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch.nn.functional import logsigmoid
 
 from ganlab.game.module import GAN
-from ganlab.observers.observer import Clock, Observer, record
+from ganlab.observers.observer import Observer, View
 
 
 class Log(Observer):
-    """Writes `train/...` rows. Nothing is read from the device between two of them.
+    """Writes `train/...` rows. Nothing is read from the device between two of them. A loss that is not finite ends the run."""
 
-    A loss that is not finite stops the run on all ranks; `diverged_at` is then the iteration at which it was seen.
-    """
+    everywhere = True  # a loss is that of a rank's own share
+    ends = "diverged"
 
-    rank_zero_only = False
+    def __init__(self, every: int) -> None:
+        super().__init__(every)
+        self.finite = True
 
-    def __init__(self, every: int, clock: Clock) -> None:
-        super().__init__(every, clock)
-        self.diverged_at: int | None = None
-        self._seconds: float = 0.0
+    def observe(self, view: View) -> dict[str, float]:
+        values = statistics(view.game)
+        self.finite = all(math.isfinite(value) for value in values.values())
+        return values
 
-    def on_train_start(self, trainer: pl.Trainer, gan: GAN) -> None:  # type: ignore[override]
-        self.clock.start(self._seconds)
-
-    def observe(self, trainer: pl.Trainer, gan: GAN) -> None:
-        values = statistics(gan)
-        record(trainer, gan, self.clock, values)
-        finite = all(math.isfinite(value) for value in values.values())
-        if not trainer.strategy.reduce_boolean_decision(finite, all=True):
-            self.diverged_at = gan.iteration
-            trainer.should_stop = True
-
-    def state_dict(self) -> dict[str, Any]:
-        return {"seconds": self.clock.seconds}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self._seconds = state_dict["seconds"]
+    def stop(self) -> bool:
+        return not self.finite
 
 
 def statistics(gan: GAN) -> dict[str, float]:

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
-from ganlab.game.module import GAN
-from ganlab.observers.observer import Clock, Observer, Scores, record
+from ganlab.observers.observer import Observer, View
+from ganlab.observers.scores import Scores
+from ganlab.random import generator_of
 from ganlab.theory.reading import Frame, Probe, moments
+from ganlab.types import Source
 
 log = logging.getLogger(__name__)
 
@@ -30,47 +33,53 @@ class Measure(Observer):
     """Every n iterations, and before the first, what the instrument reads of G against D, as `theory/...`; where there is an
     average of G, also how far that is, as `theory/ema_...`. Frames for pictures are kept in `folder`.
 
-    Both nets are in evaluation mode while they are measured; conditional ones are given y = 0.
+    A G that is told y is given labels as the data have them, the same every time.
     """
 
-    def __init__(self, every: int, clock: Clock, instrument: Probe, folder: Path, frames: int, iterations: int) -> None:
-        super().__init__(every, clock)
+    def __init__(self, every: int, instrument: Probe, folder: Path, frames: int, iterations: int) -> None:
+        super().__init__(every)
         self.instrument, self.folder = instrument, folder
-        self.moments = moments(iterations, frames)
+        self.moments = sorted(moments(iterations, frames))
         self.warned = False
+        self.labels: Callable[[int], Tensor] | None = None
         self.scores = Scores(lower=[f"theory/{prefix}{name}" for name in BEST for prefix in ("", "ema_")])
 
-    def due(self, t: int) -> bool:
-        return t in self.moments or super().due(t)
+    def next_due(self, t: int) -> int:
+        later = bisect_right(self.moments, t)
+        return min([super().next_due(t), *self.moments[later : later + 1]])
 
-    def on_train_start(self, trainer: pl.Trainer, gan: GAN) -> None:  # type: ignore[override]
-        if trainer.is_global_zero:
-            for path, _ in self._frames(after=gan.iteration):  # of a run that went further than the checkpoint
-                path.unlink()
-        if gan.iteration == 0:
-            self.look(trainer, gan)
+    def begin(self, t: int) -> None:
+        for path, _ in self._frames(after=t):  # of a run that went further than the checkpoint
+            path.unlink()
 
-    def observe(self, trainer: pl.Trainer, gan: GAN) -> None:
+    def at_start(self, t: int) -> bool:
+        return t == 0
+
+    def observe(self, view: View) -> dict[str, float]:
         try:
-            self._observe(trainer, gan)
+            return self._observe(view)
         except NotFinite:
             if not self.warned:
-                log.warning("iteration %d: a network gives values that are not finite: not measured", gan.iteration)
+                log.warning("iteration %d: a network gives values that are not finite: not measured", view.t)
             self.warned = True
+            return {}
 
-    def _observe(self, trainer: pl.Trainer, gan: GAN) -> None:
-        t = gan.iteration
-        values, frame = self.instrument.measure(function_of(gan.G, gan.device), function_of(gan.D, gan.device))
-        if gan.ema_decay > 0 and (super().due(t) or t == trainer.max_steps):
-            average = self.instrument.distances(function_of(gan.G_ema, gan.device))
+    def _observe(self, view: View) -> dict[str, float]:
+        t, gan = view.t, view.game
+        if self.labels is None:
+            self.labels = labels_of(view.source, view.device)
+        G, G_ema, D = (function_of(net, view.device, self.labels) for net in (gan.G, gan.G_ema, gan.D))
+        values, frame = self.instrument.measure(G, D)
+        if gan.ema_decay > 0 and (t % self.every == 0 or view.last):
+            average = self.instrument.distances(G_ema)
             values |= {f"ema_{name}": value for name, value in average.items() if name in BEST}
         values = {f"theory/{name}": value for name, value in values.items()}
         self.scores.keep(values, t)
-        record(trainer, gan, self.clock, values)
-        if t in self.moments or t == trainer.max_steps:
+        if t in self.moments or view.last:
             self.folder.mkdir(exist_ok=True)
             arrays: dict[str, Any] = {name: array.float().numpy() for name, array in frame.items()}
             np.savez_compressed(self.folder / f"step-{t:09d}.npz", **arrays)
+        return values
 
     def frames(self) -> list[tuple[int, Frame]]:
         """What was kept, of this run and of those that it goes on from, in the order of iterations."""
@@ -85,23 +94,28 @@ class Measure(Observer):
         return [(path, t) for path, t in all_of_them if t > after]
 
     def state_dict(self) -> dict[str, Any]:
-        return {**self.scores.state_dict(), "seconds": self.seconds}
+        return self.scores.state_dict()
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.scores.load_state_dict(state_dict)
-        self.seconds = state_dict["seconds"]
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.scores.load_state_dict(state)
 
 
-def function_of(net: nn.Module, device: torch.device) -> Callable[[Tensor], Tensor]:
-    """The net as a function of its first argument, in evaluation mode, from and to the CPU."""
+def labels_of(source: Source, device: torch.device) -> Callable[[int], Tensor]:
+    """n -> y [n] as the data have them, the same every time."""
+
+    @cache
+    def labels(n: int) -> Tensor:
+        return source.sample(n, generator_of(0, "theory labels", device=device))[1]
+
+    return labels
+
+
+def function_of(net: nn.Module, device: torch.device, labels: Callable[[int], Tensor]) -> Callable[[Tensor], Tensor]:
+    """The net as a function of its first argument, in the mode that it is in, from and to the CPU."""
 
     @torch.no_grad()
     def function(x: Tensor) -> Tensor:
-        training = net.training
-        net.eval()
-        y = torch.zeros(len(x), dtype=torch.long, device=device)
-        out = net(x.to(device), y).float().cpu()
-        net.train(training)
+        out = net(x.to(device), labels(len(x))).float().cpu()
         if not out.isfinite().all():
             raise NotFinite
         return out

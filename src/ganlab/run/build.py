@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from omegaconf import DictConfig
+from pytorch_lightning.loggers.logger import Logger
 from torch import nn
 from torchmetrics import Metric
 
@@ -18,13 +21,34 @@ from ganlab.game.module import GAN, Rates
 from ganlab.game.objectives import Adversarial
 from ganlab.game.terms import Term
 from ganlab.game.updates import Order
+from ganlab.loggers.base import RunLogger
+from ganlab.loggers.foreign import Foreign
 from ganlab.metrics.cards import card, fingerprint, name_of
 from ganlab.metrics.scoring import Scorer
 from ganlab.networks.layers import Discriminator, Packed, packed_shape
-from ganlab.observers.checkpoint import AtomicCheckpointIO
-from ganlab.run.config import build, build_as, takes
+from ganlab.run.checkpoint import AtomicCheckpointIO
+from ganlab.run.config import build, build_as, resolve, takes, validate
 from ganlab.settings import Metrics, Node, Settings
 from ganlab.types import Loss, Prior, Source
+
+
+def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
+    """The typed config, `images` turned into iterations; raises UserError."""
+    given = {override.split("=")[0] for override in overrides}
+    if {"iterations", "images"} <= given:
+        raise UserError("iterations and images are two budgets for one run: give one of them")
+    if "iterations" in given:
+        cfg.images = None  # that of an experiment
+    for key in given:  # a name without a penalty is a preset's, or a mistake of the user's
+        group, _, name = key.lstrip("+~").partition(".")
+        name = name.split(".")[0]
+        if group == "penalty" and name and name in cfg.penalty and "_target_" not in (cfg.penalty[name] or {}):
+            raise UserError(f"penalty.{name} is set but not chosen: add penalty={name}, or leave {key} out")
+    settings = validate(resolve(cfg))
+    if settings.images is not None:
+        cfg.iterations = math.ceil(settings.images / (settings.k * settings.batch_size))
+        settings = validate(resolve(cfg))  # what refers to iterations, as a schedule does, follows
+    return completed(settings)
 
 
 def completed(settings: Settings) -> Settings:
@@ -39,6 +63,9 @@ def completed(settings: Settings) -> Settings:
         asked = [name for name in known if name not in node and takes(node, f"model.{net}", name)]
         nets[net] = {**node, **{name: known[name]() for name in asked}}
     return settings.model_copy(update={"model": settings.model.model_copy(update=nets)})
+
+
+LOGGER = ("run_dir", "name", "group", "tags", "runs")
 
 
 def game_of(settings: Settings) -> GAN:
@@ -172,7 +199,22 @@ def scorer_of(metrics: Metrics, data: Node, source: Source, weights: str, z_seed
     return Scorer(scores, cards, x, y, metrics.n, z_seed)
 
 
-def trainer_of(settings: Settings, callbacks: list[pl.Callback], loggers: list[Any]) -> pl.Trainer:
+def taken_by_logger(node: Node, key: str) -> tuple[str, ...]:
+    """What a logger is given beside its own arguments: nothing, if it was not written for ganlab."""
+    return LOGGER if all(takes(node, key, name) for name in LOGGER) else ()
+
+
+def logger_of(node: Node, key: str, **about: Any) -> RunLogger:
+    """A logger that is told of the run in the words of LOGGER. One of Lightning's gets its rows. Raises UserError."""
+    logger = build(node, key, **{name: about[name] for name in taken_by_logger(node, key)})
+    if isinstance(logger, RunLogger):
+        return logger
+    if isinstance(logger, Logger):
+        return Foreign(logger)
+    raise UserError(f"{key} = {node['_target_']} is not one of pytorch_lightning's loggers: give a subclass of its Logger")
+
+
+def trainer_of(settings: Settings, callbacks: list[pl.Callback], loggers: list[RunLogger]) -> pl.Trainer:
     """Lightning's Trainer. What would end, clip or accumulate behind the bench's back is given here, so it cannot be set."""
     node = settings.trainer
     precision = str(node.get("precision"))

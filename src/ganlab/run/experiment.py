@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -19,22 +18,24 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 from ganlab.data.module import Minibatches
 from ganlab.errors import Diverged, Interrupted, UserError
 from ganlab.figures import pictures
+from ganlab.files.checkpoint import iteration_of
 from ganlab.files.result import now, provenance, report, without_nan
 from ganlab.files.run import RunDirectory, starting_point
 from ganlab.files.table import read
 from ganlab.files.verdict import verdict
 from ganlab.game.consensus import dirac_field
 from ganlab.loggers.table import RunTable
-from ganlab.observers.checkpoint import Checkpoint, iteration_of
+from ganlab.observers.adapter import Observation, evaluation
+from ganlab.observers.checkpoint import Checkpoint
 from ganlab.observers.draw import Draw
 from ganlab.observers.evaluate import Evaluate
 from ganlab.observers.health import Health
 from ganlab.observers.log import Log
-from ganlab.observers.measure import Measure, function_of
-from ganlab.observers.observer import Clock
+from ganlab.observers.measure import Measure, function_of, labels_of
+from ganlab.observers.observer import Observer
 from ganlab.random import seed_of
-from ganlab.run.build import completed, game_of, held_out_of, scorer_of, trainer_of
-from ganlab.run.config import build, build_as, check, plain, resolve, validate
+from ganlab.run.build import game_of, held_out_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
+from ganlab.run.config import build, build_as, check, plain
 from ganlab.run.interrupt import Interrupt
 from ganlab.run.names import given_lines
 from ganlab.run.progress import ProgressBar
@@ -44,7 +45,6 @@ from ganlab.types import Source, Subject
 
 log = logging.getLogger(__name__)
 ALL_THREADS = torch.get_num_threads()  # before a run changes it
-LOGGER = ("run_dir", "name", "group", "tags", "runs")  # what a logger is given beside its own arguments
 
 
 def train(cfg: DictConfig) -> None:
@@ -67,32 +67,14 @@ def train(cfg: DictConfig) -> None:
         raise Diverged(f"ended at iteration {result['iterations']}: samples are alike; see {run.path}")
 
 
-def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
-    """The typed config, `images` turned into iterations; raises UserError."""
-    given = {override.split("=")[0] for override in overrides}
-    if {"iterations", "images"} <= given:
-        raise UserError("iterations and images are two budgets for one run: give one of them")
-    if "iterations" in given:
-        cfg.images = None  # that of an experiment
-    for key in given:  # a name without a penalty is a preset's, or a mistake of the user's
-        group, _, name = key.lstrip("+~").partition(".")
-        name = name.split(".")[0]
-        if group == "penalty" and name and name in cfg.penalty and "_target_" not in (cfg.penalty[name] or {}):
-            raise UserError(f"penalty.{name} is set but not chosen: add penalty={name}, or leave {key} out")
-    settings = validate(resolve(cfg))
-    if settings.images is not None:
-        cfg.iterations = math.ceil(settings.images / (settings.k * settings.batch_size))
-        settings = validate(resolve(cfg))  # what refers to iterations, as a schedule does, follows
-    return completed(settings)
-
-
 def rehearse(settings: Settings, path: Path, choices: dict[str, str], elsewhere: bool) -> None:
     """Build all of a run's objects and check them against each other, without writing anything; raises UserError. `elsewhere`:
     for a machine that may have the GPUs which this one lacks."""
     node = {**settings.trainer, "accelerator": "cpu", "devices": 1, "strategy": "auto", "num_nodes": 1}
     trainer = node if elsewhere else settings.trainer
     for name, logger in settings.logger.items():
-        check(logger, f"logger.{name}", given=LOGGER)
+        key = f"logger.{name}"
+        check(logger, key, given=taken_by_logger(logger, key))
     Experiment(settings.model_copy(update={"logger": {}, "trainer": trainer}), RunDirectory(path), choices, 0)
 
 
@@ -129,28 +111,25 @@ class Experiment:
             raise UserError(f"shape = {settings.shape} but the data has {list(self.source.shape)}: change one of them")
         if hasattr(self.source, "mean"):
             self.gan.start_near(self.source.mean)
-        self.clock = Clock()
         self.table = RunTable(run.table_file, start)
-        self.log = Log(settings.log_every, self.clock)
         metrics = settings.metrics
         weights = "EMA" if settings.ema_decay > 0 else "raw"
         commit = self.provenance["commit"]
         made = {"seed": settings.seed, "commit": commit}
         scorer = scorer_of(metrics, settings.data, self.source, weights, settings.seed, **made)
-        self.evaluate = Evaluate(metrics.every, self.clock, scorer) if scorer else None
+        self.evaluate = Evaluate(metrics.every, scorer) if scorer else None
         watch = settings.health
         held_out = held_out_of(settings.data, watch.split)
-        self.interrupt = Interrupt(settings.log_every)
         patience = watch.patience if watch.stop else None
-        self.health = Health(watch.every, self.clock, watch.n, settings.seed, held_out, patience)
-        observers: list[pl.Callback] = [self.interrupt, self.log, self.health]
+        health = Health(watch.every, watch.n, settings.seed, held_out, patience)
+        observers: list[Observer] = [Log(settings.log_every), health]
         observers += [self.evaluate] if self.evaluate else []
         self.measure = self._measure()
         observers += [self.measure] if self.measure else []
         if metrics.picture is not None:
             picture = build(metrics.picture.draw, "metrics.picture.draw", source=self.source)
-            observers.append(Draw(metrics.picture.every, self.clock, picture, run.samples, settings.seed))
-        observers.append(Checkpoint(settings.checkpoint.every, self.clock, run.checkpoints, settings.checkpoint.keep))
+            observers.append(Draw(metrics.picture.every, picture, run.samples, settings.seed))
+        observers.append(Checkpoint(settings.checkpoint.every, run.checkpoints, settings.checkpoint.keep))
         chosen = [choices[group] for group in GROUPS if choices.get(group) and group not in NAMED]
         tags = [tag for tag in chosen + [name for group in NAMED for name in getattr(settings, group)] if tag != "none"]
         given = {
@@ -160,8 +139,12 @@ class Experiment:
             "tags": tags,
             "runs": Path(settings.runs),
         }
-        self.loggers = [build(node, f"logger.{name}", **given) for name, node in settings.logger.items()]
-        self.trainer = trainer_of(settings, [*observers, ProgressBar(settings.name, self.table)], [self.table, *self.loggers])
+        named = settings.logger.items()
+        self.loggers = [self.table, *(logger_of(node, f"logger.{name}", **given) for name, node in named)]
+        self.interrupt = Interrupt(settings.log_every)
+        self.observation = Observation(observers, settings.iterations, self.loggers)
+        callbacks = [self.interrupt, self.observation, ProgressBar(settings.name, self.table)]
+        self.trainer = trainer_of(settings, callbacks, self.loggers)
         self.gan.trainer = self.trainer  # its counters are asked for even where fit never begins
         if settings.batch_size % (self.trainer.world_size * settings.model.pack):
             raise UserError(
@@ -177,14 +160,17 @@ class Experiment:
         if gan.pack > 1:
             log.warning("theory is not measured: it is that of a D that sees one x, and model.pack = %d", gan.pack)
             return None
-        if any("classes" in node for node in (self.settings.model.G, self.settings.model.D)):
-            log.warning("theory is not measured: it is that of nets that are not told y, and one of these is")
+        if "classes" in self.settings.model.D:
+            log.warning("theory is not measured: it is that of a D that sees x alone, and model.D is told y")
             return None
-        G, D = (function_of(net, torch.device("cpu")) for net in (gan.G, gan.D))
+        cpu = torch.device("cpu")
+        G, D = (function_of(net, cpu, labels_of(self.source, cpu)) for net in (gan.G, gan.D))
         loss = gan.loss if gan.augment.neutral else Unsolved(gan.loss, "augment changes the laws that D sees")
         field = dirac_field(gan.loss, gan.players.terms, gan.augment, gan.objective, gan.updates)
-        instrument = build(theory.instrument, "theory.instrument", subject=Subject(self.source, gan.prior, loss, G, D, field))
-        return Measure(theory.every, self.clock, instrument, self.run.theory, theory.frames, self.settings.iterations)
+        with evaluation(gan.G, gan.D):  # an instrument may ask for their values now
+            subject = Subject(self.source, gan.prior, loss, G, D, field, "classes" in self.settings.model.G)
+            instrument = build(theory.instrument, "theory.instrument", subject=subject)
+        return Measure(theory.every, instrument, self.run.theory, theory.frames, self.settings.iterations)
 
     def _card_of_theory(self) -> dict[str, Any]:
         """Of all theory/... alike; those that begin with ema_ are of the average of G."""
@@ -205,20 +191,18 @@ class Experiment:
         started = now()
         status, problem = "failed", None
         try:
-            for logger in self.trainer.loggers:
+            for logger in self.loggers:
                 logger.log_hyperparams(config)
-                if checkpoint is not None and hasattr(logger, "go_on"):
+                if checkpoint is not None:
                     logger.go_on(iteration_of(checkpoint), self.table.rows)
             data = Minibatches(self.source, self.settings.k, self.settings.batch_size, self.settings.seed)
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec")  # Lightning's, against torch 2.15
                 self.trainer.fit(self.gan, data, ckpt_path=checkpoint, weights_only=True)
-            if self.log.diverged_at is not None:
-                status = "diverged"
+            if self.observation.ended:
+                status = self.observation.ended
             elif self.gan.iteration >= self.settings.iterations:
                 status = "completed"
-            elif self.health.collapsed:
-                status = "collapsed"
             elif self.interrupt.stopped:
                 status = "interrupted"
             else:
@@ -262,7 +246,7 @@ class Experiment:
 
     def _result(self, status: str, problem: str | None, started: str, checkpoint: Path | None) -> dict[str, Any]:
         kept = [observer.scores.state_dict() for observer in (self.evaluate, self.measure) if observer]
-        cards = dict(self.evaluate.scorer.cards) if self.evaluate else {}
+        seen, cards = self.observation, dict(self.evaluate.scorer.cards) if self.evaluate else {}
         if self.measure:
             cards["theory"] = self._card_of_theory()
         return {
@@ -272,15 +256,15 @@ class Experiment:
             "seed": self.settings.seed,
             "iterations": self.gan.iteration,
             **{name: count for name, count in self.gan.counters().items() if name != "iteration"},
-            "seconds": round(self.clock.seconds, 3),
-            "seconds_of_theory": round(self.measure.seconds, 3) if self.measure else 0.0,
+            "seconds": round(seen.clock.seconds, 3),
+            "seconds_of_theory": round(seen.seconds[self.measure.name], 3) if self.measure else 0.0,
             **{
                 kind: without_nan({k: v for scores in kept for k, v in scores[kind].items()})
                 for kind in ("final", "best", "area")
             },
             "details": without_nan(self.evaluate.scorer.details()) if self.evaluate and self.evaluate.scores.final else {},
             "cards": cards,
-            "verdict": verdict(self.table.rows, self.log.diverged_at)._asdict(),
+            "verdict": verdict(self.table.rows, seen.ended_at if seen.ended == "diverged" else None)._asdict(),
             "resumed_from": None if checkpoint is None else str(checkpoint),
             "started": started,
             "finished": now(),

@@ -18,8 +18,9 @@ from rich.progress import track
 
 from ganlab.errors import UserError
 from ganlab.files.run import RunDirectory, differences
+from ganlab.run.build import settings_of
 from ganlab.run.config import plain
-from ganlab.run.experiment import rehearse, settings_of
+from ganlab.run.experiment import rehearse
 from ganlab.run.names import jobs_of
 from ganlab.settings import Settings
 from ganlab.sweep.jobs import Job, mapping, quoted

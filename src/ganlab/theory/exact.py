@@ -38,6 +38,8 @@ class Line:
                 f"theory=line needs data on the line with a known density, and this data has the shape {list(source.shape)}"
                 f"{'' if source.shape == (1,) else ': try theory=estimate' if source.shape == (2,) else ': use theory=none'}"
             )
+        if subject.told:
+            raise ValueError("theory=line compares G with the inverse CDF, and this G is told y beside z: try theory=estimate")
         if prior.dim != 1:
             raise ValueError(
                 f"theory=line compares G with the inverse CDF and needs prior.dim=1, found {prior.dim}: try theory=estimate"

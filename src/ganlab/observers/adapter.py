@@ -1,0 +1,128 @@
+"""Where observers meet Lightning: when each looks, at what, on which rank, and where its values go."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import nn
+
+from ganlab.game.module import GAN
+from ganlab.loggers.base import RunLogger
+from ganlab.observers.clock import Clock
+from ganlab.observers.observer import Observer, View
+
+
+class Observation(pl.Callback):
+    """Shows the game to observers, in their order, while `clock`, that of training, stands.
+
+    `seconds` is what each has cost so far. Where one of them has ended the run, `ended` says how and `ended_at` after which
+    iteration.
+    """
+
+    def __init__(self, observers: Sequence[Observer], iterations: int, loggers: Sequence[RunLogger]) -> None:
+        self.observers, self.iterations, self.loggers = observers, iterations, loggers
+        self.clock = Clock()
+        self.seconds = {observer.name: 0.0 for observer in observers}
+        if len(self.seconds) < len(observers):
+            raise ValueError(f"two observers have one name: {', '.join(observer.name for observer in observers)}")
+        self.ended = ""
+        self.ended_at: int | None = None
+
+    def next_look(self, t: int) -> int:
+        """The first iteration after t that somebody wants to look at, on any rank: all have to come to it."""
+        return min([self.iterations, *(observer.next_due(t) for observer in self.observers)])
+
+    def on_train_start(self, trainer: pl.Trainer, gan: GAN) -> None:  # type: ignore[override]
+        gan.next_look = self.next_look
+        self.clock.start()
+        for observer in self.observers:
+            if trainer.is_global_zero or observer.everywhere:
+                observer.begin(gan.iteration)
+        self._show(trainer, gan, lambda observer: observer.at_start(gan.iteration))
+
+    def on_train_batch_end(self, trainer: pl.Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
+        t = gan.iteration
+        if trainer.should_stop or self.next_look(t - 1) == t:
+            # an observer that ends the run makes this the last look of those after it
+            self._show(trainer, gan, lambda observer: observer.due(t) or t == self.iterations or trainer.should_stop)
+
+    def _show(self, trainer: pl.Trainer, gan: GAN, wants: Callable[[Observer], bool]) -> None:
+        if gan.device.type == "cuda":
+            torch.cuda.synchronize(gan.device)  # iterations that are still queued are training time
+        view = self._view(trainer, gan)
+        with self.clock.stopped(), evaluation(gan.G, gan.D, gan.G_ema):
+            for observer in self.observers:
+                if wants(observer):
+                    self._look(trainer, observer, view)
+
+    def _view(self, trainer: pl.Trainer, gan: GAN) -> View:
+        t = gan.iteration
+
+        def save(path: Path) -> None:
+            for logger in self.loggers:
+                logger.save()  # whoever goes on from the checkpoint has the rows until there, even after SIGKILL
+            trainer.save_checkpoint(path)
+
+        def show(key: str, path: Path) -> None:
+            for logger in self.loggers:
+                logger.log_picture(key, path, t)
+
+        source = trainer.datamodule.source  # type: ignore[attr-defined]
+        return View(t, t == self.iterations, gan, source, gan.device, save, show)
+
+    def _look(self, trainer: pl.Trainer, observer: Observer, view: View) -> None:
+        if trainer.is_global_zero or observer.everywhere:
+            started = time.perf_counter()
+            values = observer.observe(view)
+            if values and trainer.is_global_zero:
+                self._record(view.game, values)
+            self.seconds[observer.name] += time.perf_counter() - started
+        if observer.ends and trainer.strategy.reduce_boolean_decision(observer.stop(), all=False):  # one of the ranks knows
+            trainer.should_stop = True
+            if not self.ended:
+                self.ended, self.ended_at = observer.ends, view.t
+
+    def _record(self, gan: GAN, values: Mapping[str, float]) -> None:
+        """One row, with the counters of the moment, to every logger; rows of one iteration are merged by the run's table."""
+        row = {**gan.counters(), "seconds": round(self.clock.seconds, 3), **values}
+        for logger in self.loggers:
+            logger.log_metrics(row, step=gan.iteration)
+
+    def state_dict(self) -> dict[str, Any]:
+        states = {observer.name: state for observer in self.observers if (state := observer.state_dict())}
+        return {"seconds": self.clock.seconds, "spent": dict(self.seconds), "states": states}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        self.clock = Clock(state_dict["seconds"])
+        for observer in self.observers:
+            self.seconds[observer.name] = state_dict["spent"].get(observer.name, 0.0)
+            if observer.name in state_dict["states"]:
+                observer.load_state_dict(state_dict["states"][observer.name])
+
+
+@contextmanager
+def evaluation(*nets: nn.Module) -> Iterator[None]:
+    """All nets in evaluation mode; afterwards, whatever happens, each part of them in its own mode of before."""
+    before = [(module, module.training) for net in nets for module in net.modules()]
+    for net in nets:
+        net.eval()
+    try:
+        yield
+    finally:
+        for module, training in before:
+            module.training = training
+
+
+def of_one_entry(callbacks: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint keeps of callbacks; in older ones each observer was a callback, and the clock was Log's."""
+    if "Log" not in callbacks:
+        return callbacks
+    spent = {name: state["seconds"] for name, state in callbacks.items() if name != "Log" and "seconds" in state}
+    states = {name: state for name, state in callbacks.items() if name != "Log"}
+    return {Observation.__name__: {"seconds": callbacks["Log"]["seconds"], "spent": spent, "states": states}}

@@ -1,0 +1,30 @@
+"""Training time, which looking is no part of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Clock:
+    """Wall-clock seconds of training; evaluation, pictures and checkpoints stop it. It stands until it is started."""
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self._before = seconds
+        self._since: float | None = None
+
+    @property
+    def seconds(self) -> float:
+        return self._before + (0.0 if self._since is None else time.perf_counter() - self._since)
+
+    def start(self) -> None:
+        self._before, self._since = self.seconds, time.perf_counter()
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        self._before, self._since = self.seconds, None
+        try:
+            yield
+        finally:
+            self.start()

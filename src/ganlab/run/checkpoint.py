@@ -1,0 +1,29 @@
+"""How Lightning writes and reads a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+
+from ganlab.files.atomic import replaced
+from ganlab.files.older import weights
+from ganlab.observers.adapter import of_one_entry
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the target, flushes to disk and renames: Lightning's own write copies across file systems, and a kill
+    then leaves half a file under the final name. Reads older checkpoints, too."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(path) as file:
+            torch.save(checkpoint, file)
+
+    def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        checkpoint = super().load_checkpoint(*args, **kwargs)
+        callbacks, state = of_one_entry(checkpoint.get("callbacks", {})), weights(checkpoint["state_dict"])
+        return {**checkpoint, "callbacks": callbacks, "state_dict": state}
