@@ -13,12 +13,13 @@ from ganlab.commands.main import main
 from ganlab.errors import UserError
 from ganlab.files.table import read
 from ganlab.game.augment import Augment, InstanceNoise
-from ganlab.game.consensus import Consensus, dirac_field, moved
+from ganlab.game.consensus import Consensus, moved
 from ganlab.game.losses import Minimax, NonSaturating, Wasserstein
 from ganlab.game.objectives import Adversarial
 from ganlab.game.schedules import Constant, Cosine, Exponential, Ramp
 from ganlab.game.terms import R1, GradientPenalty
 from ganlab.game.updates import Alternating
+from ganlab.observers.field import dirac_field
 from ganlab.theory import dirac
 from ganlab.theory.trajectory import path_of
 

@@ -18,7 +18,7 @@ STRANGERS = {  # neighbours that have nothing to say to each other
     "metrics": ("networks", "data", "figures", "files"),
     "theory": ("networks", "data", "files"),
     "features": ("networks", "data", "metrics", "theory"),
-    "game": ("networks", "data", "metrics", "features", "figures", "files"),
+    "game": ("data", "metrics", "features", "figures", "files"),
     "observers": ("networks", "data", "features"),
     "report": ("run", "sweep", "observers", "game", "data"),
 }

@@ -148,7 +148,7 @@ def test_a_game_is_watched_in_the_iterations_before_a_look_only(run, monkeypatch
     original = GAN.G_step
 
     def spy(gan):
-        watched[gan.iteration + 1] = gan.watched
+        watched[gan.t + 1] = gan.watched
         original(gan)
 
     monkeypatch.setattr(GAN, "G_step", spy)

@@ -1,3 +1,5 @@
+import copy
+
 import pytest
 import torch
 from conftest import points
@@ -5,8 +7,11 @@ from playing import look, players, value
 from torch import nn
 from torch.testing import assert_close
 
+from ganlab.game.augment import Augment, InstanceNoise
 from ganlab.game.terms import R1, GradientPenalty, Term, WeightClipping
+from ganlab.networks import maxout
 from ganlab.networks.dcgan import Discriminator
+from ganlab.random import Recorded, handed
 
 W = torch.tensor([3.0, 4.0], dtype=torch.float64)
 
@@ -118,3 +123,58 @@ def test_weight_clipping_projects_every_weight():
 def test_values_out_of_range_are_refused_by_name(penalty, arguments):
     with pytest.raises(ValueError, match=next(iter(arguments))):
         penalty(**arguments)
+
+
+# --- what R1 was when it had a pass of its own, up to commit f81876f
+
+
+def gradients(play, D, shared, draws):
+    """Of R1's part of D's loss by the weights of D, with the pass of the loss or with one of its own."""
+    term, (x, y, z) = R1(1.0), (points(8), torch.zeros(8, dtype=torch.long), points(8, seed=1))
+    play = play._replace(terms={"r1": term} if shared else {})
+    with handed(Recorded(torch.Generator().manual_seed(draws))):
+        value = term(play.look(x, y, z, 0))
+    return torch.cat(
+        [g.flatten() for g in torch.autograd.grad(value, list(D.parameters()), allow_unused=True) if g is not None]
+    )
+
+
+def critic(dropout):
+    torch.manual_seed(0)
+    return maxout.Discriminator([2], units=6, pieces=3, dropout=[dropout] * 3, irange=0.5).double()
+
+
+def test_one_step_of_r1_on_a_shared_pass_is_that_of_its_own_to_rounding():
+    D = critic(0.0)
+    play = players(lambda z, y: z, D)
+    assert_close(gradients(play, D, True, 0), gradients(play, D, False, 0), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize(("dropout", "augment"), [(0.3, Augment()), (0.0, InstanceNoise(0.5))], ids=["dropout", "noise"])
+def test_with_dropout_and_with_instance_noise_the_expectation_of_r1_is_the_same(dropout, augment):
+    D = critic(dropout)
+    play = players(lambda z, y: z, D, augment=augment)
+    both = [torch.stack([gradients(play, D, shared, 1000 * shared + i) for i in range(400)]) for shared in (True, False)]
+    assert not torch.equal(*both)  # other draws
+    difference = both[0].mean(0) - both[1].mean(0)
+    error = ((both[0].var(0) + both[1].var(0)) / 400).sqrt()
+    seen = error > 1e-12
+    assert seen.sum() > 10
+    assert (difference[~seen].abs() < 1e-12).all()
+    assert (difference[seen] / error[seen]).abs().max() < 4.5  # about 60 weights: p = 4e-4
+
+
+def test_with_batchnorm_r1_is_the_same_and_running_statistics_move_once_less():
+    D = Discriminator([1, 16, 16], width=4).double()
+    x = torch.randn(8, 1, 16, 16, dtype=torch.float64)
+    y = torch.zeros(8, dtype=torch.long)
+    found = {}
+    for shared in (True, False):
+        net = copy.deepcopy(D)
+        term = R1(1.0)
+        play = players(lambda z, y: x.flip(0), net, terms={"r1": term} if shared else {})
+        value = term(play.look(x, y, x, 0))
+        norm = next(layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d))
+        found[shared] = value.item(), int(norm.num_batches_tracked)
+    assert found[True][0] == pytest.approx(found[False][0], rel=1e-12)
+    assert (found[True][1], found[False][1]) == (2, 3)

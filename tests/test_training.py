@@ -210,7 +210,7 @@ def test_a_run_that_diverges_stops_says_so_and_keeps_a_good_checkpoint(run, tmp_
     original = GAN.D_gradient
 
     def poisoned(gan, x, y, z):
-        original(gan, x * (float("nan") if gan.iteration >= 12 else 1.0), y, z)
+        original(gan, x * (float("nan") if gan.t >= 12 else 1.0), y, z)
 
     monkeypatch.setattr(GAN, "D_gradient", poisoned)
     with pytest.raises(Diverged, match="iteration 15"):
@@ -232,7 +232,7 @@ def test_batchnorm_statistics_that_are_not_finite_are_not_saved(run, tmp_path, m
 
     def poisoned(gan):
         original(gan)
-        if gan.iteration == 5:
+        if gan.t == 5:
             next(buffer for name, buffer in gan.D.named_buffers() if "running_var" in name).fill_(float("inf"))
 
     monkeypatch.setattr(GAN, "D_step", poisoned)
@@ -258,7 +258,7 @@ def test_the_average_follows_g(run):
     assert all(torch.equal(state[name], state[name.replace("G.", "G_ema.", 1)]) for name in state if name.startswith("G."))
 
     gan = game_of(validate(resolve(composed(*TINY, "ema_decay=0.75", path=RunDirectory("x").path))))
-    from ganlab.game.module import follower
+    from ganlab.networks.weights import follower
 
     old = [p.clone() for p in gan.G_ema.parameters()]
     with torch.no_grad():

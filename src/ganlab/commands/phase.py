@@ -13,7 +13,7 @@ from ganlab.errors import UserError
 from ganlab.figures import phase as pictures
 from ganlab.files.run import RunDirectory, natural
 from ganlab.files.table import read
-from ganlab.game.consensus import dirac_field
+from ganlab.observers.field import dirac_field
 from ganlab.run.config import build, refuse_foreign_code
 from ganlab.theory.trajectory import path_of
 

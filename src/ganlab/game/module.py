@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -16,6 +15,7 @@ from torch.optim import Optimizer
 from ganlab.game.augment import Augment
 from ganlab.game.players import Players, Terms
 from ganlab.game.terms import Term
+from ganlab.networks.weights import follower, frozen, gradient_norm
 from ganlab.random import Draws, handed, seed_foreign_layers, seed_of
 from ganlab.types import Batch, Loss, Prior
 
@@ -95,12 +95,6 @@ class GAN(pl.LightningModule):
             if time.monotonic() - started > PATIENCE:
                 break
 
-    def start_near(self, mean: Callable[[], Tensor]) -> None:
-        """Tell a G that wants to know it the mean image of the data."""
-        if callable(start := getattr(self.G, "start_near", None)):
-            start(mean())
-            self.G_ema.load_state_dict(self.G.state_dict())
-
     def prepare(self, t: int) -> None:
         """What the host has to say about iteration t: seeds and draws, learning rates, which lazy terms are due."""
         self._set_rates(t)
@@ -152,9 +146,8 @@ class GAN(pl.LightningModule):
         self.G_steps += 1
 
     def _after_step(self, player: str, net: nn.Module, seen: Any) -> None:
-        for term in self.players.terms.values():
-            if term.of == player:
-                term.after_step(net, seen)
+        for term in (term for term in self.players.terms.values() if term.of == player):
+            term.after_step(net, seen)
 
     def _set_rates(self, t: int) -> None:
         """Afresh from the config's rates: a checkpoint holds those of its own iteration."""
@@ -169,10 +162,6 @@ class GAN(pl.LightningModule):
     def rates(self) -> tuple[float, float]:
         """The learning rates of G and of D in the newest iteration (of their first parameter groups)."""
         return self.opt_G.param_groups[0]["lr"], self.opt_D.param_groups[0]["lr"]
-
-    @property
-    def iteration(self) -> int:
-        return self.t
 
     @property
     def pack(self) -> int:
@@ -220,40 +209,3 @@ class _Noise(NamedTuple):
     def drawn(self, generator: torch.Generator | None) -> Tensor:
         assert generator is not None
         return self.prior.sample(self.n, generator)
-
-
-def gradient_norm(net: nn.Module) -> Tensor:
-    """The Euclidean norm of all gradients of a net, a scalar on its device."""
-    gradients = [p.grad for p in net.parameters() if p.grad is not None]
-    return torch.stack(torch._foreach_norm(gradients)).norm()
-
-
-@contextmanager
-def frozen(*nets: nn.Module) -> Iterator[None]:
-    """Gradients flow through the nets and not into them (DDP needs their weights out of the graph, not only ungraded)."""
-    trained = [p for net in nets for p in net.parameters() if p.requires_grad]
-    for p in trained:
-        p.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for p in trained:
-            p.requires_grad_(True)
-
-
-def follower(average: nn.Module, net: nn.Module) -> Callable[[float], None]:
-    """share -> None: average <- average + share * (net - average); buffers (BatchNorm statistics) are copied.
-
-    torch's AveragedModel asks a tensor whether this is its first update, which waits for the GPU in every iteration.
-    """
-    averages: list[Tensor] = list(average.parameters())
-    weights: list[Tensor] = list(net.parameters())
-    buffers = list(zip(average.buffers(), net.buffers(), strict=True))
-
-    @torch.no_grad()
-    def follow(share: float) -> None:
-        torch._foreach_lerp_(averages, weights, share)
-        for mine, its in buffers:
-            mine.copy_(its)
-
-    return follow

@@ -133,9 +133,8 @@ class Players(NamedTuple):
                 logits[side], features[side], backs[side] = self.differentiate(D, points)
             else:
                 logits[side], features[side] = D(points)
-        plain = lambda x: self.on(x, y, augmented=False)[0]  # noqa: E731
-        seen = (lambda x: D(x)[0]), plain, x, fake, y, logits["x"], logits["fake"], step, slope
-        return Look(*seen, features, backs)
+        shown, plain = (lambda x: D(x)[0]), lambda x: self.on(x, y, augmented=False)[0]
+        return Look(shown, plain, x, fake, y, logits["x"], logits["fake"], step, slope, features, backs)
 
     def glance(self, x: Tensor, y: Tensor, z: Tensor, step: int) -> GLook:
         """The passes of one step of G; x [B, *S] are the data of D's last step."""

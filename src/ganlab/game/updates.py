@@ -2,26 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-from torch import Tensor
+from typing import Any
 
 from ganlab.errors import at_least_one
 from ganlab.types import Batch
-
-
-class Game(Protocol):
-    """What an order of updates needs of the game: noise, the gradients, the two steps."""
-
-    def noise(self) -> Tensor: ...
-
-    def D_gradient(self, x: Tensor, y: Tensor, z: Tensor) -> None: ...
-
-    def G_gradient(self, x: Tensor, y: Tensor, z: Tensor) -> None: ...
-
-    def D_step(self) -> None: ...
-
-    def G_step(self) -> None: ...
 
 
 class Order:
@@ -38,7 +22,7 @@ class Alternating(Order):
         at_least_one(g_steps=g_steps)
         self.g_steps = g_steps
 
-    def __call__(self, game: Game, batch: Batch) -> None:
+    def __call__(self, game: Any, batch: Batch) -> None:
         for x, y in zip(batch.x, batch.y, strict=True):  # for k steps: D ascends V on a fresh minibatch and fresh noise
             game.D_gradient(x, y, game.noise())
             game.D_step()
@@ -53,7 +37,7 @@ class Simultaneous(Order):
     What the 2014 code did (one Theano function stepped both nets), and SimGD in Mescheder et al. (2018).
     """
 
-    def __call__(self, game: Game, batch: Batch) -> None:
+    def __call__(self, game: Any, batch: Batch) -> None:
         *first, (x, y) = zip(batch.x, batch.y, strict=True)
         for x_, y_ in first:
             game.D_gradient(x_, y_, game.noise())

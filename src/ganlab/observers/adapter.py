@@ -43,11 +43,11 @@ class Observation(pl.Callback):
         self.clock.start()
         for observer in self.observers:
             if trainer.is_global_zero or observer.everywhere:
-                observer.begin(gan.iteration)
-        self._show(trainer, gan, lambda observer: observer.at_start(gan.iteration))
+                observer.begin(gan.t)
+        self._show(trainer, gan, lambda observer: observer.at_start(gan.t))
 
     def on_train_batch_end(self, trainer: pl.Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
-        t = gan.iteration
+        t = gan.t
         if trainer.should_stop or self.next_look(t - 1) == t:
             # an observer that ends the run makes this the last look of those after it
             self._show(trainer, gan, lambda observer: observer.due(t) or t == self.iterations or trainer.should_stop)
@@ -62,7 +62,7 @@ class Observation(pl.Callback):
                     self._look(trainer, observer, view)
 
     def _view(self, trainer: pl.Trainer, gan: GAN) -> View:
-        t = gan.iteration
+        t = gan.t
 
         def save(path: Path) -> None:
             for logger in self.loggers:
@@ -92,7 +92,7 @@ class Observation(pl.Callback):
         """One row, with the counters of the moment, to every logger; rows of one iteration are merged by the run's table."""
         row = {**gan.counters(), "seconds": round(self.clock.seconds, 3), **values}
         for logger in self.loggers:
-            logger.log_metrics(row, step=gan.iteration)
+            logger.log_metrics(row, step=gan.t)
 
     def state_dict(self) -> dict[str, Any]:
         states = {observer.name: state for observer in self.observers if (state := observer.state_dict())}

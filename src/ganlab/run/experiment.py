@@ -23,12 +23,12 @@ from ganlab.files.result import now, provenance, report, without_nan
 from ganlab.files.run import RunDirectory, starting_point
 from ganlab.files.table import read
 from ganlab.files.verdict import verdict
-from ganlab.game.consensus import dirac_field
 from ganlab.loggers.table import RunTable
 from ganlab.observers.adapter import Observation, evaluation
 from ganlab.observers.checkpoint import Checkpoint
 from ganlab.observers.draw import Draw
 from ganlab.observers.evaluate import Evaluate
+from ganlab.observers.field import dirac_field
 from ganlab.observers.health import Health
 from ganlab.observers.log import Log
 from ganlab.observers.measure import Measure, function_of, labels_of
@@ -109,8 +109,9 @@ class Experiment:
         self.gan = game_of(settings)
         if tuple(settings.shape) != self.source.shape:
             raise UserError(f"shape = {settings.shape} but the data has {list(self.source.shape)}: change one of them")
-        if hasattr(self.source, "mean"):
-            self.gan.start_near(self.source.mean)
+        if hasattr(self.source, "mean") and hasattr(self.gan.G, "start_near"):
+            self.gan.G.start_near(self.source.mean())  # type: ignore[operator]
+            self.gan.G_ema.load_state_dict(self.gan.G.state_dict())
         self.table = RunTable(run.table_file, start)
         metrics = settings.metrics
         weights = "EMA" if settings.ema_decay > 0 else "raw"
@@ -201,7 +202,7 @@ class Experiment:
                 self.trainer.fit(self.gan, data, ckpt_path=checkpoint, weights_only=True)
             if self.observation.ended:
                 status = self.observation.ended
-            elif self.gan.iteration >= self.settings.iterations:
+            elif self.gan.t >= self.settings.iterations:
                 status = "completed"
             elif self.interrupt.stopped:
                 status = "interrupted"
@@ -214,7 +215,7 @@ class Experiment:
             if self.trainer.is_global_zero:
                 result = self._result(status, problem, started, checkpoint)
                 self._close(result)
-        return result if self.trainer.is_global_zero else {"status": status, "iterations": self.gan.iteration}
+        return result if self.trainer.is_global_zero else {"status": status, "iterations": self.gan.t}
 
     def _close(self, result: dict[str, Any]) -> None:
         """The result is written even where a figure or a logger fails: that is a warning, and not the end of the run."""
@@ -254,7 +255,7 @@ class Experiment:
             "error": problem,
             "name": self.settings.name,
             "seed": self.settings.seed,
-            "iterations": self.gan.iteration,
+            "iterations": self.gan.t,
             **{name: count for name, count in self.gan.counters().items() if name != "iteration"},
             "seconds": round(seen.clock.seconds, 3),
             "seconds_of_theory": round(seen.seconds[self.measure.name], 3) if self.measure else 0.0,

@@ -39,7 +39,7 @@ class Interrupt(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
         stop = self._received > 0
         if trainer.world_size > 1:  # all at the same iteration, or they would wait for each other forever
-            stop = gan.iteration % self.every == 0 and trainer.strategy.reduce_boolean_decision(stop, all=False)
+            stop = gan.t % self.every == 0 and trainer.strategy.reduce_boolean_decision(stop, all=False)
         if stop:
             self.stopped = trainer.should_stop = True
 

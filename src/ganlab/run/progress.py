@@ -31,15 +31,15 @@ class ProgressBar(pl.Callback):
     def on_train_start(self, trainer: pl.Trainer, gan: GAN) -> None:  # type: ignore[override]
         if not trainer.is_global_zero:
             return
-        self.start = (gan.iteration, time.monotonic())
-        self._print(f"{self.title}: {gan.iteration:,} of {trainer.max_steps:,} iterations done")
+        self.start = (gan.t, time.monotonic())
+        self._print(f"{self.title}: {gan.t:,} of {trainer.max_steps:,} iterations done")
         if self.console.is_terminal:
-            self.bar.add_task("", total=trainer.max_steps, completed=gan.iteration, speed=0.0)
+            self.bar.add_task("", total=trainer.max_steps, completed=gan.t, speed=0.0)
             self.live = Live(Group(self.bar, ""), console=self.console, refresh_per_second=1 / REFRESH)
             self.live.start()
 
     def on_train_batch_end(self, trainer: pl.Trainer, gan: GAN, *_: Any) -> None:  # type: ignore[override]
-        now, t = time.monotonic(), gan.iteration
+        now, t = time.monotonic(), gan.t
         last = t == trainer.max_steps or trainer.should_stop
         if not trainer.is_global_zero or (now < self.next_look and not last):
             return
