@@ -104,9 +104,10 @@ def gan(tmp_path):
 def play(observation, gan, trainer, iterations):
     """Iterations that change nothing."""
     gan._trainer = trainer  # not Lightning's own
+    gan.t = trainer.global_step
     observation.on_train_start(trainer, gan)
-    while trainer.global_step < iterations and not trainer.should_stop:
-        trainer.global_step += 1
+    while gan.t < iterations and not trainer.should_stop:
+        gan.t += 1
         observation.on_train_batch_end(trainer, gan)
 
 
@@ -266,7 +267,7 @@ def test_values_are_a_row_with_the_counters_and_nothing_is_none(gan):
     play(Observation([Spy(2, modes=8.0), Other(1)], 2, [told]), gan, trainer(), 2)
     ((step, values),) = told.told
     assert step == 2
-    assert list(values) == ["iteration", "d_steps", "images", "seconds", "eval/modes"]
+    assert list(values) == ["iteration", "d_steps", "g_steps", "images", "seconds", "eval/modes"]
     assert (values["iteration"], values["images"], values["eval/modes"]) == (2, 256, 8.0)
 
 

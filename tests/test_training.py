@@ -174,7 +174,7 @@ def test_when_all_checkpoints_are_damaged_the_run_does_not_silently_start_again(
 
 def test_a_run_is_not_resumed_under_another_config(run, tmp_path):
     run(*TINY, "iterations=2", name="parts")
-    with pytest.raises(UserError, match=re.escape("(k: 1 -> 2; optim.D.lr: 0.001 -> 0.1)")):
+    with pytest.raises(UserError, match=re.escape("(optim.D.lr: 0.001 -> 0.1; k: 1 -> 2)")):
         run(*TINY, "iterations=4", "k=2", "optim.D.lr=0.1", f"resume={tmp_path}/parts", name="parts")
 
 
