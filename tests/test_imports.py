@@ -25,8 +25,9 @@ STRANGERS = {  # neighbours that have nothing to say to each other
 HYDRA = {"run", "sweep", "commands"}
 LIGHTNING = {"game.module", "data.module", "observers", "loggers", "run"}
 CORE = {"types", "random", "errors", "pixels", "networks", "metrics", "theory", "game"}
-PLAIN = {"__future__", "collections", "typing", "dataclasses", "functools", "itertools", "math", "hashlib", "inspect", "abc", "time",
-         "contextlib", "difflib", "logging", "pathlib", "numpy", "scipy", "torch", "torchmetrics", "ganlab"}  # fmt: skip
+PLAIN = {"__future__", "collections", "typing", "dataclasses", "functools", "itertools", "math", "hashlib", "inspect",
+         "abc", "time", "contextlib", "difflib", "logging", "pathlib", "numpy",
+         "scipy", "torch", "torchmetrics", "ganlab"}  # fmt: skip
 
 
 def name(path):

@@ -10,10 +10,11 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, composed
 
 from ganlab.errors import Diverged, UserError
 from ganlab.files.run import RunDirectory
+from ganlab.run.settings import resolve, validate
 from ganlab.sweep.jobs import COLLAPSED, Job
 
 optuna = pytest.importorskip("optuna")
@@ -22,6 +23,7 @@ from optuna.distributions import FloatDistribution as Float  # noqa: E402
 from optuna.distributions import IntDistribution as Int  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
+from ganlab.sweep.outcomes import aim  # noqa: E402
 from ganlab.sweep.space import override, parsed  # noqa: E402
 from ganlab.sweep.tune import Options, Search, _mend  # noqa: E402
 
@@ -286,3 +288,12 @@ def test_a_mistake_is_one_sentence_and_leaves_nothing(mistaken, override, words)
     assert error.count("\n") == 1
     assert words in error
     assert not list(folder.iterdir())
+
+
+def test_a_score_is_sought_in_the_direction_of_its_own_class_also_where_one_metric_gives_several(tmp_path):
+    settings = validate(resolve(composed(path=tmp_path)))
+    assert {name: aim(settings, name, "last", None)[1] for name in ("modes", "high_quality", "reverse_kl")} == {
+        "modes": "maximize", "high_quality": "maximize", "reverse_kl": "minimize"}  # fmt: skip
+    assert aim(settings, None, "last", None) == ("modes", "maximize")
+    with pytest.raises(UserError, match=r"hydra.sweeper.metric = reverse_k is not scored here: did you mean reverse_kl\?"):
+        aim(settings, "reverse_k", "last", None)

@@ -14,6 +14,7 @@ from ganlab.errors import UserError
 from ganlab.game.module import GAN
 from ganlab.metrics.cards import card, fingerprint, name_of
 from ganlab.metrics.scoring import Scorer
+from ganlab.metrics.several import kinds
 from ganlab.observers.checkpoint import AtomicCheckpointIO
 from ganlab.run.settings import Metrics, Node, Settings, build, build_as, takes
 from ganlab.types import Loss, Penalty, Prior, Source
@@ -121,7 +122,10 @@ def scorer_of(metrics: Metrics, data: Node, source: Source, weights: str, z_seed
             score.reset()
         except ValueError as error:
             raise UserError(f"{key}: {error}") from error
-        cards[name] = card(score, node, about, sha256, n_real, metrics.n, weights, z_seed=z_seed, **more)
+        for each, kind in kinds(name, score).items():
+            if each in cards:
+                raise UserError(f"{key} gives the score {each}, which there is already: leave one of the two out")
+            cards[each] = card(score, node, about, sha256, n_real, metrics.n, weights, kind, z_seed=z_seed, **more)
         scores[name] = score
     return Scorer(scores, cards, x, y, metrics.n, z_seed)
 
