@@ -172,7 +172,9 @@ def test_the_same_command_again_trains_only_what_was_not_over(broken):
     _, (_, (done, rows, count), third) = broken
     once = {*faults.DIVERGE, *faults.GOOD}
     assert count == {seed: 1 if seed in once else 2 for seed in range(12)}
-    assert all(row["state"] == ("diverged" if seed in faults.DIVERGE else "completed") for seed, row in rows.items())
+    assert {seed: row["state"] for seed, row in rows.items()} == {
+        seed: "diverged" if seed in faults.DIVERGE else "completed" for seed in range(12)
+    }
     assert "6 of them over already" in done.stderr
     assert third[2] == count  # and a third time: nothing
 
