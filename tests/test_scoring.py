@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
 import yaml
 from conftest import ROOT, SHARED, runs_in
+from forked import Forked
 from PIL import Image
 from torch import nn
 
@@ -321,9 +320,7 @@ def test_a_checkpoint_of_one_run_is_not_taken_for_all(two):
 
 def test_the_command_takes_overrides_before_and_after_its_options(two):
     def told(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "ganlab.commands.main", "evaluate", *arguments], capture_output=True, text=True
-        )
+        done = Forked("ganlab", "evaluate", *arguments, cwd=two[0].parent).ended()
         return done.returncode, done.stdout + done.stderr
 
     code, text = told(str(two[0]), "metrics.n=12", "--seed", "3", "metrics.n_real=7")
