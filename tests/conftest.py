@@ -14,12 +14,17 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from omegaconf import OmegaConf
 
 import ganlab.run.command_line  # registers the resolvers
+import ganlab.run.experiment
 from ganlab.files.run import RunDirectory
 from ganlab.run.experiment import train
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 DRAW = FigureCanvasAgg.draw
+
+# One thread a test, and a process: two that wait for each other on a busy core cost five times as much
+os.environ["OMP_NUM_THREADS"] = "1"
+ganlab.run.experiment.ALL_THREADS = 1
 
 Run = Callable[..., RunDirectory]
 

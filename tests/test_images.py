@@ -596,6 +596,7 @@ def test_mnist_in_another_shape_is_resized(tmp_path, home):
 
 
 @pytest.mark.slow
+@pytest.mark.long  # 50,000 pictures are decoded
 @needs_cifar
 def test_cifar_zip_is_decoded_once(tmp_path, monkeypatch):
     source = Path(shutil.copy(DATA / "cifar10-train.zip", tmp_path))  # whether DATA can be written decides where entries lie
