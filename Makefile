@@ -3,11 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-fast lint format benchmark clean
+.PHONY: help train test test-all test-fast lint format benchmark clean
 
 help:
 	@echo "make train       install into .venv, then train the default: 8 Gaussians on a ring, a minute on a laptop"
-	@echo "make test        install, then run all tests (test-fast: without the slow ones)"
+	@echo "make test        install, then run the tests (test-fast: without the slow ones; test-all: the long ones, too)"
 	@echo "make lint        ruff and mypy; make format rewrites"
 	@echo "make benchmark   speed against a plain PyTorch loop and torchvision's data path"
 	@echo "make clean       remove .venv; runs and data stay"
@@ -16,10 +16,13 @@ train: .venv/.installed
 	$(BIN)/python train.py
 
 test: .venv/.installed-dev
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not long"
+
+test-all: .venv/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-fast: .venv/.installed-dev
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not long"
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from omegaconf import OmegaConf
 
 import ganlab.run.command_line  # registers the resolvers
+import ganlab.run.experiment
 from ganlab.files.run import RunDirectory
 from ganlab.run.experiment import train
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
+DRAW = FigureCanvasAgg.draw
+
+# One thread a test, and a process: two that wait for each other on a busy core cost five times as much
+os.environ["OMP_NUM_THREADS"] = "1"
+ganlab.run.experiment.ALL_THREADS = 1
 
 Run = Callable[..., RunDirectory]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blank() -> Iterator[pytest.MonkeyPatch]:
+    """Figures are put together and left blank: matplotlib's drawing is three quarters of a run of two iterations. `drawn` is
+    for the tests of figures, one at least for each kind; the processes that tests start draw as well."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FigureCanvasAgg, "draw", lambda canvas: canvas.get_renderer(), raising=True)
+        yield patch
+
+
+@pytest.fixture
+def drawn(blank: pytest.MonkeyPatch) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FigureCanvasAgg, "draw", DRAW)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -62,6 +85,11 @@ def runs_in(folder: Path) -> Run:
         return RunDirectory(path)
 
     return start
+
+
+def same_state(a: Mapping[str, torch.Tensor], b: Mapping[str, torch.Tensor]) -> bool:
+    """Whether two state dicts have the same tensors, bit by bit, and any at all."""
+    return bool(a) and a.keys() == b.keys() and all(torch.equal(value, b[name]) for name, value in a.items())
 
 
 def points(n: int = 64, d: int = 2, seed: int = 0) -> torch.Tensor:

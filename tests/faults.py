@@ -4,7 +4,11 @@ import os
 import signal
 from pathlib import Path
 
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
 from ganlab.game.terms import Term
+
+FigureCanvasAgg.draw = lambda canvas: canvas.get_renderer()  # a job's figures are blank, as in conftest.py
 
 RAISE, DIVERGE, KILL, TERMINATE, GOOD = range(0, 3), range(3, 5), range(5, 7), range(7, 8), range(8, 12)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ROOT
+from conftest import ROOT, same_state
 from torch.testing import assert_close
 
 from ganlab.files.run import RunDirectory
@@ -34,8 +34,7 @@ def ranks(tmp_path_factory):
 @pytest.mark.slow
 def test_both_ranks_end_with_the_same_weights(ranks):
     _, (first, second), _ = ranks
-    for name, value in first["weights"].items():
-        assert torch.equal(value, second["weights"][name]), name
+    assert same_state(first["weights"], second["weights"])
 
 
 @pytest.mark.slow

@@ -397,6 +397,7 @@ def test_no_epochs_are_refused(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long  # test_mnist_scores has one of the same kind
 @needs_mnist
 def test_a_classifier_of_mnist_is_good_after_a_sixth_of_an_epoch():
     a, b = (torchvision_images("MNIST", str(SHARED), None, [1, 28, 28], split) for split in ("train", "test"))
@@ -462,6 +463,7 @@ class Bytes(torch.utils.data.Dataset):
 
 
 @pytest.mark.slow
+@pytest.mark.long  # of both FIDs, of 2,048 features; that it sees what torch-fidelity sees is another test
 def test_scores_through_inception_are_those_of_torch_fidelity(weights):
     from torch_fidelity import calculate_metrics
 

@@ -3,7 +3,7 @@
 import pytest
 import pytorch_lightning as pl
 import torch
-from conftest import composed
+from conftest import composed, same_state
 from PIL import Image
 
 from ganlab.files.run import RunDirectory
@@ -56,4 +56,4 @@ def test_no_iteration_waits_for_the_gpu(tmp_path, model, penalty):
 def test_two_runs_on_one_gpu_are_equal(run):
     a, b = (run("trainer=gpu", "iterations=20", "metrics=none", "theory=none", name=name) for name in "ab")
     states = [torch.load(done.newest_checkpoint(), map_location="cpu", weights_only=True)["state_dict"] for done in (a, b)]
-    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+    assert same_state(*states)

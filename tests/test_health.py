@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from conftest import same_state
 
 from ganlab.files.table import read
 from ganlab.files.verdict import sentence, verdict
@@ -69,7 +70,7 @@ def test_nothing_is_said_of_a_logit_where_there_is_none(run):
 def test_to_be_watched_changes_nothing(run):
     often, never = (run("iterations=6", f"health.every={n}", "metrics=none", "theory=none", name=str(n)) for n in (1, 100))
     a, b = (torch.load(done.newest_checkpoint(), weights_only=True)["state_dict"] for done in (often, never))
-    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert same_state(a, b)
 
 
 def test_a_gradient_norm_is_that_of_the_step_that_was_taken(run):

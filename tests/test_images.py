@@ -264,6 +264,17 @@ def test_split_chooses_the_idx_files(tmp_path):
         assert data.names[3] == "3 - three"
 
 
+@pytest.mark.parametrize("axes", [1, 3])
+def test_an_idx_file_is_read_as_torchvision_reads_it(tmp_path, axes):
+    from torchvision.datasets.mnist import read_sn3_pascalvincent_tensor
+
+    folder = write_idx(tmp_path / "raw", noise(9, 5, 4), noise(9))
+    file = folder / ("train-images-idx3-ubyte" if axes == 3 else "train-labels-idx1-ubyte")
+    theirs = read_sn3_pascalvincent_tensor(str(file))
+    assert theirs.dim() == axes
+    assert_close(read_idx(file, axes), theirs, rtol=0, atol=0)
+
+
 IDX = bytes([0, 0, 8, 3]) + struct.pack(">3I", 2, 3, 3) + bytes(18)
 
 
@@ -570,26 +581,32 @@ def test_mnist_is_opened_in_place(home):
 
 
 @needs_mnist
-def test_mnist_in_another_shape_is_resized(home):
-    small = datasets.torchvision_images("MNIST", str(DATA), None, [3, 14, 14], "test")
-    original = datasets.torchvision_images("MNIST", str(DATA), None, [1, 28, 28], "test")
+def test_mnist_in_another_shape_is_resized(tmp_path, home):
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)  # whether DATA can be written decides where entries lie
+    for file in (DATA / "MNIST" / "raw").glob("t10k-*-ubyte"):
+        shutil.copy(file, tmp_path / "MNIST" / "raw")
+    small, original = (
+        datasets.torchvision_images("MNIST", str(tmp_path), None, shape, "test") for shape in ([3, 14, 14], [1, 28, 28])
+    )
     assert small.x.shape == (10_000, 3, 14, 14)
     assert torch.equal(small.x[:, 0], small.x[:, 2])
     assert small.x.float().mean().item() == pytest.approx(original.x.float().mean().item(), rel=5e-3)
-    assert entry(home).name.startswith("t10k-images")
+    assert entry(tmp_path / "MNIST" / "raw" / ".ganlab").name.startswith("t10k-images")
+    assert not home.exists()
 
 
 @pytest.mark.slow
+@pytest.mark.long  # 50,000 pictures are decoded
 @needs_cifar
-def test_cifar_zip_is_decoded_once(home, monkeypatch):
-    source = DATA / "cifar10-train.zip"
+def test_cifar_zip_is_decoded_once(tmp_path, monkeypatch):
+    source = Path(shutil.copy(DATA / "cifar10-train.zip", tmp_path))  # whether DATA can be written decides where entries lie
     first = datasets.images(str(source), [3, 32, 32])
     assert first.x.shape == (50_000, 3, 32, 32)
     assert first.y.bincount().tolist() == [5000] * 10
     assert first.names[:3] == ["airplane", "automobile", "bird"]
     mean = first.x.float().mean((0, 2, 3)) / 255  # the well-known means of CIFAR-10
     assert_close(mean, torch.tensor([0.4914, 0.4822, 0.4465]), atol=1e-4, rtol=0)
-    assert entry(home).name.startswith("cifar10-train-")
+    assert entry(tmp_path / ".ganlab").name.startswith("cifar10-train-")
     forbid(monkeypatch)
     assert torch.equal(datasets.images(str(source), [3, 32, 32]).x, first.x)
 

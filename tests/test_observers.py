@@ -138,7 +138,7 @@ def test_all_look_where_a_run_is_stopped(gan):
     a, b = Spy(3), Other(4)
     observation, stopped = Observation([a, b], 10, []), trainer()
     play(observation, gan, stopped, 4)
-    stopped.global_step, stopped.should_stop = 5, True
+    gan.t, stopped.should_stop = 5, True
     observation.on_train_batch_end(stopped, gan)
     assert (a.seen[-1], b.seen[-1]) == ((5, False), (5, False))
     assert observation.ended == ""

@@ -15,12 +15,12 @@ from torch.testing import assert_close
 from ganlab.data import line, toy
 from ganlab.data.idx import read_idx
 from ganlab.metrics import kernel, prdc
-from ganlab.metrics.classes import Classes, ClassKL, StackedKL, StackedModes
+from ganlab.metrics.classes import ClassCounts, Classes, ClassKL, Stacked, StackedKL, StackedModes
 from ganlab.metrics.density import BinnedJSD, LogLikelihood
 from ganlab.metrics.frechet import FrechetDistance, frechet_distance, moments
 from ganlab.metrics.inception import InceptionScore
 from ganlab.metrics.kernel import MMD, KernelDistance
-from ganlab.metrics.prdc import Coverage, Density, Precision, Recall
+from ganlab.metrics.prdc import PRDC, Coverage, Density, Precision, Recall
 from ganlab.random import generator_of
 from ganlab.types import Features
 
@@ -264,20 +264,45 @@ def test_prdc_is_that_of_the_package(k, monkeypatch, capsys):
     assert all(0.1 < theirs[name] < 1 for name in theirs)
 
 
+def all_of(metric, real, fake):
+    """Of a metric of several scores: {name: value}."""
+    if real is not None:
+        metric.update(real, real=True)
+    metric.update(fake, real=False)
+    return {name: value.item() for name, value in metric.compute().items()}
+
+
 def test_the_four_share_their_distances_and_what_is_real_is_searched_once(monkeypatch):
     searched = []
     distances = prdc.squared_distances
     monkeypatch.setattr(prdc, "squared_distances", lambda a, b: searched.append(len(a)) or distances(a, b))
     real, first, second = relu(50, 1), relu(40, 2), relu(40, 3)
-    metrics = [metric(Itself()) for metric in FOUR]
-    a = [score(metric, real, first) for metric in metrics]
+    metric = PRDC(Itself())
+    a = all_of(metric, real, first)
     assert sorted(searched) == [40, 50, 50]  # samples, real ones, and both
-    for metric in metrics:
-        metric.reset()
-    b = [score(metric, None, second) for metric in metrics]
+    metric.reset()
+    b = all_of(metric, None, second)
     assert sorted(searched[3:]) == [40, 50]
-    assert a != b
-    assert b == [score(metric(Itself()), real.clone(), second.clone()) for metric in FOUR]
+    assert all(a[name] != b[name] for name in ("precision", "recall", "density", "coverage"))
+    assert b == {each.value: score(each(Itself()), real, second) for each in FOUR}
+    metric.update(relu(9, 4), real=True)
+    metric.compute()
+    assert sorted(searched)[-2:] == [59, 59]  # other real ones are searched anew
+
+
+@pytest.mark.parametrize(
+    ("together", "alone"),
+    [
+        (lambda: PRDC(Itself(), k=2), {each.value: partial(each, k=2) for each in FOUR}),
+        (lambda: ClassCounts(Itself()), {"classes": Classes, "class_kl": ClassKL}),
+    ],
+    ids=["prdc", "classes"],
+)
+def test_scores_that_are_found_together_are_those_found_alone(together, alone):
+    real, fake = points(60, 10), points(40, 10, 1)
+    found = all_of(together(), real, fake)
+    assert found == {name: score(make(Itself()), real, fake) for name, make in alone.items()}
+    assert len(set(found.values())) == len(alone)
 
 
 def test_density_and_coverage_of_equal_laws_have_the_means_that_they_state():
@@ -338,16 +363,17 @@ def test_stacked_mnist_counts_triples_and_stays_above_its_floor():
     """protocols 3.5: KL of a uniform sampler at n = 26,000."""
     digits = torch.randint(10, (26_000, 3), generator=torch.Generator().manual_seed(0))
     extractor = Written()
-    modes, divergence = StackedModes(extractor), StackedKL(extractor)
-    x = stacked(digits)
-    assert score(modes, None, x) == 1000
-    assert score(divergence, x, x) == pytest.approx(0.0193, abs=4 * 0.0009)
-    assert extractor.calls == 1  # for both scores, and for x as real
-    assert modes.histogram().view(10, 10, 10)[1, 2, 3] == (digits == torch.tensor([1, 2, 3])).all(1).sum()
+    metric, x = Stacked(extractor), stacked(digits)
+    found = all_of(metric, x, x)
+    assert found["modes"] == 1000
+    assert found["kl"] == pytest.approx(0.0193, abs=4 * 0.0009)
+    assert found["kl"] == score(StackedKL(Written()), x, x)
+    assert extractor.calls == 2  # for both scores: of x as real ones, and as samples
+    assert metric.histogram().view(10, 10, 10)[1, 2, 3] == (digits == torch.tensor([1, 2, 3])).all(1).sum()
     assert score(StackedModes(Written()), None, stacked(torch.tensor([[1, 2, 3], [3, 2, 1], [1, 2, 3]]))) == 2
     assert score(StackedKL(Written()), None, stacked(torch.tensor([[1, 2, 3]] * 7))) == pytest.approx(math.log(1000))
     with pytest.raises(ValueError, match="a digit in each channel"):
-        modes.update(x[:, :1], real=False)
+        metric.update(x[:, :1], real=False)
 
 
 @needs_mnist

@@ -2,13 +2,12 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
 import yaml
 from conftest import ROOT, SHARED, runs_in
+from forked import Forked
 from PIL import Image
 from torch import nn
 
@@ -282,6 +281,35 @@ def test_evaluation_after_training_is_that_of_the_run(two, capsys):
     assert "high_quality" in capsys.readouterr().out
 
 
+def alone(kind, **settings):
+    return {"_target_": f"ganlab.metrics.{kind}", **settings}
+
+
+def renamed(path, scores):
+    """The run as if its config had these nodes of scores."""
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    config["metrics"]["scores"] = scores
+    (path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False))
+
+
+def test_a_run_of_before_one_metric_gave_several_scores_is_scored_as_it_was(two):
+    """Value by value and card by card; and by the names that it had then."""
+    kinds = {"modes": "modes.Modes", "high_quality": "modes.HighQuality", "reverse_kl": "modes.ReverseKL"}
+    renamed(two[1], {name: alone(kind) for name, kind in kinds.items()})
+    after, during = json.loads(evaluate(two[1:], Request())[0].read_text()), json.loads((two[1] / "result.json").read_text())
+    assert {name: card["metric"] for name, card in after["cards"].items()} == {
+        name: f"ganlab.metrics.{kind}" for name, kind in kinds.items()
+    }
+    assert after["cards"] == during["cards"]
+    assert after["scores"] == {name: {"value": score["value"]} for name, score in during["final"].items()}
+    assert len(evaluate(two, Request())) == 2  # and beside one of today
+
+
+def test_a_score_that_there_is_already_is_refused(run):
+    with pytest.raises(UserError, match=r"metrics.scores.modes_ gives the score modes, which there is already: leave one of"):
+        run("+metrics.scores.modes_._target_=ganlab.metrics.modes.ModeCounts")
+
+
 def test_an_evaluation_done_in_another_way_does_not_write_over_the_first(two):
     one, other = (evaluate(two[:1], Request(seed=seed))[0] for seed in (None, 5))
     assert one.exists()
@@ -298,9 +326,7 @@ def test_a_checkpoint_of_one_run_is_not_taken_for_all(two):
 
 def test_the_command_takes_overrides_before_and_after_its_options(two):
     def told(*arguments):
-        done = subprocess.run(
-            [sys.executable, "-m", "ganlab.commands.main", "evaluate", *arguments], capture_output=True, text=True
-        )
+        done = Forked("ganlab", "evaluate", *arguments, cwd=two[0].parent).ended()
         return done.returncode, done.stdout + done.stderr
 
     code, text = told(str(two[0]), "metrics.n=12", "--seed", "3", "metrics.n_real=7")
@@ -387,7 +413,8 @@ def overrides_of(pictures, features="grey.pt"):
 def test_images_are_scored_offline_while_training_and_after(run, pictures, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     done = run(*overrides_of(pictures))
-    assert {"fid", "kid", "precision", "recall", "density", "coverage", "class_kl"} < set(done.result["final"])
+    four = ("precision", "recall", "density", "coverage")
+    assert [*done.result["final"]] == ["fid", "kid", "inception_score", *four, "classes", "class_kl"]
     assert done.result["cards"]["fid"]["extractor"]["sha256"] == done.result["cards"]["recall"]["extractor"]["sha256"]
     scores, nearest = evaluate([done.path], Request(overrides=("metrics.n=25", "metrics.n_real=40")))
     result = json.loads(scores.read_text())
@@ -397,6 +424,20 @@ def test_images_are_scored_offline_while_training_and_after(run, pictures, tmp_p
     with pytest.raises(UserError, match=r"nowhere.pt is missing"):
         evaluate([done.path], Request(overrides=("features=nowhere.pt",)))
     assert done.result["details"]["fid"]["expected_bias"] > 0
+    assert done.result["details"]["classes"] == done.result["details"]["class_kl"]
+    looking = {"extractor": done.config["metrics"]["features"]}
+    renamed(done.path, {
+        **{name: alone(f"prdc.{name.title()}", k=5, **looking) for name in four},
+        "classes": alone("classes.Classes", **looking), "class_kl": alone("classes.ClassKL", **looking),
+    })  # fmt: skip
+    before = json.loads(evaluate([done.path], Request())[0].read_text())
+    assert len(before["cards"]) == 6
+    for name, how in before["cards"].items():  # found alone, as in runs of before
+        assert how == done.result["cards"][name]
+        assert before["scores"][name]["value"] == done.result["final"][name]["value"]
+    cards = done.result["cards"]
+    assert (cards["recall"]["metric"], cards["recall"]["settings"]) == ("ganlab.metrics.prdc.Recall", {"k": 5})
+    assert [cards[name]["n_real"] for name in ("precision", "class_kl", "classes")] == [20, 20, 0]
     with Image.open(nearest) as picture:
         assert picture.width > 8 * 8
 

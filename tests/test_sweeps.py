@@ -3,8 +3,6 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -12,6 +10,7 @@ from pathlib import Path
 import faults
 import pytest
 from conftest import ROOT
+from forked import Forked
 
 from ganlab.files.run import RunDirectory
 from ganlab.files.table import read
@@ -27,8 +26,7 @@ HERE = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{os.environ.get('P
 
 def sweep(*arguments, cwd, code):
     """The rows of jobs.jsonl by seed, of a real `train.py -m` that ends with this code."""
-    line = [sys.executable, ROOT / "train.py", "-m", *SMALL, "study=s", *arguments]
-    done = subprocess.run(line, cwd=cwd, env=HERE, capture_output=True, text=True, timeout=300)
+    done = Forked(ROOT / "train.py", "-m", *SMALL, "study=s", *arguments, cwd=cwd, env=HERE).ended()
     assert done.returncode == code, done.stdout + done.stderr
     table = cwd / "runs/sweeps/s/jobs.jsonl"
     return done, [json.loads(row) for row in table.read_text().splitlines()] if table.exists() else []
@@ -172,7 +170,9 @@ def test_the_same_command_again_trains_only_what_was_not_over(broken):
     _, (_, (done, rows, count), third) = broken
     once = {*faults.DIVERGE, *faults.GOOD}
     assert count == {seed: 1 if seed in once else 2 for seed in range(12)}
-    assert all(row["state"] == ("diverged" if seed in faults.DIVERGE else "completed") for seed, row in rows.items())
+    assert {seed: row["state"] for seed, row in rows.items()} == {
+        seed: "diverged" if seed in faults.DIVERGE else "completed" for seed in range(12)
+    }
     assert "6 of them over already" in done.stderr
     assert third[2] == count  # and a third time: nothing
 
@@ -217,9 +217,7 @@ def test_a_directory_of_another_experiment_is_not_gone_on_with(tmp_path):
 
 def test_who_finds_a_run_locked_leaves_it_alone(tmp_path):
     with RunDirectory(tmp_path / "run").locked():
-        done = subprocess.run(
-            [sys.executable, ROOT / "train.py", *SMALL, "hydra.run.dir=run"], cwd=tmp_path, capture_output=True, text=True
-        )
+        done = Forked(ROOT / "train.py", *SMALL, "hydra.run.dir=run", cwd=tmp_path).ended()
         assert (done.returncode, "another process is training there" in done.stderr) == (2, True)
         assert (tmp_path / "run" / ".lock").exists()
 
@@ -244,21 +242,12 @@ def test_a_second_signal_counts_only_after_a_while():
 @pytest.mark.slow
 def test_a_signal_to_the_whole_group_is_an_interruption_and_no_failure(tmp_path):
     """As GNU timeout and a cluster's manager send it: to the forkserver, too."""
-    line = [
-        sys.executable,
-        ROOT / "train.py",
-        "-m",
-        *SMALL,
-        "study=s",
-        "seed=0,1",
-        "iterations=150",
-        "+penalty.own._target_=faults.Slow",
-    ]
+    what = ("seed=0,1", "iterations=150", "+penalty.own._target_=faults.Slow")
     folder = tmp_path / "runs/sweeps/s/seed-0"
-    with subprocess.Popen(line, cwd=tmp_path, env=HERE, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
-        wait_for(lambda: [*folder.glob("checkpoints/*.ckpt")] or process.poll() is not None)
-        os.killpg(process.pid, signal.SIGTERM)
-        told = process.communicate(timeout=60)[1]
+    process = Forked(ROOT / "train.py", "-m", *SMALL, "study=s", *what, cwd=tmp_path, env=HERE, session=True)
+    wait_for(lambda: [*folder.glob("checkpoints/*.ckpt")] or process.poll() is not None)
+    os.killpg(process.pid, signal.SIGTERM)
+    told = process.ended(60).stderr
     assert process.returncode == 75, told
     assert "1 interrupted, 1 not started of 2 jobs" in told
     assert result(folder) == "interrupted"
@@ -268,18 +257,18 @@ def test_a_signal_to_the_whole_group_is_an_interruption_and_no_failure(tmp_path)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_a_sweep_that_is_ended_from_outside_takes_its_jobs_along_and_goes_on_later(tmp_path, number):
     what = ("seed=range(3)", "iterations=150", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
-    slow = [sys.executable, ROOT / "train.py", "-m", *SMALL, "study=s", *what, "+penalty.own._target_=faults.Slow"]
     folder = tmp_path / "runs/sweeps/s"
-    with subprocess.Popen(slow, cwd=tmp_path, env=HERE, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        both = [folder / f"seed-{seed}" / "checkpoints" for seed in (0, 1)]
-        wait_for(lambda: all([*one.glob("*.ckpt")] for one in both) or process.poll() is not None)
-        process.send_signal(number)
-        told = process.communicate(timeout=60)[1]
+    slow = (*what, "+penalty.own._target_=faults.Slow")
+    process = Forked(ROOT / "train.py", "-m", *SMALL, "study=s", *slow, cwd=tmp_path, env=HERE)
+    both = [folder / f"seed-{seed}" / "checkpoints" for seed in (0, 1)]
+    wait_for(lambda: all([*one.glob("*.ckpt")] for one in both) or process.poll() is not None)
+    process.send_signal(number)
+    told = process.ended(60).stderr
     if number == signal.SIGTERM:
         assert process.returncode == 75, told
         assert "2 interrupted, 1 not started of 3 jobs" in told
     wait_for(lambda: all(result(run) == "interrupted" for run in folder.glob("seed-[01]")))  # each with a checkpoint, by itself
-    _, rows = sweep(*what, "+penalty.own._target_=faults.Slow", cwd=tmp_path, code=0)
+    _, rows = sweep(*slow, cwd=tmp_path, code=0)
     assert [row["state"] for row in rows] == ["completed"] * 3
     for row in rows[:2]:
         assert [line["iteration"] for line in read(Path(row["directory"]) / "metrics.csv")] == list(range(1, 151))

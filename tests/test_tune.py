@@ -4,16 +4,16 @@ import csv
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, composed
+from forked import Forked
 
 from ganlab.errors import Diverged, UserError
 from ganlab.files.run import RunDirectory
+from ganlab.run.config import resolve, validate
 from ganlab.sweep.jobs import COLLAPSED, Job
 
 optuna = pytest.importorskip("optuna")
@@ -22,6 +22,7 @@ from optuna.distributions import FloatDistribution as Float  # noqa: E402
 from optuna.distributions import IntDistribution as Int  # noqa: E402
 from optuna.trial import TrialState  # noqa: E402
 
+from ganlab.sweep.outcomes import aim  # noqa: E402
 from ganlab.sweep.space import override, parsed  # noqa: E402
 from ganlab.sweep.tune import Options, Search, _mend  # noqa: E402
 
@@ -173,13 +174,11 @@ def test_a_run_that_stays_collapsed_is_ended(run, tmp_path):
 
 
 def command(*arguments, cwd):
-    line = [sys.executable, ROOT / "train.py", "-m", "hydra/sweeper=tune", *TINY, *arguments]
-    return subprocess.Popen(line, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env={**os.environ})
+    return Forked(ROOT / "train.py", "-m", "hydra/sweeper=tune", *TINY, *arguments, cwd=cwd)
 
 
 def ended(process):
-    out, error = process.communicate(timeout=600)
-    return process.returncode, out, error
+    return process.ended(600)
 
 
 def table(folder):
@@ -202,10 +201,10 @@ def test_a_search_that_is_killed_ends_with_all_its_trials_and_the_best_of_them(t
     folder = tmp_path / "runs/sweeps/s"
     process = command(*search, cwd=tmp_path)
     while not (folder / "trial-002/config.yaml").exists():
-        assert process.poll() is None, process.communicate()
+        assert process.poll() is None, process.ended()
         time.sleep(0.1)
     os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    process.ended()
     asked = started(folder / "study.journal")
     over = [file for file in folder.glob("*/result.json") if json.loads(file.read_text())["status"] != "interrupted"]
     results = {file: file.stat().st_mtime for file in over}
@@ -252,37 +251,23 @@ MISTAKES = {
     ("hydra.sweeper.value=first", "k=1,2"): "hydra.sweeper.value = 'first'",
     ("k=2",): "there is nothing to search",
 }
-FORKED = """
-import json, os, runpy, sys
-import ganlab.sweep.tune  # and torch: once for all of them
-for folder, *line in json.loads(sys.argv[1]):
-    if os.fork() == 0:
-        for number, name in enumerate(("out", "error"), 1):
-            os.dup2(os.open(f"{folder}.{name}", os.O_WRONLY | os.O_CREAT), number)
-        os.chdir(folder)
-        sys.argv = line
-        runpy.run_path(line[0], run_name="__main__")
-    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
-"""
-
-
-@pytest.fixture(scope="module")
-def mistaken(tmp_path_factory):
-    """The exit code of each, and the folder that it was in, beside what it said."""
-    folders = [tmp_path_factory.mktemp("mistake") for _ in MISTAKES]
-    lines = [[str(folder), str(ROOT / "train.py"), "-m", "hydra/sweeper=tune", *TINY, *override]
-             for folder, override in zip(folders, MISTAKES, strict=True)]  # fmt: skip
-    out = subprocess.run([sys.executable, "-c", FORKED, json.dumps(lines)], check=True, capture_output=True, timeout=600).stdout
-    return dict(zip(MISTAKES, zip(map(int, out.split()), folders, strict=True), strict=True))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("override", "words"), MISTAKES.items())
-def test_a_mistake_is_one_sentence_and_leaves_nothing(mistaken, override, words):
-    code, folder = mistaken[override]
-    out, error = (folder.with_name(f"{folder.name}.{name}").read_text() for name in ("out", "error"))
+def test_a_mistake_is_one_sentence_and_leaves_nothing(override, words, tmp_path):
+    code, out, error = ended(command(*override, cwd=tmp_path))
     assert (code, out) == (2, "")
     assert error.startswith("ganlab: error: ")
     assert error.count("\n") == 1
     assert words in error
-    assert not list(folder.iterdir())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_score_is_sought_in_the_direction_of_its_own_class_also_where_one_metric_gives_several(tmp_path):
+    settings = validate(resolve(composed(path=tmp_path)))
+    assert {name: aim(settings, name, "last", None)[1] for name in ("modes", "high_quality", "reverse_kl")} == {
+        "modes": "maximize", "high_quality": "maximize", "reverse_kl": "minimize"}  # fmt: skip
+    assert aim(settings, None, "last", None) == ("modes", "maximize")
+    with pytest.raises(UserError, match=r"hydra.sweeper.metric = reverse_k is not scored here: did you mean reverse_kl\?"):
+        aim(settings, "reverse_k", "last", None)

@@ -1,6 +1,10 @@
 """IDX, the file format of MNIST: bytes 0, 0, 8 (uint8) and the number of axes, their lengths as big-endian int32, data.
 
 http://yann.lecun.com/exdb/mnist/
+
+Read here and not by torchvision's `read_sn3_pascalvincent_tensor`, which gives the same numbers (a test compares them) but
+reads the file into memory of each process (MNIST: 47 MB, 91 at its peak, and 0.2 s, against a memory map that all jobs of a
+machine share, in 1 ms), does not read .gz, and of a damaged file says `AssertionError` alone.
 """
 
 from __future__ import annotations

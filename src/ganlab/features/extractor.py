@@ -19,9 +19,10 @@ SHORT = 16  # hexadecimal digits of a sha256 that tell one thing from another
 class Frozen:
     """An Extractor from a net that maps images [n, C, H, W] in [-1, 1] to (features [n, d], logits [n, K]).
 
-    The net follows x to its device. Scores that ask for the same tensor one after the other share one forward pass: x is
-    recognised by identity, and by its version, so that one changed in place is looked at again. No object of torch.nn itself,
-    so that a metric that holds one neither copies nor saves its weights.
+    The net follows x to its device. Metrics that ask for the same tensor one after the other share one forward pass: x is
+    recognised by identity, and by its version, so that one changed in place is looked at again. (torchmetrics' FeatureShare
+    shares too, but keeps what it saw alive and does not notice a change in place.) No object of torch.nn itself, so that a
+    metric that holds one neither copies nor saves its weights.
     """
 
     def __init__(self, net: nn.Module, dims: int, classes: int, chunk: int, about: Mapping[str, object]) -> None:

@@ -1,4 +1,5 @@
-"""Weights & Biases, without asking anything: online where there is an account, otherwise offline; never in training's way."""
+"""Weights & Biases, without asking anything: online where there is an account, otherwise offline; never in training's way.
+Lightning's WandbLogger passes on what W&B raises, logs a step of its own beside W&B's, and redacts nothing."""
 
 from __future__ import annotations
 

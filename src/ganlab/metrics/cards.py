@@ -18,21 +18,23 @@ Card = dict[str, Any]
 
 def card(
     metric: Metric, settings: Mapping[str, Any], reference: str, sha256: str | None, n_real: int, n_fake: int, weights: str,
-    **more: Any,
+    kind: type[Metric] | None = None, **more: Any,
 ) -> Card:  # fmt: skip
     """What has to be the same for two values of a score to be comparable.
 
     `metric` and `version` of its code; its `settings`, those left to their defaults included; the `extractor` through which it
     looks, with the hash of its weights; the `reference` data, the split, and, of a data set, the hash of the n_real examples
     taken of it; how many samples; whether of the average of G (EMA) or of G itself; and what BatchNorm normalised with (of
-    training: the running statistics). A score that does not look at real examples has none in its card.
+    training: the running statistics). A score that does not look at real examples has none in its card. Of a metric that gives
+    several scores the card is for one of them, of the class `kind`: it is the same as if that were computed alone.
     """
     extractor = getattr(metric, "extractor", None)
-    looks = getattr(metric, "least_real", 1) > 0
+    looks = getattr(kind or metric, "least_real", 1) > 0
+    kind = kind or type(metric)
     return {
-        "metric": f"{type(metric).__module__}.{type(metric).__qualname__}",
-        "version": getattr(metric, "version", 1),
-        "settings": _with_defaults(type(metric), settings),
+        "metric": f"{kind.__module__}.{kind.__qualname__}",
+        "version": getattr(kind, "version", 1),
+        "settings": _with_defaults(kind, settings),
         "extractor": None if extractor is None else extractor.card(),
         "reference": reference,
         "reference_sha256": sha256 if looks else None,

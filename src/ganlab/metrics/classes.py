@@ -7,9 +7,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
-from ganlab.metrics.samples import once
+from ganlab.metrics.several import Several
 from ganlab.types import Extractor
 
 PSEUDO = 0.5  # of a count, added to each class of the real ones, so that KL stays finite (Krichevsky and Trofimov, 1981)
@@ -21,9 +20,9 @@ def entropy(counts: Tensor) -> Tensor:
     return -torch.xlogy(share, share).sum()
 
 
-class ClassCounts(Metric):
-    """Counts of classes among samples and real ones. NaN where logits were not finite, or there are no samples. `reset` forgets
-    the samples only."""
+class ClassCounts(Several):
+    """Classes and their KL, of the counts of classes among samples and real ones. NaN where logits were not finite, or there
+    are no samples. `reset` forgets the samples only."""
 
     full_state_update = False
     version = 1
@@ -70,25 +69,24 @@ class ClassCounts(Metric):
     def details(self) -> dict[str, list[int]]:
         return {"samples": self.histogram().tolist(), "real": self.histogram(real=True).tolist()}
 
-    def compute(self) -> Tensor:
+    def scores(self) -> dict[str, Tensor]:
         unknown = (self.unclear > 0) | (self.fake.sum() == 0)
-        return self.score().double().where(~unknown, math.nan)
+        return {name: value.double().where(~unknown, math.nan) for name, value in self.of_counts().items()}
 
-    def score(self) -> Tensor:
-        raise NotImplementedError
+    def of_counts(self) -> dict[str, Tensor]:
+        real, fake = self.real.double() + PSEUDO, self.fake.double()
+        kl = torch.xlogy(fake / fake.sum(), (fake / fake.sum()) / (real / real.sum())).sum()
+        return {"classes": (self.fake > 0).sum(), "class_kl": kl}
 
 
-class Classes(ClassCounts):
+class Classes(ClassCounts, value="classes"):
     """Classes with at least one sample, 0 to K. Noise may be taken for any class: read it with ClassKL."""
 
     higher_is_better = True
     least_real = 0
 
-    def score(self) -> Tensor:
-        return (self.fake > 0).sum()
 
-
-class ClassKL(ClassCounts):
+class ClassKL(ClassCounts, value="class_kl"):
     """KL(classes of samples || classes of real ones) in nats: 0 upwards, log K for one of K equal classes. Half a count is
     added to each class of the real ones.
 
@@ -97,10 +95,6 @@ class ClassKL(ClassCounts):
     """
 
     higher_is_better = False
-
-    def score(self) -> Tensor:
-        real, fake = self.real.double() + PSEUDO, self.fake.double()
-        return torch.xlogy(fake / fake.sum(), (fake / fake.sum()) / (real / real.sum())).sum()
 
 
 class Stacked(ClassCounts):
@@ -120,32 +114,25 @@ class Stacked(ClassCounts):
     def verdict(self, x: Tensor) -> Tensor:
         if x.dim() != 4 or x.shape[1] != 3:
             raise ValueError(f"{type(self).__name__} needs images (3, H, W), a digit in each channel, got {list(x.shape[1:])}")
-        return _stacked([x], extractor=self.extractor)
+        channels = self.extractor(x.flatten(0, 1)[:, None]).logits.unflatten(0, (-1, 3))  # [n, 3, K]
+        digit, K = channels.argmax(2), self.extractor.classes
+        mode = (digit[:, 0] * K + digit[:, 1]) * K + digit[:, 2]
+        return mode.where(channels.isfinite().flatten(1).all(1), -1)
+
+    def of_counts(self) -> dict[str, Tensor]:
+        kl = 3 * math.log(self.extractor.classes) - entropy(self.fake)
+        return {"modes": (self.fake > 0).sum(), "kl": kl}
 
 
-@once
-def _stacked(x: list[Tensor], *, extractor: Extractor) -> Tensor:
-    channels = extractor(x[0].flatten(0, 1)[:, None]).logits.unflatten(0, (-1, 3))  # [n, 3, K]
-    digit = channels.argmax(2)
-    mode = (digit[:, 0] * extractor.classes + digit[:, 1]) * extractor.classes + digit[:, 2]
-    return mode.where(channels.isfinite().flatten(1).all(1), -1)
-
-
-class StackedModes(Stacked):
+class StackedModes(Stacked, value="modes"):
     """Triples of digits with at least one sample, 0 to K^3 (no threshold on the extractor's confidence). A uniform sampler
     reaches all 1,000 at n = 26,000."""
 
     higher_is_better = True
 
-    def score(self) -> Tensor:
-        return (self.fake > 0).sum()
 
-
-class StackedKL(Stacked):
+class StackedKL(Stacked, value="kl"):
     """KL(p_hat || uniform) over the K^3 triples in nats, 0 to log K^3 = 6.908. Of a perfect uniform sampler it is about
     (K^3 - 1) / 2n: 0.0193 for n = 26,000, where real stacked MNIST, whose digits are not equally frequent, has 0.0236."""
 
     higher_is_better = False
-
-    def score(self) -> Tensor:
-        return 3 * math.log(self.extractor.classes) - entropy(self.fake)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
-from ganlab.metrics.samples import TwoFeatures, finite, float64, nan, once
+from ganlab.metrics.samples import TwoFeatures, finite, float64, nan
 from ganlab.random import generator_of
 from ganlab.types import Extractor
 
@@ -77,7 +77,7 @@ class FrechetDistance(TwoFeatures):
         if not finite(self.real, self.fake):
             return nan()
         self._warn()
-        return frechet_distance(*_moments(self.real), *_moments(self.fake))
+        return frechet_distance(*self.of_real(moments), *moments(dim_zero_cat(self.fake)))
 
     @property
     def details(self) -> dict[str, float]:
@@ -94,7 +94,7 @@ class FrechetDistance(TwoFeatures):
         n, m = (sum(map(len, part)) for part in (self.real, self.fake))
         if n < 4 or not finite(self.real):
             return math.nan
-        return _between_halves(self.real) * (n // 2) / 2 * (1 / n + 1 / m)
+        return self.of_real(_between_halves) * (n // 2) / 2 * (1 / n + 1 / m)
 
     def _warn(self) -> None:
         d = self.real[0].shape[1]
@@ -108,15 +108,8 @@ class FrechetDistance(TwoFeatures):
             )  # fmt: skip
 
 
-@once
-def _moments(sample: list[Tensor]) -> Moments:
-    return moments(dim_zero_cat(sample))
-
-
-@once
-def _between_halves(sample: list[Tensor]) -> float:
-    """FID of two random halves."""
-    x = dim_zero_cat(sample)
+def _between_halves(x: Tensor) -> float:
+    """FID of two random halves of x [n, d]."""
     order = torch.randperm(len(x), generator=generator_of(0, "halves")).to(x.device)
     a, b = order[: len(x) // 2], order[len(x) // 2 : len(x) // 2 * 2]
     return frechet_distance(*moments(x[a]), *moments(x[b])).item()

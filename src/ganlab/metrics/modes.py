@@ -7,13 +7,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics import Metric
 
+from ganlab.metrics.several import Several
 from ganlab.types import Source
 
 
-class ModeCounts(Metric):
-    """High-quality samples per mode; what the scores below share. Real data are ignored: the mixture is known."""
+class ModeCounts(Several):
+    """The three scores below, of the counts of high-quality samples per mode. Real data are ignored: the mixture is known."""
 
     full_state_update = False
     least_real = 0
@@ -40,30 +40,28 @@ class ModeCounts(Metric):
         self.counts += torch.bincount(mode[nearest < 3], minlength=len(self.counts))
         self.n += len(x)
 
+    def scores(self) -> dict[str, Tensor]:
+        share = self.counts / self.counts.sum()
+        return {
+            "modes": (self.counts > 0).sum().float(),
+            "high_quality": self.counts.sum() / self.n,
+            "reverse_kl": torch.where(share == 0, 0.0, share * (share / self.weights).log()).sum(),
+        }
 
-class Modes(ModeCounts):
+
+class Modes(ModeCounts, value="modes"):
     """Modes with at least one high-quality sample, 0 to K. Noise all over the plane reaches K: read it with HighQuality."""
 
     higher_is_better = True
 
-    def compute(self) -> Tensor:
-        return (self.counts > 0).sum().float()
 
-
-class HighQuality(ModeCounts):
+class HighQuality(ModeCounts, value="high_quality"):
     """Share of samples within 3 standard deviations of a mode; real data in the plane have 1 - e^-4.5 = 0.989."""
 
     higher_is_better = True
 
-    def compute(self) -> Tensor:
-        return self.counts.sum() / self.n
 
-
-class ReverseKL(ModeCounts):
+class ReverseKL(ModeCounts, value="reverse_kl"):
     """KL(p_hat || weights) in nats of the high-quality samples' modes, 0 to log K for equal modes; NaN without any."""
 
     higher_is_better = False
-
-    def compute(self) -> Tensor:
-        share = self.counts / self.counts.sum()
-        return torch.where(share == 0, 0.0, share * (share / self.weights).log()).sum()

@@ -4,46 +4,43 @@ around each that reach to its k-th nearest neighbour of the same kind."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torchmetrics.utilities import dim_zero_cat
 
 from ganlab.errors import at_least_one
-from ganlab.metrics.samples import TwoFeatures, finite, nan, once
+from ganlab.metrics.samples import TwoFeatures, finite, nan
+from ganlab.metrics.several import Several
 from ganlab.types import Extractor
 
 BLOCK = 2**23  # distances that are held at once: 32 MB
 
 
-class PRDC(NamedTuple):
-    precision: float
-    recall: float
-    density: float
-    coverage: float
-
-
-@once
-def prdc(real: list[Tensor], fake: list[Tensor], *, k: int) -> PRDC:
-    """All four, of features [n, d] in parts. Memory is that of the features twice, and of a block of distances."""
-    of_real, of_fake = radii(real, k=k), radii(fake, k=k)
-    a, b = dim_zero_cat(real), dim_zero_cat(fake)
-    middle = a.mean(0)
-    samples_in = torch.zeros(len(b), dtype=torch.long, device=a.device)  # how many real balls each lies in
-    recalled = covered = torch.zeros((), dtype=torch.long, device=a.device)
-    for rows, squared in squared_distances(a - middle, b - middle):  # [c, m]
+def prdc(real: Tensor, fake: Tensor, of_real: Tensor, k: int) -> dict[str, float]:
+    """All four, of features [n, d] and [m, d], and the `radii` [n] of the real ones. Memory is that of the features twice, and
+    of a block of distances."""
+    of_fake = radii(fake, k)
+    middle = real.mean(0)
+    samples_in = torch.zeros(len(fake), dtype=torch.long, device=real.device)  # how many real balls each lies in
+    recalled = covered = torch.zeros((), dtype=torch.long, device=real.device)
+    for rows, squared in squared_distances(real - middle, fake - middle):  # [c, m]
         samples_in += (squared < of_real[rows, None]).float().sum(0).long()  # sums of bools are slower
         covered = covered + (squared.amin(1) < of_real[rows]).sum()
         recalled = recalled + (squared < of_fake).any(1).sum()
-    n, m = len(a), len(b)
-    return PRDC(int((samples_in > 0).sum()) / m, int(recalled) / n, samples_in.sum().item() / (k * m), int(covered) / n)
+    n, m = len(real), len(fake)
+    return {
+        "precision": int((samples_in > 0).sum()) / m,
+        "recall": int(recalled) / n,
+        "density": samples_in.sum().item() / (k * m),
+        "coverage": int(covered) / n,
+    }
 
 
-@once
-def radii(sample: list[Tensor], *, k: int) -> Tensor:
-    """The squared distance of each of n > k to its k-th nearest other one, [n]."""
-    x = dim_zero_cat(sample)
+def radii(x: Tensor, k: int) -> Tensor:
+    """The squared distance of each of x [n, d], n > k, to its k-th nearest other one, [n]."""
     x = x - x.mean(0)
     squares = x.new_empty(len(x))  # at once: small results between large blocks would leave the heap in pieces
     for rows, squared in squared_distances(x, x):
@@ -62,39 +59,47 @@ def squared_distances(a: Tensor, b: Tensor) -> Iterator[tuple[slice, Tensor]]:
         yield slice(start, start + len(part)), squared.add_(part.square().sum(1, keepdim=True)).clamp_(min=0)
 
 
-class Neighbours(TwoFeatures):
-    """One of the four, by the definitions of the `prdc` package, with k = 5 as there (Kynkaanniemi et al.: 3). Distances are in
-    float32. NaN where a sample is not finite. Together they cost what one does, if their extractor gives them the same
-    features, and the neighbours of what is real are searched once."""
-
-    higher_is_better = True
+class PRDC(Several, TwoFeatures):
+    """All four, by the definitions of the `prdc` package, with k = 5 as there (Kynkaanniemi et al.: 3). Distances are in
+    float32. NaN where a sample is not finite. The neighbours of what is real are searched once, those of samples once for the
+    four: each alone costs what all do."""
 
     def __init__(self, extractor: Extractor, k: int = 5, **kwargs: Any) -> None:
         super().__init__(extractor, **kwargs)
         at_least_one(k=k)
         self.k, self.least, self.least_real = k, k + 1, k + 1
+        self._radii = partial(radii, k=k)
 
-    def compute(self) -> Tensor:
+    def scores(self) -> dict[str, Tensor]:
         if not finite(self.real, self.fake):
-            return nan()
-        return torch.tensor(getattr(prdc(self.real, self.fake, k=self.k), type(self).__name__.lower()), dtype=torch.float64)
+            return dict.fromkeys(self.values, nan())
+        found = prdc(dim_zero_cat(self.real), dim_zero_cat(self.fake), self.of_real(self._radii), self.k)
+        return {name: torch.tensor(value, dtype=torch.float64) for name, value in found.items()}
 
 
-class Precision(Neighbours):
+class Precision(PRDC, value="precision"):
     """Share of samples in the ball of a real one (Kynkaanniemi et al., 2019), 0 to 1: how real they look. Equal laws stay
     below 1, by how much depends on the law, on n and on k; an outlier among the real ones has a large ball."""
 
+    higher_is_better = True
 
-class Recall(Neighbours):
+
+class Recall(PRDC, value="recall"):
     """Share of real ones in the ball of a sample (Kynkaanniemi et al., 2019), 0 to 1: how much of the data is covered. Equal
     laws stay below 1, as in Precision; scattered samples have large balls, and cover what they should not."""
 
+    higher_is_better = True
 
-class Density(Neighbours):
+
+class Density(PRDC, value="density"):
     """Real balls that a sample lies in, over k, on average (Naeem et al., 2020): 0 upwards, more where real ones are dense.
     Its mean is 1 on equal laws at any n; more is not better than that, but closer to the real modes."""
 
+    higher_is_better = True
 
-class Coverage(Neighbours):
+
+class Coverage(PRDC, value="coverage"):
     """Share of real ones whose ball holds a sample (Naeem et al., 2020), 0 to 1. On equal laws and equal n its mean is
     1 - (n-1)...(n-k) / ((2n-1)...(2n-k)), about 1 - 2^-k = 0.969 for k = 5; more samples raise it."""
+
+    higher_is_better = True

@@ -1,18 +1,18 @@
-"""What metrics that compare two samples have in common: they keep both, compute in float64, and what several of them need they
-compute once."""
+"""What metrics that compare two samples have in common: they keep both, and what is known of the real one is found once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import wraps
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
-from torch.utils.weak import TensorWeakRef
 from torchmetrics import Metric
+from torchmetrics.utilities import dim_zero_cat
 
 from ganlab.types import Extractor
+
+T = TypeVar("T")
 
 
 class TwoSamples(Metric):
@@ -33,6 +33,8 @@ class TwoSamples(Metric):
         super().__init__(sync_on_compute=False, **kwargs)
         self.add_state("real", [], dist_reduce_fx="cat")
         self.add_state("fake", [], dist_reduce_fx="cat")
+        self._known_of: list[Tensor] = []
+        self._known: dict[Callable[[Tensor], Any], Any] = {}
 
     def update(self, x: Tensor, real: bool) -> None:
         (self.real if real else self.fake).append(x.flatten(1))
@@ -41,6 +43,14 @@ class TwoSamples(Metric):
         real = list(self.real)
         super().reset()
         self.real = real
+
+    def of_real(self, function: Callable[[Tensor], T]) -> T:
+        """`function` of the real points [n, prod S], not computed again while they are the same ones."""
+        if len(self._known_of) != len(self.real) or any(a is not b for a, b in zip(self._known_of, self.real, strict=True)):
+            self._known_of, self._known = list(self.real), {}
+        if function not in self._known:
+            self._known[function] = function(dim_zero_cat(self.real))
+        return self._known[function]
 
 
 class TwoFeatures(TwoSamples):
@@ -52,32 +62,6 @@ class TwoFeatures(TwoSamples):
 
     def update(self, x: Tensor, real: bool) -> None:
         super().update(self.extractor(x).features, real)
-
-
-T = TypeVar("T")
-KEPT = 8  # results of each function; those whose tensors are gone go first
-
-
-def once(function: Callable[..., T]) -> Callable[..., T]:
-    """`function(*samples, **options)` of lists of tensors, not computed again while it is asked for the same ones: the four
-    scores of PRDC, and what is real, share their work by it. Tensors are told apart by identity, and not kept alive."""
-    kept: list[tuple[list[TensorWeakRef], object, T]] = []
-
-    @wraps(function)
-    def remembering(*samples: list[Tensor], **options: object) -> T:
-        tensors = [x for sample in samples for x in sample]
-        key = (tuple(len(sample) for sample in samples), tuple(sorted(options.items())))
-        kept[:] = [entry for entry in kept if all(ref() is not None for ref in entry[0])]
-        for i, (refs, known, value) in enumerate(kept):
-            if known == key and all(ref() is x for ref, x in zip(refs, tensors, strict=True)):
-                kept.append(kept.pop(i))  # the last used is the last to go
-                return value
-        value = function(*samples, **options)
-        kept.append(([TensorWeakRef(x) for x in tensors], key, value))
-        del kept[:-KEPT]
-        return value
-
-    return remembering
 
 
 def float64(x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from ganlab.metrics.cards import Card
+from ganlab.metrics.several import kinds, named
 from ganlab.random import generator_of
 from ganlab.types import Prior
 
@@ -22,7 +23,8 @@ def _silent(stage: str, count: int) -> None: ...
 class Scorer:
     """Metrics of n samples of G against real examples x [n_real, *S] with labels y; z is the same every time.
 
-    `cards` say how each score is obtained. `stages` is what `advance` has been told of when the first evaluation ends.
+    A metric gives one score under its own name, or several under theirs. `cards` say how each is obtained, `higher_is_better`
+    which end of it is better. `stages` is what `advance` has been told of when the first evaluation ends.
     """
 
     def __init__(
@@ -30,6 +32,8 @@ class Scorer:
     ) -> None:
         self.metrics, self.cards, self.n, self.seed = dict(metrics), dict(cards), n, seed
         self.real, self.y = x, y
+        every = [kinds(name, metric) for name, metric in self.metrics.items()]
+        self.higher_is_better = {score: bool(kind.higher_is_better) for kinds in every for score, kind in kinds.items()}
         self.stages = {"real and generated": len(x) + n, "scores": len(self.metrics)}
         self.samples = x[:0]  # the first ones of the newest evaluation
         self._seen_real = False
@@ -57,9 +61,9 @@ class Scorer:
             self.samples = self.samples if i else x
             self._update(x, real=False)
             advance("real and generated", len(x))
-        values = {}
+        values = dict[str, float]()
         for name, metric in self.metrics.items():
-            values[name] = float(metric.compute())
+            values.update(named(name, metric.compute()))
             advance("scores", 1)
         return values
 
@@ -67,9 +71,10 @@ class Scorer:
         """What some scores have to say beside their value, as the width of a Parzen window, or the FID to be
         expected of a perfect G."""
         return {
-            name: details
+            score: details
             for name, metric in self.metrics.items()
             if isinstance(details := getattr(metric, "details", None), dict)
+            for score in kinds(name, metric)
         }
 
     def _update(self, x: Tensor, real: bool) -> None:

@@ -15,7 +15,7 @@ class Evaluate(Observer):
     def __init__(self, every: int, scorer: Scorer) -> None:
         super().__init__(every)
         self.scorer = scorer
-        better = {name: bool(metric.higher_is_better) for name, metric in scorer.metrics.items()}
+        better = scorer.higher_is_better
         self.scores = Scores([name for name in better if better[name]], [name for name in better if not better[name]])
 
     def observe(self, view: View) -> dict[str, float]:

@@ -25,6 +25,7 @@ from ganlab.loggers.base import RunLogger
 from ganlab.loggers.foreign import Foreign
 from ganlab.metrics.cards import card, fingerprint, name_of
 from ganlab.metrics.scoring import Scorer
+from ganlab.metrics.several import kinds
 from ganlab.networks.layers import Discriminator, Packed, packed_shape
 from ganlab.run.checkpoint import AtomicCheckpointIO
 from ganlab.run.config import build, build_as, resolve, takes, validate
@@ -194,7 +195,10 @@ def scorer_of(metrics: Metrics, data: Node, source: Source, weights: str, z_seed
             score.reset()
         except ValueError as error:
             raise UserError(f"{key}: {error}") from error
-        cards[name] = card(score, node, about, sha256, n_real, metrics.n, weights, z_seed=z_seed, **more)
+        for each, kind in kinds(name, score).items():
+            if each in cards:
+                raise UserError(f"{key} gives the score {each}, which there is already: leave one of the two out")
+            cards[each] = card(score, node, about, sha256, n_real, metrics.n, weights, kind, z_seed=z_seed, **more)
         scores[name] = score
     return Scorer(scores, cards, x, y, metrics.n, z_seed)
 

@@ -9,6 +9,7 @@ import hydra
 from optuna.trial import FrozenTrial, TrialState
 
 from ganlab.errors import UserError, did_you_mean
+from ganlab.metrics.several import kinds
 from ganlab.observers.measure import BEST
 from ganlab.settings import Settings
 from ganlab.sweep.jobs import COLLAPSED, DIVERGED, FAILED, INTERRUPTED, KILLED, WAITING, Job
@@ -20,7 +21,7 @@ STATES = {TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned", TrialSt
 
 def aim(settings: Settings, metric: str | None, value: str, direction: str | None) -> tuple[str, str]:
     """What is sought, and in which direction."""
-    scores = {name: direction_of(settings, name) for name in settings.metrics.scores}
+    scores = directions(settings)
     metric = metric or next((name for name, known in scores.items() if known), None)
     if metric is None:
         raise UserError("there is no score to search by: give hydra.sweeper.metric=NAME, as theory/jsd, or metrics=NAME")
@@ -33,15 +34,24 @@ def aim(settings: Settings, metric: str | None, value: str, direction: str | Non
     return metric, direction or str(known)
 
 
-def direction_of(settings: Settings, metric: str) -> str | None:
-    """As the metric's own class has it."""
-    if metric in settings.metrics.scores:
-        target = settings.metrics.scores[metric].get("_target_", "")
+def directions(settings: Settings) -> dict[str, str | None]:
+    """Of each score, as its own class has it; None where it has no better end, or no class that can be found."""
+    found = dict[str, str | None]()
+    for key, node in settings.metrics.scores.items():
         try:
-            higher = getattr(hydra.utils.get_object(target), "higher_is_better", None)
+            scores = kinds(key, hydra.utils.get_object(node.get("_target_", "")))
         except (ImportError, ValueError):  # told when it is built
-            return None
-        return None if higher is None else "maximize" if higher else "minimize"
+            found[key] = None
+            continue
+        for name, kind in scores.items():
+            higher = getattr(kind, "higher_is_better", None)
+            found[name] = None if higher is None else "maximize" if higher else "minimize"
+    return found
+
+
+def direction_of(settings: Settings, metric: str) -> str | None:
+    if metric in (scores := directions(settings)):
+        return scores[metric]
     name = metric.removeprefix("theory/")
     known = name != metric and settings.theory.instrument is not None and name.removeprefix("ema_") in BEST
     return "minimize" if known else None

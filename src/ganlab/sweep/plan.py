@@ -1,4 +1,5 @@
-"""From the command line of a sweep to its jobs, all of them checked before the first begins."""
+"""From the command line of a sweep to its jobs, all of them checked before the first begins: Hydra composes a job when it
+begins, so that a mistake in the last one would come to light hours later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The processes of the jobs on this machine, forked from one that has imported everything already."""
+"""The processes of the jobs on this machine, forked from one that has imported everything already.
+
+No ProcessPoolExecutor and no joblib: their workers take one job after the other, and one that is killed breaks the pool.
+"""
 
 from __future__ import annotations
 
