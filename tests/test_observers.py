@@ -104,10 +104,10 @@ def gan(tmp_path):
 def play(observation, gan, trainer, iterations):
     """Iterations that change nothing."""
     gan._trainer = trainer  # not Lightning's own
-    gan.t = trainer.global_step
+    gan.now.t = trainer.global_step
     observation.on_train_start(trainer, gan)
     while gan.t < iterations and not trainer.should_stop:
-        gan.t += 1
+        gan.now.t += 1
         observation.on_train_batch_end(trainer, gan)
 
 
@@ -138,7 +138,7 @@ def test_all_look_where_a_run_is_stopped(gan):
     a, b = Spy(3), Other(4)
     observation, stopped = Observation([a, b], 10, []), trainer()
     play(observation, gan, stopped, 4)
-    gan.t, stopped.should_stop = 5, True
+    gan.now.t, stopped.should_stop = 5, True
     observation.on_train_batch_end(stopped, gan)
     assert (a.seen[-1], b.seen[-1]) == ((5, False), (5, False))
     assert observation.ended == ""
@@ -149,7 +149,7 @@ def test_a_game_is_watched_in_the_iterations_before_a_look_only(run, monkeypatch
     original = GAN.G_step
 
     def spy(gan):
-        watched[gan.t + 1] = gan.watched
+        watched[gan.t + 1] = gan.now.watched
         original(gan)
 
     monkeypatch.setattr(GAN, "G_step", spy)

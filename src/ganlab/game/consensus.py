@@ -28,12 +28,12 @@ class Consensus(Order):
             game.D_gradient(x_, y_, game.noise())
             game.D_step()
         w_D, w_G = game.weights_D, game.weights_G
-        steps = game.D_steps, game.G_steps
+        steps = game.now.D_steps, game.now.G_steps
         D, G, gradients = moved(game.players, x, y, game.noise(), steps, w_D, w_G, self.gamma)
         # a sum whose gradients these are: backward through it tells DDP of them, which averages them over processes
         total = torch.stack([(w * g).sum() for w, g in zip([*w_D, *w_G], gradients, strict=True)]).sum()
         game.descend(total, [*w_D, *w_G])
-        game.D_terms, game.G_terms = D, G
+        game.now.D_terms, game.now.G_terms = D, G
         game.D_step()
         game.G_step()
 

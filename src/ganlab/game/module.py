@@ -30,16 +30,25 @@ class Rates(NamedTuple):
     momentum: Callable[[int], float] | None
 
 
+class Now:
+    """Where the game is. A plain object: a module looks twice at each attribute that it is given, 25 times in an iteration."""
+
+    t = 0  # iterations of Algorithm 1 done
+    D_steps = G_steps = 0  # done
+    D_terms: Terms  # what the newest step saw, on the device, for whoever wants to look
+    G_terms: Terms
+    share = 1.0  # of G in the average that is next
+    watched = False  # whether somebody wants to look after this iteration
+
+    def __init__(self) -> None:
+        self.gradient_norms: dict[str, Tensor] = {}  # of the newest iteration that somebody wanted to look at
+
+
 class GAN(pl.LightningModule):
     """G against D. An iteration of Algorithm 1 is a pure function of (weights, state of optimizers and terms, seed, rank, t).
 
     `G_ema`, the exponential moving average of G, is what the algorithm puts out: samples, scores and pictures use it.
-    `D_terms` and `G_terms` hold what the newest step of each net saw, on the device, for whoever wants to look; so does
-    `gradient_norms`, of the newest iteration that somebody wanted to look at.
     """
-
-    D_terms: Terms
-    G_terms: Terms
 
     def __init__(
         self,
@@ -73,23 +82,22 @@ class GAN(pl.LightningModule):
         self.weights_G, self.weights_D = ([p for group in o.param_groups for p in group["params"]] for o in (opt_G, opt_D))
         self.k, self.batch_size, self.seed = k, batch_size, seed
         self.ema_decay, self.ema_ramp, self.at_once = ema_decay, ema_ramp, at_once or 10**9
-        self.t = 0  # iterations of Algorithm 1 done so far
-        self.D_steps = self.G_steps = 0  # done so far
+        self.now = Now()
         self.next_look: Callable[[int], int] = lambda t: t + 1  # the next iteration after which somebody wants to look
-        self.watched, self.gradient_norms = False, dict[str, Tensor]()
 
     def training_step(self, minibatches: Callable[[int], Batch], batch_idx: int) -> None:
         """Iterations of Algorithm 1 until somebody wants to look, at most `at_once`, or for PATIENCE: the same bits for any
         number of them. minibatches(t) has x [k, B, *S], y [k, B]."""
-        look, started = self.next_look(self.t), time.monotonic()
-        end = min(look, self.t + self.at_once)
-        while self.t < end:
-            self.watched = self.t + 1 == look
-            self.prepare(self.t)
+        now, started = self.now, time.monotonic()
+        look = self.next_look(now.t)
+        end = min(look, now.t + self.at_once)
+        while now.t < end:
+            now.watched = now.t + 1 == look
+            self.prepare(now.t)
             with handed(self._draws):
-                self.updates(self, minibatches(self.t))
-            self._average(self._share)
-            self.t += 1
+                self.updates(self, minibatches(now.t))
+            self._average(now.share)
+            now.t += 1
             self._progress.increment_ready()
             self._progress.increment_completed()
             if time.monotonic() - started > PATIENCE:
@@ -98,14 +106,15 @@ class GAN(pl.LightningModule):
     def prepare(self, t: int) -> None:
         """What the host has to say about iteration t: seeds and draws, learning rates, which lazy terms are due."""
         self._set_rates(t)
-        self.D_steps, self.G_steps = self.k * t, self.updates.g_steps * t
+        now, play = self.now, self.players
+        now.D_steps, now.G_steps = self.k * t, self.updates.g_steps * t
         seed_foreign_layers(self.seed, self.global_rank, t, self.device)
-        due = tuple(tuple(self.players.due("D", self.D_steps + j)) for j in range(self.k))
-        due += tuple(tuple(self.players.due("G", self.G_steps + j)) for j in range(self.updates.g_steps))
-        self._draws.prepare(seed_of(self.seed, f"layers/{self.global_rank}", t), due)
+        due = [tuple(play.due("D", now.D_steps + j)) for j in range(self.k)]
+        due += [tuple(play.due("G", now.G_steps + j)) for j in range(self.updates.g_steps)]
+        self._draws.prepare(seed_of(self.seed, f"layers/{self.global_rank}", t), tuple(due))
         self._noise.prepare(seed_of(self.seed, "noise", t))
         # the ramp forgets the initial weights: of a limit r, iteration t has a weight that grows as t^(r - 2)
-        self._share = 1 - min(self.ema_decay, (1 + t) / (self.ema_ramp + t))
+        now.share = 1 - min(self.ema_decay, (1 + t) / (self.ema_ramp + t))
 
     def noise(self) -> Tensor:
         """The next minibatch of z [B, Z]: this rank's share of one draw for all ranks, so they see different noise and
@@ -114,38 +123,32 @@ class GAN(pl.LightningModule):
         return self._noise.take(_Noise(self.prior, self.batch_size))[self.global_rank * share :][:share]
 
     def D_gradient(self, x: Tensor, y: Tensor, z: Tensor) -> None:
-        terms = self.objective.D(self.players, x, y, z, self.D_steps)
+        self.now.D_terms = terms = self.objective.D(self.players, x, y, z, self.now.D_steps)
         self.descend(terms.loss, self.weights_D)
-        self.D_terms = terms
 
     def G_gradient(self, x: Tensor, y: Tensor, z: Tensor) -> None:
-        with frozen(self.D, self.objective):
-            terms = self.objective.G(self.players, x, y, z, self.G_steps)
+        with frozen(*self._frozen):
+            self.now.G_terms = terms = self.objective.G(self.players, x, y, z, self.now.G_steps)
             self.descend(terms.loss, self.weights_G)
-        self.G_terms = terms
 
     def descend(self, loss: Tensor, weights: Sequence[Tensor]) -> None:
         """The gradients of a loss by these weights, averaged over processes."""
-        self.manual_backward(loss, inputs=weights)
+        self._backward(loss, inputs=weights)
 
     def D_step(self) -> None:
-        if self.watched:
-            self.gradient_norms["D"] = gradient_norm(self.D)
-        self.opt_D.step()
-        self.opt_D.zero_grad()
-        self._after_step("D", self.D, self.D_terms.seen)
-        self.augment.after_step(self.D_terms.seen)
-        self.D_steps += 1
+        self._step("D", self.D, self.opt_D, self.now.D_terms.seen)
+        self.augment.after_step(self.now.D_terms.seen)
+        self.now.D_steps += 1
 
     def G_step(self) -> None:
-        if self.watched:
-            self.gradient_norms["G"] = gradient_norm(self.G)
-        self.opt_G.step()
-        self.opt_G.zero_grad()
-        self._after_step("G", self.G, self.G_terms.seen)
-        self.G_steps += 1
+        self._step("G", self.G, self.opt_G, self.now.G_terms.seen)
+        self.now.G_steps += 1
 
-    def _after_step(self, player: str, net: nn.Module, seen: Any) -> None:
+    def _step(self, player: str, net: nn.Module, optimizer: Optimizer, seen: Any) -> None:
+        if self.now.watched:
+            self.now.gradient_norms[player] = gradient_norm(net)
+        optimizer.step()
+        optimizer.zero_grad()
         for term in (term for term in self.players.terms.values() if term.of == player):
             term.after_step(net, seen)
 
@@ -159,18 +162,14 @@ class GAN(pl.LightningModule):
                     group["momentum"] = self._schedule.momentum(t)
 
     @property
-    def rates(self) -> tuple[float, float]:
-        """The learning rates of G and of D in the newest iteration (of their first parameter groups)."""
-        return self.opt_G.param_groups[0]["lr"], self.opt_D.param_groups[0]["lr"]
+    def t(self) -> int:
+        """Iterations of Algorithm 1 done so far."""
+        return self.now.t
 
     @property
     def pack(self) -> int:
         """Samples that D sees at once."""
         return getattr(self.D, "m", 1)
-
-    def logits(self, x: Tensor, y: Tensor) -> Tensor:
-        """D's logits on x [B, *S] as D is shown it, outside of an iteration."""
-        return self.players.on(x, y)[0]
 
     def counters(self) -> dict[str, int]:
         """What the run has cost so far; images are real ones that D has seen, over all ranks."""
@@ -187,10 +186,10 @@ class GAN(pl.LightningModule):
         return [self.opt_G, self.opt_D]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["iteration"] = self.t
+        checkpoint["iteration"] = self.now.t
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.t = checkpoint.get("iteration", checkpoint["global_step"])
+        self.now.t = checkpoint.get("iteration", checkpoint["global_step"])
 
     def on_train_start(self) -> None:
         # raw optimizers step, and Lightning's count is advanced by hand: its global_step is then the iteration of Algorithm 1
@@ -198,6 +197,9 @@ class GAN(pl.LightningModule):
         self._progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         self._draws, self._noise = Draws(self.device), Draws(self.device)
         self._average = follower(self.G_ema, self.G)
+        several = self.trainer.world_size > 1  # DDP wants to be told of each backward, and D's weights out of G's graph
+        self._backward: Callable[..., None] = self.manual_backward if several else torch.autograd.backward
+        self._frozen = (self.D, self.objective) if several else ()
 
 
 class _Noise(NamedTuple):

@@ -44,10 +44,10 @@ class Health(Observer):
         real, y = view.source.sample(n, generator_of(self.seed, "health", device=device))
         z = gan.prior.sample(n, generator_of(self.seed, "health", 1, device=device))
         fake = gan.G(z, y).float()
-        on_real, on_fake = (gan.logits(x, y).float() for x in (real, fake))  # [n / m]
+        on_real, on_fake = (gan.players.on(x, y)[0].float() for x in (real, fake))  # [n / m]
         values = {"diversity": _spread(fake) / _spread(real)}
-        if gan.watched:  # and not stopped in an iteration that nobody expected to be the last
-            values |= {f"gradient_{net}": norm for net, norm in gan.gradient_norms.items()}
+        if gan.now.watched:  # and not stopped in an iteration that nobody expected to be the last
+            values |= {f"gradient_{net}": norm for net, norm in gan.now.gradient_norms.items()}
         logit = bool(getattr(gan.loss, "is_V", False))
         if logit:
             V = logsigmoid(on_real).mean() + logsigmoid(-on_fake).mean()
@@ -55,7 +55,7 @@ class Health(Observer):
         if self.held_out is not None:
             self.held_out = self.held_out.to(device)
             unseen, y = self.held_out.sample(n, generator_of(self.seed, "health", 2, device=device))
-            on_unseen = gan.logits(unseen, y).float()
+            on_unseen = gan.players.on(unseen, y)[0].float()
             values |= {"logit_gap": on_real.mean() - on_unseen.mean()}
             values |= {"accuracy_held_out": _accuracy(on_unseen, on_fake)} if logit else {}
         read = torch.stack([value.float() for value in values.values()]).tolist()

@@ -33,7 +33,7 @@ class Log(Observer):
 def statistics(gan: GAN) -> dict[str, float]:
     """The newest minibatch's losses, the paper's V(D, G) in nats whatever the loss, D's mean output on both
     sides, and the learning rates."""
-    D, G = gan.D_terms, gan.G_terms
+    D, G = gan.now.D_terms, gan.now.G_terms
     values = {
         "train/loss_D": D.loss,
         "train/loss_G": G.loss,
@@ -47,4 +47,5 @@ def statistics(gan: GAN) -> dict[str, float]:
     if G.penalties:
         values["train/penalty_G"] = G.penalty
     read = dict(zip(values, torch.stack([v.detach().float() for v in values.values()]).tolist(), strict=True))  # one sync
-    return read | dict(zip(("train/lr_G", "train/lr_D"), gan.rates, strict=True))
+    rates = {"train/lr_G": gan.opt_G, "train/lr_D": gan.opt_D}  # of their first parameter groups
+    return read | {name: optimizer.param_groups[0]["lr"] for name, optimizer in rates.items()}
