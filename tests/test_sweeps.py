@@ -247,7 +247,7 @@ def test_a_signal_to_the_whole_group_is_an_interruption_and_no_failure(tmp_path)
     process = Forked(ROOT / "train.py", "-m", *SMALL, "study=s", *what, cwd=tmp_path, env=HERE, session=True)
     wait_for(lambda: [*folder.glob("checkpoints/*.ckpt")] or process.poll() is not None)
     os.killpg(process.pid, signal.SIGTERM)
-    told = process.ended(60).stderr
+    told = process.ended().stderr
     assert process.returncode == 75, told
     assert "1 interrupted, 1 not started of 2 jobs" in told
     assert result(folder) == "interrupted"
@@ -263,7 +263,7 @@ def test_a_sweep_that_is_ended_from_outside_takes_its_jobs_along_and_goes_on_lat
     both = [folder / f"seed-{seed}" / "checkpoints" for seed in (0, 1)]
     wait_for(lambda: all([*one.glob("*.ckpt")] for one in both) or process.poll() is not None)
     process.send_signal(number)
-    told = process.ended(60).stderr
+    told = process.ended().stderr
     if number == signal.SIGTERM:
         assert process.returncode == 75, told
         assert "2 interrupted, 1 not started of 3 jobs" in told
@@ -279,7 +279,7 @@ def result(run):
 
 
 def wait_for(true):
-    end = time.monotonic() + 60
+    end = time.monotonic() + 300  # a busy machine
     while not true():
         assert time.monotonic() < end
         time.sleep(0.1)

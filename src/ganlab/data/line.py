@@ -7,13 +7,14 @@ import math
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 import scipy.stats
 import torch
 from scipy.special import ndtr
-from scipy.stats.sampling import NumericalInverseHermite
+from scipy.stats.sampling import NumericalInverseHermite, UNURANError
 from torch import Tensor
 
 from ganlab.data.toy import KERNELS, Density, Mixture, gaussians
@@ -104,13 +105,13 @@ class LineMixture(OnTheLine, Mixture):
         points = np.unique(m[:, None] + s[:, None] * np.linspace(-8, 8, 33))  # beyond 8 standard deviations are 6e-16
         u = torch.linspace(0, 1, 2001, dtype=torch.float64)[1:-1]
         for known in (None, points[1:-1]):  # scipy finds narrow modes that lie far apart only where it is told of them
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), suppress(UNURANError):
                 warnings.simplefilter("ignore")  # what scipy finds hard is found below
                 self._inverse = NumericalInverseHermite(
                     Exact(), domain=(points[0], points[-1]), u_resolution=1e-12, construction_points=known
                 )
-            if bool((self.cdf(self.quantile(u)) - u).abs().max() < 1e-9):
-                return
+                if bool((self.cdf(self.quantile(u)) - u).abs().max() < 1e-9):
+                    return
         raise ValueError(f"the modes at {m.tolist()} are too narrow ({s.tolist()}) for how far apart they are")
 
     def cdf(self, x: Tensor) -> Tensor:
