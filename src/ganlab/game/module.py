@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from ganlab.game.augment import Augment
 from ganlab.game.players import Players, Terms
 from ganlab.game.terms import Term
-from ganlab.networks.weights import follower, frozen, gradient_norm
+from ganlab.networks.weights import follower, frozen, gradient_norm, trained_by
 from ganlab.random import Draws, handed, seed_foreign_layers, seed_of
 from ganlab.types import Batch, Loss, Prior
 
@@ -79,7 +79,7 @@ class GAN(pl.LightningModule):
         self.players = Players(self.G, self.D, loss, dict(terms), augment, objective)
         self.opt_G, self.opt_D, self._schedule = opt_G, opt_D, rates
         self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in (opt_G, opt_D)]
-        self.weights_G, self.weights_D = ([p for group in o.param_groups for p in group["params"]] for o in (opt_G, opt_D))
+        self.weights_G, self.weights_D = (trained_by(optimizer) for optimizer in (opt_G, opt_D))
         self.k, self.batch_size, self.seed = k, batch_size, seed
         self.ema_decay, self.ema_ramp, self.at_once = ema_decay, ema_ramp, at_once or 10**9
         self.now = Now()
@@ -94,9 +94,7 @@ class GAN(pl.LightningModule):
         while now.t < end:
             now.watched = now.t + 1 == look
             self.prepare(now.t)
-            with handed(self._draws):
-                self.updates(self, minibatches(now.t))
-            self._average(now.share)
+            self.body(minibatches(now.t))
             now.t += 1
             self._progress.increment_ready()
             self._progress.increment_completed()
@@ -115,6 +113,12 @@ class GAN(pl.LightningModule):
         self._noise.prepare(seed_of(self.seed, "noise", t))
         # the ramp forgets the initial weights: of a limit r, iteration t has a weight that grows as t^(r - 2)
         now.share = 1 - min(self.ema_decay, (1 + t) / (self.ema_ramp + t))
+
+    def body(self, batch: Batch) -> None:
+        """The iteration that was prepared: work of the device, and no value on the host that depends on data."""
+        with handed(self._draws):
+            self.updates(self, batch)
+        self._average(self.now.share)
 
     def noise(self) -> Tensor:
         """The next minibatch of z [B, Z]: this rank's share of one draw for all ranks, so they see different noise and
@@ -165,11 +169,6 @@ class GAN(pl.LightningModule):
     def t(self) -> int:
         """Iterations of Algorithm 1 done so far."""
         return self.now.t
-
-    @property
-    def pack(self) -> int:
-        """Samples that D sees at once."""
-        return getattr(self.D, "m", 1)
 
     def counters(self) -> dict[str, int]:
         """What the run has cost so far; images are real ones that D has seen, over all ranks."""

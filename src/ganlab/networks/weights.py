@@ -7,6 +7,12 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.optim import Optimizer
+
+
+def trained_by(optimizer: Optimizer) -> list[Tensor]:
+    """The weights that it steps, without those that are held fast."""
+    return [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
 
 
 def gradient_norm(net: nn.Module) -> Tensor:

@@ -40,7 +40,7 @@ class Health(Observer):
     @torch.no_grad()
     def observe(self, view: View) -> dict[str, float]:
         gan, device = view.game, view.device
-        n = self.n - self.n % gan.pack
+        n = self.n - self.n % getattr(gan.D, "m", 1)  # of packs, whole ones
         real, y = view.source.sample(n, generator_of(self.seed, "health", device=device))
         z = gan.prior.sample(n, generator_of(self.seed, "health", 1, device=device))
         fake = gan.G(z, y).float()

@@ -158,8 +158,10 @@ class Experiment:
         theory, gan = self.settings.theory, self.gan
         if theory.instrument is None:
             return None
-        if gan.pack > 1:
-            log.warning("theory is not measured: it is that of a D that sees one x, and model.pack = %d", gan.pack)
+        if self.settings.model.pack > 1:
+            log.warning(
+                "theory is not measured: it is that of a D that sees one x, and model.pack = %d", self.settings.model.pack
+            )
             return None
         if "classes" in self.settings.model.D:
             log.warning("theory is not measured: it is that of a D that sees x alone, and model.D is told y")
