@@ -9,7 +9,7 @@ import scipy.integrate
 import torch
 from conftest import same_state
 from PIL import Image
-from test_line import CONFIGS, source
+from sources import CONFIGS, source
 from torch import nn
 
 from ganlab.data import toy

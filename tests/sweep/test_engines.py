@@ -283,7 +283,7 @@ def test_jobs_on_this_machine_stop_with_a_checkpoint_and_at_once_the_second_time
 def sweep(*arguments, cwd, code):
     """What a real sweep says, and its jobs by name; it has its output in files, which a job may hold open."""
     line = [sys.executable, ROOT / "train.py", "-m", *SMALL, *arguments]
-    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "HOME": str(cwd), "OMP_NUM_THREADS": "1"}
+    here = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "HOME": str(cwd), "OMP_NUM_THREADS": "1"}
     with (cwd / "said").open("w+") as said:
         done = subprocess.run(line, cwd=cwd, env=here, stdout=said, stderr=said, timeout=600)
         said.seek(0)
