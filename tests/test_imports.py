@@ -88,6 +88,24 @@ def test_no_file_imports_itself_in_a_circle():
     assert len(done) > 100
 
 
+TWICE = {  # names that configs and extensions have: a network's two players, and what the same word is in two rooms
+    "Generator", "Discriminator",
+    "Dirac", "Line",  # data, and the theory of it
+    "ReverseKL",  # a loss, and a score
+}  # fmt: skip
+
+
+def test_a_name_is_defined_in_one_file():
+    """Public functions and classes at the top level of a file: who searches for one finds what it is."""
+    homes = defaultdict(set)
+    for path in FILES:
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                homes[node.name].add(name(path))
+    assert {found: sorted(where) for found, where in homes.items() if len(where) > 1 and found not in TWICE} == {}
+    assert all(len(homes[found]) > 1 for found in TWICE)
+
+
 def test_a_file_fits_a_head():
     assert not {name(path): n for path in FILES if (n := len(path.read_text().splitlines())) > 300}
 

@@ -76,7 +76,7 @@ def write_idx(folder: Path, x: np.ndarray, y: np.ndarray, prefix: str = "train",
     return folder
 
 
-def in_memory(source: Path, shape: tuple[int, ...]) -> decode.Pictures:
+def in_memory(source: Path, shape: tuple[int, ...]) -> decode.Decoded:
     return decode.decode(source, shape, lambda shape: np.empty(shape, np.uint8))
 
 

@@ -60,12 +60,12 @@ def test_an_old_run_is_sampled_as_it_was(old, name, tmp_path):
 
 
 def test_old_runs_are_compared_and_evaluated(old, tmp_path, monkeypatch, capsys):
-    from ganlab.commands.evaluate import Request, evaluate
+    from ganlab.commands.evaluate import EvaluationRequest, evaluate
 
     compare([old("plain").path, old("packed").path], tmp_path / "compare")
     told = capsys.readouterr().out
     assert "modes" in told
-    (file,) = evaluate([old("plain").path], Request(overrides=["metrics.n=50"]))
+    (file,) = evaluate([old("plain").path], EvaluationRequest(overrides=["metrics.n=50"]))
     assert json.loads(file.read_text())["scores"]["modes"]["value"] >= 0
     assert sys.modules["ganlab.report.compare"]
 

@@ -149,7 +149,7 @@ def test_a_game_is_watched_in_the_iterations_before_a_look_only(run, monkeypatch
     original = GAN.G_step
 
     def spy(gan):
-        watched[gan.t + 1] = gan.watched
+        watched[gan.t + 1] = gan.looked_at
         original(gan)
 
     monkeypatch.setattr(GAN, "G_step", spy)

@@ -22,7 +22,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from ganlab.data.decode import Allocate, Pictures
+from ganlab.data.decode import Allocate, Decoded
 from ganlab.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -35,8 +35,8 @@ def cached(
     files: Iterable[Path],
     shape: tuple[int, ...],
     options: Mapping[str, object],
-    build: Callable[[Allocate], Pictures],
-) -> Pictures:
+    build: Callable[[Allocate], Decoded],
+) -> Decoded:
     """What `build(allocate)` makes of the source's files, with x [N, *shape] memory-mapped, copy-on-write.
 
     `build` runs only where there is no entry yet, or a damaged one, and writes x into what `allocate` gives it. Several
@@ -61,17 +61,17 @@ def cached(
     return _open(folder / name, shape)
 
 
-def _open(path: Path, shape: tuple[int, ...]) -> Pictures:
+def _open(path: Path, shape: tuple[int, ...]) -> Decoded:
     # copy-on-write and not read-only, because torch warns of memory that it may not write
     x = np.lib.format.open_memmap(path, mode="c")
     about = json.loads(path.with_suffix(".json").read_text())
     y, classes = np.array(about["labels"], np.int64), list(about["classes"])
     if x.dtype != np.uint8 or x.shape != (len(y), *shape):
         raise ValueError(f"{path} is damaged")
-    return Pictures(x, y, classes)
+    return Decoded(x, y, classes)
 
 
-def _write(path: Path, build: Callable[[Allocate], Pictures]) -> None:
+def _write(path: Path, build: Callable[[Allocate], Decoded]) -> None:
     # Of processes that do this at once the last one wins, with the same bytes as the others
     with _replacing(path) as x, _replacing(path.with_suffix(".json")) as about:
         pictures = build(partial(_allocate, x))

@@ -27,7 +27,7 @@ FEWEST = 10  # images of each class
 DIMS = 128  # of the features
 
 
-def train(
+def train_classifier(
     x: Tensor,
     y: Tensor,
     names: Sequence[str],

@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ganlab.files.verdict import Verdict, sentence
+from ganlab.files.verdict import Verdict, verdict_in_words
 
 PACKAGES = ("ganlab", "torch", "torchvision", "pytorch-lightning", "hydra-core", "torchmetrics", "wandb", "numpy")
 
@@ -78,7 +78,7 @@ def report(result: dict[str, Any], lines: list[str]) -> None:
     console.print(title, highlight=False, soft_wrap=True)
     found = Verdict(**result["verdict"])
     if found.state not in ("healthy", "unknown"):
-        console.print(f"verdict    {sentence(found)}", highlight=False, soft_wrap=True, style="bold")
+        console.print(f"verdict    {verdict_in_words(found)}", highlight=False, soft_wrap=True, style="bold")
     if table.rows:
         console.print(table)
     for line in lines:

@@ -22,7 +22,7 @@ from ganlab.settings import GAME
 log = logging.getLogger(__name__)
 
 
-def name_of(iteration: int) -> str:
+def checkpoint_name(iteration: int) -> str:
     return f"step-{iteration:09d}.ckpt"
 
 

@@ -76,7 +76,7 @@ class GAN(pl.LightningModule):
         self.t = 0  # iterations of Algorithm 1 done so far
         self.D_steps = self.G_steps = 0  # done so far
         self.next_look: Callable[[int], int] = lambda t: t + 1  # the next iteration after which somebody wants to look
-        self.watched, self.gradient_norms = False, dict[str, Tensor]()
+        self.looked_at, self.gradient_norms = False, dict[str, Tensor]()
 
     def training_step(self, minibatches: Callable[[int], Batch], batch_idx: int) -> None:
         """Iterations of Algorithm 1 until somebody wants to look, at most `at_once`, or for PATIENCE: the same bits for any
@@ -84,7 +84,7 @@ class GAN(pl.LightningModule):
         look, started = self.next_look(self.t), time.monotonic()
         end = min(look, self.t + self.at_once)
         while self.t < end:
-            self.watched = self.t + 1 == look
+            self.looked_at = self.t + 1 == look
             self.prepare(self.t)
             with handed(self._draws):
                 self.updates(self, minibatches(self.t))
@@ -129,7 +129,7 @@ class GAN(pl.LightningModule):
         self.manual_backward(loss, inputs=weights)
 
     def D_step(self) -> None:
-        if self.watched:
+        if self.looked_at:
             self.gradient_norms["D"] = gradient_norm(self.D)
         self.opt_D.step()
         self.opt_D.zero_grad()
@@ -138,7 +138,7 @@ class GAN(pl.LightningModule):
         self.D_steps += 1
 
     def G_step(self) -> None:
-        if self.watched:
+        if self.looked_at:
             self.gradient_norms["G"] = gradient_norm(self.G)
         self.opt_G.step()
         self.opt_G.zero_grad()

@@ -46,7 +46,7 @@ class Health(Observer):
         fake = gan.G(z, y).float()
         on_real, on_fake = (gan.logits(x, y).float() for x in (real, fake))  # [n / m]
         values = {"diversity": _spread(fake) / _spread(real)}
-        if gan.watched:  # and not stopped in an iteration that nobody expected to be the last
+        if gan.looked_at:  # and not stopped in an iteration that nobody expected to be the last
             values |= {f"gradient_{net}": norm for net, norm in gan.gradient_norms.items()}
         logit = bool(getattr(gan.loss, "is_V", False))
         if logit:

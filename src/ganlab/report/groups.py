@@ -69,7 +69,7 @@ def title_of(settings: Sequence[Setting]) -> str:
     return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "") if names else ""
 
 
-def settings_of(groups: Sequence[Sequence[Run]], equal: bool = False) -> list[list[Setting]]:
+def grouped(groups: Sequence[Sequence[Run]], equal: bool = False) -> list[list[Setting]]:
     """The settings of each group of runs, in the order of their first runs, named alike in all groups. `equal`: scores are at
     an equal budget, so that runs which only went on for longer are of one setting."""
     found = [_settings(runs, equal) for runs in groups]
@@ -225,7 +225,7 @@ def _overrides(run: Run, equal: bool) -> dict[str, str] | None:
     return {key: v for key, _, v in pairs if (root := key.split(".")[0].split("/")[0]) in KEYS + MORE and root not in skipped}
 
 
-def differences(settings: Sequence[Setting]) -> dict[str, list[str]]:
+def varying(settings: Sequence[Setting]) -> dict[str, list[str]]:
     """Each value, however deep, that is not the same in all configs: by its key, one text for each setting."""
     flat = [_flat(setting.config) for setting in settings]
     keys = dict.fromkeys(key for each in flat for key in each)
@@ -238,7 +238,7 @@ def _from_configs(settings: Sequence[Setting]) -> list[dict[str, str]]:
     targets = [_targets(setting.config) for setting in settings]
     nodes = dict.fromkeys(key for each in targets for key in each)
     candidates = {key: [each.get(key, "") for each in targets] for key in nodes}
-    candidates |= {key: found for key, found in differences(settings).items() if not key.endswith("_target_")}
+    candidates |= {key: found for key, found in varying(settings).items() if not key.endswith("_target_")}
     chosen = _telling(candidates)
     texts = {key: _short(values) if key in nodes else values for key, values in candidates.items() if key in chosen}
     return [{key: texts[key][i] for key in chosen} for i in range(len(settings))]

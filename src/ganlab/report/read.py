@@ -112,7 +112,7 @@ def _below(folder: Path) -> Iterable[Path]:
         inner[:] = [name for name in inner if name not in STRANGERS and not name.startswith(".")]
 
 
-def read(folders: Sequence[Path], notes: Notes, progress: bool = True) -> list[Run]:
+def read_runs(folders: Sequence[Path], notes: Notes, progress: bool = True) -> list[Run]:
     """All runs that can be told apart by a config; raises UserError where there is none."""
     paths = found(folders, notes)
     names = _short(paths)

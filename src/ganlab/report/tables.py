@@ -15,11 +15,11 @@ from ganlab.report.statistics import (
     ALPHA,
     Comparison,
     Interval,
-    compare,
+    conclusion,
+    contrast,
     holm,
     interquartile_mean,
     mean_interval,
-    sentence,
     smallest_p,
 )
 
@@ -113,12 +113,12 @@ def tests(
     for score in scores:
         values = {setting.name: x for setting in settings if (x := setting.by_seed(LAST, score))}
         pairs = _pairs([*values], reference) if given is None else [(a, b) for a, b in given if a in values and b in values]
-        compared = [compare(values[a], values[b]) for a, b in pairs]
+        compared = [contrast(values[a], values[b]) for a, b in pairs]
         adjusted = holm([comparison.p for comparison in compared])
         lower_is_better = lower.get(score)
         for (a, b), comparison, p in zip(pairs, compared, adjusted, strict=True):
             own_unit = unit(score) if unit(score) == "nats" else ""
-            said = sentence(a, b, label(score), bool(lower_is_better), comparison, p, own_unit)
+            said = conclusion(a, b, label(score), bool(lower_is_better), comparison, p, own_unit)
             found.append(Test(score, a, b, comparison, p, lower_is_better, f"{said}."))
     return found
 

@@ -50,7 +50,7 @@ def drive(jobs: list[Job], folder: Path, engine: Engine) -> None:
         for _ in start(open_, len(open_)):
             pass
         write_table(jobs, folder / "jobs.jsonl")
-    report(jobs, folder)
+    show_jobs(jobs, folder)
     counts = Counter(job.state for job in jobs)
     bad = {state: n for state, n in counts.items() if state != COMPLETED}
     if bad:
@@ -82,7 +82,7 @@ def at_work(folder: Path, engine: Engine, console: Console) -> Iterator[Callable
         yield start
 
 
-def report(jobs: Sequence[Job], folder: Path) -> None:
+def show_jobs(jobs: Sequence[Job], folder: Path) -> None:
     """Which job is which, and where to look."""
     console = Console()
     shown = [job for job in jobs if len(jobs) <= LONG or job.state != COMPLETED]
@@ -95,10 +95,10 @@ def report(jobs: Sequence[Job], folder: Path) -> None:
         table.add_row(Text(job.name), Text(row["state"], colour), iterations, seconds, Text(row["note"]))
     if shown:
         console.print(table)
-    directions(console, jobs, folder)
+    where_to_look(console, jobs, folder)
 
 
-def directions(console: Console, jobs: Sequence[Job], folder: Path) -> None:
+def where_to_look(console: Console, jobs: Sequence[Job], folder: Path) -> None:
     """The end of a report: where to look."""
     counts = Counter(job.state for job in jobs)
     told = ", ".join(f"{n} {state}" for state, n in counts.items())

@@ -38,7 +38,7 @@ from ganlab.sweep.jobs import INTERRUPTED, WAITING, Job
 from ganlab.sweep.outcomes import KINDS, aim, direction_of, outcome
 from ganlab.sweep.plan import composed, plan
 from ganlab.sweep.space import Space, described, override, parsed
-from ganlab.sweep.summary import Found
+from ganlab.sweep.summary import Summary
 
 NAME = "ganlab"  # of the one study in a journal
 FAILURES = 5  # one after the other that end a search: something is broken, and not a setting
@@ -100,7 +100,7 @@ class Search:
         opts = self.opts
         self.metric, self.direction = aim(first, opts.metric, opts.value, opts.direction)
         score = self.metric if opts.value == "last" else f"{self.metric} ({opts.value})"
-        found = Found(self.folder, self.space, score, self.direction, opts.seeds)
+        summary = Summary(self.folder, self.space, score, self.direction, opts.seeds)
         if not self.journal.exists():
             self._rehearse()
         with at_work(self.folder, self.engine, console) as start:
@@ -125,9 +125,9 @@ class Search:
                 for trial in batch:
                     failures = self._tell(trial, planned[trial.number], failures)
                 stopped = any(job.state in (INTERRUPTED, WAITING) for job in every.values())
-                found.write(self.trials, self.jobs)
-            found.write(self.trials, self.jobs, picture=True)
-        found.report(self.trials, self.jobs, self._own)
+                summary.write(self.trials, self.jobs)
+            summary.write(self.trials, self.jobs, picture=True)
+        summary.report(self.trials, self.jobs, self._own)
         self._end(failures)
 
     @property
