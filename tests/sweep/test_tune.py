@@ -13,8 +13,9 @@ from forked import Forked
 
 from ganlab.errors import Diverged, UserError
 from ganlab.files.run import RunDirectory
+from ganlab.files.status import Status
 from ganlab.run.config import resolve, validate
-from ganlab.sweep.jobs import COLLAPSED, Job
+from ganlab.sweep.jobs import Job
 
 optuna = pytest.importorskip("optuna")
 from optuna.distributions import CategoricalDistribution as Category  # noqa: E402
@@ -159,7 +160,7 @@ def test_a_run_that_stays_collapsed_is_ended(run, tmp_path):
     assert a.newest_checkpoint().name == "step-000000004.ckpt"
     job = Job("a", a.path, a.path / "log", [], 8)
     assert job.over
-    assert job.state == COLLAPSED
+    assert job.state == Status.COLLAPSED
     before = a.result_file.read_text()
     run(*far, f"resume={a.path}", name="a")  # nothing has changed
     assert a.result_file.read_text() == before

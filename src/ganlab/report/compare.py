@@ -21,6 +21,7 @@ from rich.table import Table
 from ganlab.errors import UserError
 from ganlab.files.result import now
 from ganlab.files.run import write_whole
+from ganlab.files.status import Status
 from ganlab.report import text
 from ganlab.report.budget import Budget, at, budget_of
 from ganlab.report.comparable import comparable, partly, scores_of, senses
@@ -234,7 +235,7 @@ def table(study: Study) -> str:
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     own = ["runs", "failures", *STATES, *VERDICTS[:-1], *COUNTERS]  # `diverged` is a status, too
-    own.insert(own.index("failed") + 1, "diverged")
+    own.insert(own.index(Status.FAILED) + 1, Status.DIVERGED)
     measured = ["score", "unit", "value", "n", "mean", "low", "high", "interquartile_mean"]
     writer.writerow(["data", "at", "setting", *measured, *own])
     at = "" if study.budget is None else study.budget.given

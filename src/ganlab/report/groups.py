@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganlab.errors import UserError, did_you_mean
+from ganlab.files.status import Status
 from ganlab.metrics.cards import name_of
 from ganlab.report.budget import Budget
-from ganlab.report.read import COUNTERS, EARLY, ENDED, Notes, Run
+from ganlab.report.read import COUNTERS, Notes, Run
 from ganlab.settings import GAME, NAMED
 
 # what makes a setting, in the order in which it names one: of keys that only vary together, the first. Not where or how it was
@@ -48,7 +49,7 @@ class Setting:
 
     @property
     def failures(self) -> int:
-        return sum(run.status not in ENDED for run in self.runs)
+        return sum(not run.counts for run in self.runs)
 
 
 def by_data(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -111,9 +112,9 @@ def _budgets(settings: Sequence[Setting], budget: Budget | None, notes: Notes) -
         notes.add(
             f"Budgets differ, from {least:,.0f} iterations ({a}) to {most:,.0f} ({b}): last scores are not at equal cost."
         )
-    for state in EARLY:
-        if stopped := [setting.name for setting in settings if any(run.status == state for run in setting.runs)]:
-            notes.add(f"has {state} runs, which count with the last scores that they had", *stopped)
+    for status in (each for each in Status if each.early):
+        if stopped := [setting.name for setting in settings if any(run.status is status for run in setting.runs)]:
+            notes.add(f"has {status} runs, which count with the last scores that they had", *stopped)
 
 
 def counterparts(settings: Sequence[Setting], versus: str, notes: Notes) -> list[tuple[str, str]]:

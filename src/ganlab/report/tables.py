@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from ganlab.files.status import Status
 from ganlab.report import text
 from ganlab.report.groups import Setting
 from ganlab.report.names import label, unit
@@ -25,7 +26,7 @@ from ganlab.report.statistics import (
 
 PAIRWISE = 3  # settings up to which each is compared with each other
 VERDICTS = ("healthy", "collapsed", "stalled", "diverged")
-STATES = ("completed", "interrupted", "failed", "unfinished")
+STATES = (Status.COMPLETED, Status.INTERRUPTED, Status.FAILED, Status.UNFINISHED)
 
 
 class Cell(NamedTuple):
@@ -94,7 +95,7 @@ def cost(setting: Setting) -> Cost:
         setting.name,
         len(setting.runs),
         setting.failures,
-        {state: sum(run.status == state for run in setting.runs) for state in STATES},
+        {state: sum(run.status is state for run in setting.runs) for state in STATES},
         {verdict: sum(run.verdict == verdict for run in setting.runs) for verdict in VERDICTS},
         {counter: setting.cost(counter) for counter in COUNTERS},
     )

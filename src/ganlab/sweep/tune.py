@@ -28,13 +28,14 @@ from rich.console import Console
 
 from ganlab.errors import Unfinished, UserError
 from ganlab.files.run import differences
+from ganlab.files.status import Status
 from ganlab.random import seed_of
 from ganlab.run.command_line import sentence
 from ganlab.run.config import validated
 from ganlab.run.names import UNNAMED
 from ganlab.settings import Count, Settings
 from ganlab.sweep.driver import Engine, at_work, say, still_open
-from ganlab.sweep.jobs import INTERRUPTED, WAITING, Job
+from ganlab.sweep.jobs import Job
 from ganlab.sweep.outcomes import KINDS, aim, direction_of, outcome
 from ganlab.sweep.plan import composed, plan
 from ganlab.sweep.space import Space, described, override, parsed
@@ -124,7 +125,7 @@ class Search:
                         batch.remove(trial)
                 for trial in batch:
                     failures = self._tell(trial, planned[trial.number], failures)
-                stopped = any(job.state in (INTERRUPTED, WAITING) for job in every.values())
+                stopped = any(job.state in (Status.INTERRUPTED, Status.WAITING) for job in every.values())
                 summary.write(self.trials, self.jobs)
             summary.write(self.trials, self.jobs, picture=True)
         summary.report(self.trials, self.jobs, self._own)
@@ -275,7 +276,7 @@ class Search:
         over = len(trials) - counts[TrialState.RUNNING]
         if over < self.opts.n_trials:
             text = f"ended after {over} of {self.opts.n_trials} trials: start the same command again for the rest"
-            raise Unfinished(text, 75)
+            raise Unfinished(text, Status.INTERRUPTED.exit_code)
         if not counts[TrialState.COMPLETE]:
             code = 1 if counts[TrialState.FAIL] else 3
             raise Unfinished(f"none of {over} trials has a value: see {self.folder / 'tune.csv'}", code)
