@@ -316,8 +316,8 @@ def test_a_damaged_or_foreign_file_is_refused_and_never_executed(file, damage, m
 def test_a_failed_write_leaves_the_old_file(file, trained, monkeypatch):
     before = file.read_bytes()
 
-    def fail(content, path):
-        Path(path).write_bytes(b"half")
+    def fail(content, opened):
+        opened.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(training.torch, "save", fail)

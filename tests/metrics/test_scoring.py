@@ -344,7 +344,7 @@ def test_a_run_directory_cannot_have_a_file_written(two, tmp_path):
     """What a config from anyone may name is built; it must not be able to do anything else."""
     file = two[0] / "config.yaml"
     config = yaml.safe_load(file.read_text())
-    for target, given in (("ganlab.files.run.write_whole", {"text": "x"}), ("ganlab.features.training.save", {"file": {}})):
+    for target, given in (("ganlab.files.atomic.write_whole", {"text": "x"}), ("ganlab.features.training.save", {"file": {}})):
         config["metrics"]["scores"]["x"] = {"_target_": target, "path": str(tmp_path / "pwned"), **given}
         file.write_text(yaml.safe_dump(config))
         with pytest.raises(UserError, match="is not ganlab's own code alone"):

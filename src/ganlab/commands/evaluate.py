@@ -21,9 +21,10 @@ from ganlab.commands.sample import checkpoint_of, generator
 from ganlab.data.images import Images
 from ganlab.errors import UserError
 from ganlab.features.nearest import nearest, picture
+from ganlab.files.atomic import write_whole
 from ganlab.files.checkpoint import iteration_of
 from ganlab.files.result import commit, now, provenance, without_nan
-from ganlab.files.run import RunDirectory, write_whole
+from ganlab.files.run import RunDirectory
 from ganlab.metrics.cards import refuse_unlike
 from ganlab.metrics.scoring import Scorer
 from ganlab.run.build import scorer_of

@@ -14,16 +14,16 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 
 from ganlab.data.decode import Allocate, Decoded
 from ganlab.errors import UserError
+from ganlab.files.atomic import substitute
 
 log = logging.getLogger(__name__)
 
@@ -73,22 +73,9 @@ def _open(path: Path, shape: tuple[int, ...]) -> Decoded:
 
 def _write(path: Path, build: Callable[[Allocate], Decoded]) -> None:
     # Of processes that do this at once the last one wins, with the same bytes as the others
-    with _replacing(path) as x, _replacing(path.with_suffix(".json")) as about:
+    with substitute(path) as x, substitute(path.with_suffix(".json")) as about:
         pictures = build(partial(_allocate, x))
         about.write_text(json.dumps({"classes": pictures.classes, "labels": pictures.y.tolist()}))
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A name to write the file under that nobody else knows; it becomes `path` at the end, or nothing remains."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())  # the pages of a memory map as well
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import zipfile
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ import yaml
 from filelock import FileLock, Timeout
 
 from ganlab.errors import Locked, UserError
+from ganlab.files.atomic import write_whole
 from ganlab.files.older import migrated
 from ganlab.settings import GAME
 
@@ -135,13 +135,6 @@ def whole(path: Path) -> bool:
             return archive.testzip() is None
     except (OSError, zipfile.BadZipFile):
         return False
-
-
-def write_whole(path: Path, text: str) -> None:
-    """A reader sees the old file or the new one."""
-    half = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    half.write_text(text)
-    half.replace(path)
 
 
 def starting_point(run: RunDirectory, resume: str | None, config: dict[str, Any], first: bool) -> Path | None:

@@ -19,8 +19,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganlab.errors import UserError
+from ganlab.files.atomic import write_whole
 from ganlab.files.result import now
-from ganlab.files.run import write_whole
 from ganlab.files.status import Status
 from ganlab.report import text
 from ganlab.report.budget import Budget, at, budget_of

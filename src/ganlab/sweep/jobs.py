@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ganlab.files.atomic import write_whole
 from ganlab.files.run import RunDirectory
 from ganlab.files.status import Status
 
@@ -122,6 +123,4 @@ def _last_line(log: Path) -> str:
 
 def write_table(jobs: list[Job], file: Path) -> None:
     """All jobs as JSON lines, for scripts."""
-    from ganlab.files.run import write_whole
-
     write_whole(file, "".join(json.dumps(job.row()) + "\n" for job in jobs))

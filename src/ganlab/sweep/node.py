@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ganlab.files.run import write_whole
+from ganlab.files.atomic import write_whole
 from ganlab.files.status import Status
 from ganlab.sweep.jobs import Job
 

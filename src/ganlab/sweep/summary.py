@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ganlab.figures.search import Mark, Scale, drawn
-from ganlab.files.run import write_whole
+from ganlab.files.atomic import write_whole
 from ganlab.sweep.driver import say, where_to_look
 from ganlab.sweep.jobs import Job
 from ganlab.sweep.outcomes import STATES, spread_of, value_of
