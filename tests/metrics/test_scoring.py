@@ -146,21 +146,21 @@ def test_the_mean_over_iterations_is_the_area_by_the_trapezoid_rule():
     scores = Scores(lower=["fid"])
     for t, value in ((100, 4.0), (200, 2.0), (400, 0.0)):
         scores.keep({"fid": value, "other": 1.0}, t)
-    assert {key: scores.area["fid"][key] for key in ("value", "from", "to")} == {
+    assert {key: scores.mean["fid"][key] for key in ("value", "from", "to")} == {
         "value": pytest.approx((300 + 200) / 300), "from": 100, "to": 400}  # fmt: skip
     resumed = Scores(lower=["fid"])
     resumed.load_state_dict(json.loads(json.dumps(scores.state_dict())))
     for each in (scores, resumed):
         each.keep({"fid": 6.0}, 500)
-    assert scores.area == resumed.area
-    assert scores.area["fid"]["value"] == pytest.approx(800 / 400)
+    assert scores.mean == resumed.mean
+    assert scores.mean["fid"]["value"] == pytest.approx(800 / 400)
 
 
 def test_a_score_that_was_not_finite_is_missing_from_the_mean_and_counted():
     scores = Scores(lower=["kl"])
     for t, value in ((1, float("nan")), (2, 1.0), (3, float("inf")), (4, 3.0)):
         scores.keep({"kl": value}, t)
-    assert scores.area["kl"] == {"value": 2.0, "from": 2, "to": 4, "last": 3.0, "missing": 2}
+    assert scores.mean["kl"] == {"value": 2.0, "from": 2, "to": 4, "last": 3.0, "missing": 2}
 
 
 def a_card(**changed):
@@ -263,7 +263,7 @@ def two(trained, tmp_path):
 
 def test_a_run_has_a_card_beside_each_number(two):
     result = json.loads((two[0] / "result.json").read_text())
-    assert set(result["cards"]) == set(result["final"]) == set(result["area"]) >= set(result["best"])
+    assert set(result["cards"]) == set(result["final"]) == set(result["mean"]) >= set(result["best"])
     found = result["cards"]["high_quality"]
     assert found["metric"] == "ganlab.metrics.modes.HighQuality"
     assert (found["n_fake"], found["n_real"], found["weights"], found["seed"]) == (64, 0, "EMA", 0)

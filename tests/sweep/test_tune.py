@@ -142,10 +142,18 @@ def test_half_a_line_at_the_end_is_no_line(tmp_path):
 
 def test_another_search_takes_another_name(tmp_path):
     Played(tmp_path / "a", away_from_half).go(1)
-    with pytest.raises(UserError, match=r"has another search \(value: last -> area\): name a new study=NAME"):
-        Played(tmp_path / "a", away_from_half, value="area")
+    with pytest.raises(UserError, match=r"has another search \(value: last -> mean\): name a new study=NAME"):
+        Played(tmp_path / "a", away_from_half, value="mean")
     with pytest.raises(UserError, match=r"has another search \(x: .*high=1\.0.* -> .*high=2\.0.*\): name a new study=NAME"):
         Played(tmp_path / "a", away_from_half, line="x=interval(0,2)")
+
+
+def test_a_search_of_when_the_mean_was_called_area_goes_on(tmp_path):
+    study = Played(tmp_path / "a", away_from_half, value="mean").search.study
+    study.set_user_attr("search", {**study.user_attrs["search"], "value": "area"})
+    Played(tmp_path / "a", away_from_half, value="mean")
+    with pytest.raises(UserError, match=r"has another search \(value: mean -> best\)"):
+        Played(tmp_path / "a", away_from_half, value="best")
 
 
 # a run that has collapsed
@@ -250,6 +258,7 @@ MISTAKES = {
     ("hydra.sweeper.metric=mode", "k=1,2"): "metric = mode is not scored here: did you mean modes?",
     ("loss=minimax,hingge", "k=interval(1,2)"): "hingge",
     ("hydra.sweeper.value=first", "k=1,2"): "hydra.sweeper.value = 'first'",
+    ("hydra.sweeper.value=area", "k=1,2"): "hydra.sweeper.value = 'area': it is called mean now",
     ("k=2",): "there is nothing to search",
 }
 

@@ -71,8 +71,8 @@ def report(result: dict[str, Any], lines: list[str]) -> None:
     for name, final in result["final"].items():
         best = result["best"].get(name)
         if best is not None:
-            area = _short(result["area"][name]["value"])
-            table.add_row(name, _short(final["value"]), _short(best["value"]), f"{best['iteration']:,}", area)
+            mean = _short(result["mean"][name]["value"])
+            table.add_row(name, _short(final["value"]), _short(best["value"]), f"{best['iteration']:,}", mean)
         elif not name.startswith("theory/"):
             table.add_row(name, _short(final["value"]), "-", "-", "-")
     console.print(title, highlight=False, soft_wrap=True)

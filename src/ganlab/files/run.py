@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from ganlab.errors import Locked, UserError
 from ganlab.files.atomic import write_whole
-from ganlab.files.older import migrated
+from ganlab.files.older import migrated, scores
 from ganlab.settings import GAME
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,7 @@ class RunDirectory:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        return json.loads(self.result_file.read_text()) if self.result_file.is_file() else None
+        return scores(json.loads(self.result_file.read_text())) if self.result_file.is_file() else None
 
     def write_result(self, result: dict[str, Any]) -> None:
         write_whole(self.result_file, json.dumps(result, indent=2, allow_nan=False) + "\n")

@@ -225,7 +225,7 @@ class Wandb(RunLogger):
         if found.get("command"):
             found["command"] = shlex.join(redact_words(shlex.split(found["command"])))
         found |= {"verdict": result["verdict"]["state"], "verdict_why": result["verdict"]["why"]}
-        for kind in ("final", "best", "area"):
+        for kind in ("final", "best", "mean"):
             found |= {f"{kind}/{name}": score["value"] for name, score in result[kind].items()}
         found |= {f"best_iteration/{name}": score["iteration"] for name, score in result["best"].items()}
         found |= {f"cards/{name}": card for name, card in result["cards"].items()}

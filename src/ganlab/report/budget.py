@@ -14,7 +14,7 @@ from ganlab.errors import UserError, did_you_mean
 from ganlab.files.status import Status
 from ganlab.files.verdict import verdict
 from ganlab.report.names import AMOUNTS, EVALUATED, column, label
-from ganlab.report.read import AREA, BEST, COUNTERS, LAST, Notes, Run, few
+from ganlab.report.read import BEST, COUNTERS, LAST, MEAN, Notes, Run, few
 from ganlab.report.statistics import Array, on_grid
 
 NEAR = 0.75  # of the budget: a score that was measured last before that is told
@@ -94,7 +94,7 @@ def _at(run: Run, budget: Budget, lower: Mapping[str, bool | None]) -> Run:
     rows = run.columns[column_of(budget.axis)] <= budget.n
     columns = {name: y[rows] for name, y in run.columns.items()}
     t = columns["iteration"]
-    scores: dict[str, dict[str, float]] = {LAST: {}, BEST: {}, AREA: {}}
+    scores: dict[str, dict[str, float]] = {LAST: {}, BEST: {}, MEAN: {}}
     iterations_of: dict[str, int] = {}
     for name in run.iterations_of:
         if name.startswith(EVALUATED):  # of a checkpoint up to the budget, as it is
@@ -111,7 +111,7 @@ def _at(run: Run, budget: Budget, lower: Mapping[str, bool | None]) -> Run:
             scores[LAST][name] = float(y[measured[-1]])
         if lower.get(name) is not None and finite.any():
             scores[BEST][name] = float(y[finite].min() if lower[name] else y[finite].max())
-            scores[AREA][name] = _mean(t[finite], y[finite])
+            scores[MEAN][name] = _mean(t[finite], y[finite])
     return replace(
         run,
         status=Status.COMPLETED,

@@ -25,7 +25,7 @@ from ganlab.metrics.cards import Card, name_of
 
 Columns = dict[str, np.ndarray]  # of metrics.csv: each [rows], nan where nothing was measured, inf where that was not finite
 
-LAST, BEST, AREA = KINDS = ("last", "best", "area")  # which value of a score: keys of Run.scores
+LAST, BEST, MEAN = KINDS = ("last", "best", "mean")  # which value of a score: keys of Run.scores
 COUNTERS = ("iterations", "d_steps", "images", "seconds")
 STRANGERS = ("wandb", "checkpoints", "samples", "figures", "theory", "generated", "evaluations")  # folders without runs
 
@@ -156,7 +156,7 @@ def _read(path: Path, name: str, notes: Notes) -> Run | None:
 
 
 def _result(result: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = {kind: result[key] for kind, key in ((LAST, "final"), (BEST, "best"), (AREA, "area"))}
+    kinds = {kind: result[key] for kind, key in ((LAST, "final"), (BEST, "best"), (MEAN, "mean"))}
     cards = dict(result["cards"])
     if "theory" in cards and "data" in config:  # it names p_data only as such
         cards["theory"] = {**cards["theory"], "reference": name_of(config["data"], None)}

@@ -30,7 +30,7 @@ STATES = (Status.COMPLETED, Status.INTERRUPTED, Status.FAILED, Status.UNFINISHED
 
 
 class Cell(NamedTuple):
-    """One kind of value (last, best, area) of one score over the seeds of a setting."""
+    """One kind of value (last, best, mean) of one score over the seeds of a setting."""
 
     n: int
     mean: Interval  # the ends are nan where there is one seed

@@ -263,7 +263,7 @@ class Experiment:
             "seconds_of_theory": round(seen.seconds[self.measure.name], 3) if self.measure else 0.0,
             **{
                 kind: without_nan({k: v for scores in kept for k, v in scores[kind].items()})
-                for kind in ("final", "best", "area")
+                for kind in ("final", "best", "mean")
             },
             "details": without_nan(self.evaluate.scorer.details()) if self.evaluate and self.evaluate.scores.final else {},
             "cards": cards,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 import hydra
 from optuna.trial import FrozenTrial, TrialState
+from pydantic_core import PydanticCustomError
 
 from ganlab.errors import UserError, did_you_mean
 from ganlab.files.status import Status
@@ -15,9 +17,16 @@ from ganlab.observers.measure import BEST
 from ganlab.settings import Settings
 from ganlab.sweep.jobs import Job
 
-KINDS = {"last": "final", "best": "best", "area": "area"}  # as result.json calls them
+KINDS = {"last": "final", "best": "best", "mean": "mean"}  # as result.json calls them
 STATES = {TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
           TrialState.RUNNING: "running", TrialState.WAITING: "running"}  # fmt: skip
+
+
+def not_renamed(value: Any) -> Any:
+    """`hydra.sweeper.value`, unless it has another name now."""
+    if value == "area":
+        raise PydanticCustomError("renamed", "it is called mean now")
+    return value
 
 
 def aim(settings: Settings, metric: str | None, value: str, direction: str | None) -> tuple[str, str]:

@@ -23,10 +23,11 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from rich.console import Console
 
 from ganlab.errors import Unfinished, UserError
+from ganlab.files import older
 from ganlab.files.run import differences
 from ganlab.files.status import Status
 from ganlab.random import seed_of
@@ -36,7 +37,7 @@ from ganlab.run.names import UNNAMED
 from ganlab.settings import Count, Settings
 from ganlab.sweep.driver import Engine, at_work, say, still_open
 from ganlab.sweep.jobs import Job
-from ganlab.sweep.outcomes import KINDS, aim, direction_of, outcome
+from ganlab.sweep.outcomes import KINDS, aim, direction_of, not_renamed, outcome
 from ganlab.sweep.plan import composed, plan
 from ganlab.sweep.space import Space, described, override, parsed
 from ganlab.sweep.summary import Summary
@@ -52,7 +53,7 @@ class Options(BaseModel, extra="forbid", frozen=True):
     """hydra.sweeper: see conf/hydra/sweeper/tune.yaml."""
 
     metric: str | None
-    value: Literal["last", "best", "area"]
+    value: Annotated[Literal["last", "best", "mean"], BeforeValidator(not_renamed)]
     direction: Literal["minimize", "maximize"] | None
     n_trials: Count
     seeds: Count
@@ -236,7 +237,7 @@ class Search:
         new = {"metric": self.metric, "value": opts.value, "direction": self.direction, "seeds": opts.seeds}
         new |= described(self.space)
         new |= {key: value for key, value in self.fixed.items() if key.split(".")[0] not in UNNAMED}
-        old = self.study.user_attrs.get("search")
+        old = older.sought(self.study.user_attrs.get("search"))
         if old is None:
             self.study.set_user_attr("search", new)
         elif changed := differences(old, new, tuple(dict.fromkeys([*old, *new]))):
