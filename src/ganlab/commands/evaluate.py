@@ -21,9 +21,10 @@ from ganlab.commands.sample import checkpoint_of, generator
 from ganlab.data.images import Images
 from ganlab.errors import UserError
 from ganlab.features.nearest import nearest, picture
+from ganlab.files.atomic import write_whole
 from ganlab.files.checkpoint import iteration_of
 from ganlab.files.result import commit, now, provenance, without_nan
-from ganlab.files.run import RunDirectory, write_whole
+from ganlab.files.run import RunDirectory
 from ganlab.metrics.cards import refuse_unlike
 from ganlab.metrics.scoring import Scorer
 from ganlab.run.build import scorer_of
@@ -35,7 +36,7 @@ from ganlab.types import Extractor, Prior, Source
 NEIGHBOURS, SHOWN = 12, 7  # samples whose nearest training images are shown, and how many of those
 
 
-class Request(NamedTuple):
+class EvaluationRequest(NamedTuple):
     """What a user asks for, of each of several runs."""
 
     checkpoint: str | None = None  # a file or its name; None = the newest
@@ -59,7 +60,7 @@ class Candidate(NamedTuple):
     scorer: Scorer
 
 
-def evaluate(runs: Sequence[Path], request: Request) -> list[Path]:
+def evaluate(runs: Sequence[Path], request: EvaluationRequest) -> list[Path]:
     """Score each run, print a table, and return the files in `RUN/evaluations`. Raises UserError before any work is done,
     also where the runs would not be scored alike."""
     device = torch.device(request.device if request.device != "auto" else "cuda" if torch.cuda.is_available() else "cpu")
@@ -76,7 +77,7 @@ def evaluate(runs: Sequence[Path], request: Request) -> list[Path]:
     return [file for both in zip(candidates, results, strict=True) for file in _written(*both, request)]
 
 
-def _candidate(run: RunDirectory, request: Request) -> Candidate:
+def _candidate(run: RunDirectory, request: EvaluationRequest) -> Candidate:
     config = run.config
     checkpoint = checkpoint_of(run, request.checkpoint)
     metrics = metrics_of(config, request.metrics, request.overrides)
@@ -129,7 +130,7 @@ def _choices() -> str:
     return ", ".join(sorted(file.stem for file in (conf_dir() / "metrics").glob("*.yaml") if file.stem != "none"))
 
 
-def _scored(candidate: Candidate, request: Request, device: torch.device) -> dict[str, Any]:
+def _scored(candidate: Candidate, request: EvaluationRequest, device: torch.device) -> dict[str, Any]:
     G, scorer = candidate.G.to(device), candidate.scorer
     bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*bars, console=Console(stderr=True)) as progress:
@@ -149,7 +150,7 @@ def _scored(candidate: Candidate, request: Request, device: torch.device) -> dic
     }
 
 
-def _written(candidate: Candidate, result: dict[str, Any], request: Request) -> list[Path]:
+def _written(candidate: Candidate, result: dict[str, Any], request: EvaluationRequest) -> list[Path]:
     """The scores as JSON, and where they look at images through an extractor, samples with their nearest training images."""
     folder = candidate.run.path / "evaluations"
     folder.mkdir(exist_ok=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ganlab.data.images import Images
 from ganlab.errors import UserError
-from ganlab.features.training import save, train
+from ganlab.features.training import save, train_classifier
 from ganlab.run.command_line import conf_dir, sentence  # (which registers the resolvers that the config is written in)
 from ganlab.run.config import build_as, resolve, validate
 from ganlab.settings import Settings
@@ -30,7 +30,7 @@ def make(overrides: list[str], out: Path | None, epochs: int | None, seed: int) 
     """
     if epochs is not None and epochs < 1:
         raise UserError(f"--epochs must be >= 1, got {epochs}")
-    settings, choice = composed(overrides)
+    settings, choice = settings_with(overrides)
     if len(settings.shape) != 3:
         raise UserError(f"a classifier needs images (C, H, W) but data={choice} has shape {settings.shape}: try data=mnist")
     if settings.threads is not None:
@@ -41,14 +41,14 @@ def make(overrides: list[str], out: Path | None, epochs: int | None, seed: int) 
         source = source.to(torch.device("cuda"))  # or not, if it is too large
         held_out = held_out and (held_out[0].to(source.x.device), held_out[1].to(source.x.device))
     epochs = epochs or (3 if settings.shape[0] == 1 else 8)
-    file = train(source.x, source.y, source.names, held_out, seed, epochs, choice, source.flip, progress=True)
+    file = train_classifier(source.x, source.y, source.names, held_out, seed, epochs, choice, source.flip, progress=True)
     out = out or Path(settings.features or f"features/{choice}.pt")
     save(file, out)
     print(f"{out}: accuracy {file['accuracy']:.2%} on {file['held_out']}")
     return out
 
 
-def composed(overrides: list[str]) -> tuple[Settings, str]:
+def settings_with(overrides: list[str]) -> tuple[Settings, str]:
     """The settings that train.py would have with these overrides, and the name of the data config."""
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):

@@ -78,7 +78,7 @@ def _features(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from ganlab.commands.evaluate import Request, evaluate
+    from ganlab.commands.evaluate import EvaluationRequest, evaluate
     from ganlab.errors import UserError
 
     overrides = [text for text in (*arguments.runs, *arguments.rest) if "=" in text]
@@ -88,7 +88,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     if not runs:
         raise UserError("ganlab evaluate needs a run directory: it was given overrides only")
     given = {key: getattr(arguments, key) for key in ("checkpoint", "metrics", "raw", "seed", "device", "trust")}
-    for file in evaluate(runs, Request(overrides=overrides, **given)):
+    for file in evaluate(runs, EvaluationRequest(overrides=overrides, **given)):
         print(file)
 
 

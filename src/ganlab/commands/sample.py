@@ -43,8 +43,8 @@ def sample(run: RunDirectory, n: int, seed: int, checkpoint: Path | None, out: P
     if x.dim() == 4:
         for i, image in enumerate(to_uint8(x).permute(0, 2, 3, 1).numpy()):
             Image.fromarray(image.squeeze()).save(out / f"{i:05d}.png")
-        pictures.grid(x, columns=max(1, round(n**0.5))).save(out / "grid.png")
-        pictures.grid(walk, columns=STEPS).save(out / "interpolation.png")
+        pictures.tiled(x, columns=max(1, round(n**0.5))).save(out / "grid.png")
+        pictures.tiled(walk, columns=STEPS).save(out / "interpolation.png")
     else:
         np.savetxt(
             out / "samples.csv", x.numpy(), delimiter=",", header=",".join(f"x{i + 1}" for i in range(x.shape[1])), comments=""

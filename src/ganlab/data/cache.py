@@ -14,16 +14,16 @@ import logging
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 
-from ganlab.data.decode import Allocate, Pictures
+from ganlab.data.decode import Allocate, Decoded
 from ganlab.errors import UserError
+from ganlab.files.atomic import substitute
 
 log = logging.getLogger(__name__)
 
@@ -35,8 +35,8 @@ def cached(
     files: Iterable[Path],
     shape: tuple[int, ...],
     options: Mapping[str, object],
-    build: Callable[[Allocate], Pictures],
-) -> Pictures:
+    build: Callable[[Allocate], Decoded],
+) -> Decoded:
     """What `build(allocate)` makes of the source's files, with x [N, *shape] memory-mapped, copy-on-write.
 
     `build` runs only where there is no entry yet, or a damaged one, and writes x into what `allocate` gives it. Several
@@ -61,34 +61,21 @@ def cached(
     return _open(folder / name, shape)
 
 
-def _open(path: Path, shape: tuple[int, ...]) -> Pictures:
+def _open(path: Path, shape: tuple[int, ...]) -> Decoded:
     # copy-on-write and not read-only, because torch warns of memory that it may not write
     x = np.lib.format.open_memmap(path, mode="c")
     about = json.loads(path.with_suffix(".json").read_text())
     y, classes = np.array(about["labels"], np.int64), list(about["classes"])
     if x.dtype != np.uint8 or x.shape != (len(y), *shape):
         raise ValueError(f"{path} is damaged")
-    return Pictures(x, y, classes)
+    return Decoded(x, y, classes)
 
 
-def _write(path: Path, build: Callable[[Allocate], Pictures]) -> None:
+def _write(path: Path, build: Callable[[Allocate], Decoded]) -> None:
     # Of processes that do this at once the last one wins, with the same bytes as the others
-    with _replacing(path) as x, _replacing(path.with_suffix(".json")) as about:
+    with substitute(path) as x, substitute(path.with_suffix(".json")) as about:
         pictures = build(partial(_allocate, x))
         about.write_text(json.dumps({"classes": pictures.classes, "labels": pictures.y.tolist()}))
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A name to write the file under that nobody else knows; it becomes `path` at the end, or nothing remains."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    try:
-        yield temporary
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())  # the pages of a memory map as well
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from ganlab.data.cache import cached
-from ganlab.data.decode import Allocate, Pictures, decode, fit_all, list_pictures
-from ganlab.data.idx import find_idx, is_idx, labels_of, read_idx_pair
+from ganlab.data.decode import Allocate, Decoded, decode, fit_all, list_pictures
+from ganlab.data.idx import find_idx, is_idx, labels_beside, read_idx_pair
 from ganlab.data.images import Images
 from ganlab.data.splits import choose
 from ganlab.errors import UserError
@@ -57,7 +57,7 @@ def torchvision_images(
     return choose(split, ("train", "test"), load)
 
 
-def _from_source(source: str, shape: tuple[int, ...], split: str, classes: list[str]) -> Pictures:
+def _from_source(source: str, shape: tuple[int, ...], split: str, classes: list[str]) -> Decoded:
     path = _path(source)
     try:
         path.stat()
@@ -70,12 +70,12 @@ def _from_source(source: str, shape: tuple[int, ...], split: str, classes: list[
     if split == "test":
         raise UserError(f"data.split names test, but {path} has no such split: use train, or a part of it like train:90%:")
     if is_idx(path):
-        return _from_idx(path, labels_of(path), shape, classes)
+        return _from_idx(path, labels_beside(path), shape, classes)
     files = list_pictures(path) if path.is_dir() else [path]
     return cached(path, files, shape, {}, lambda allocate: decode(path, shape, allocate))
 
 
-def _from_root_idx(dataset: Any, root: Path, shape: tuple[int, ...], split: str) -> Pictures:
+def _from_root_idx(dataset: Any, root: Path, shape: tuple[int, ...], split: str) -> Decoded:
     folder = root / dataset.__name__ / "raw"
     if not find_idx(folder, split):
         files = ", ".join(file for file, _ in dataset.resources)
@@ -85,14 +85,14 @@ def _from_root_idx(dataset: Any, root: Path, shape: tuple[int, ...], split: str)
     return _from_idx(*pair, shape, dataset.classes)
 
 
-def _from_root_cifar(dataset: Any, root: Path, shape: tuple[int, ...], split: str) -> Pictures:
+def _from_root_cifar(dataset: Any, root: Path, shape: tuple[int, ...], split: str) -> Decoded:
     folder = root / dataset.base_folder
     members = dataset.train_list if split == "train" else dataset.test_list
     files = [folder / file for file, _ in members]
     if not all(file.is_file() for file in files):
         _download(dataset, root, wanted=f"{dataset.filename} in {root}")
 
-    def build(allocate: Allocate) -> Pictures:
+    def build(allocate: Allocate) -> Decoded:
         try:
             data = dataset(root, train=split == "train")
         except (RuntimeError, OSError) as error:
@@ -100,25 +100,25 @@ def _from_root_cifar(dataset: Any, root: Path, shape: tuple[int, ...], split: st
                 f"{folder} is not what torchvision expects of {dataset.__name__} ({_reason(error)}): remove it, and it "
                 f"is made again from {dataset.filename}"
             ) from error
-        return Pictures(fit_all(data.data, shape, allocate), np.array(data.targets, np.int64), list(data.classes))
+        return Decoded(fit_all(data.data, shape, allocate), np.array(data.targets, np.int64), list(data.classes))
 
     return cached(folder, files, shape, {}, build)
 
 
-def _from_idx(images: Path, labels: Path, shape: tuple[int, ...], classes: list[str]) -> Pictures:
+def _from_idx(images: Path, labels: Path, shape: tuple[int, ...], classes: list[str]) -> Decoded:
     """Labels beyond the given names, as EMNIST's in MNIST's place, are named by their numbers."""
 
     def names(y: np.ndarray) -> list[str]:
         return classes if y.max() < len(classes) else [f"{i}" for i in range(y.max() + 1)]
 
-    def build(allocate: Allocate) -> Pictures:
+    def build(allocate: Allocate) -> Decoded:
         x, y = (tensor.numpy() for tensor in read_idx_pair(images, labels))
-        return Pictures(fit_all(x, shape, allocate), y, names(y))
+        return Decoded(fit_all(x, shape, allocate), y, names(y))
 
     if images.suffix != ".gz":
         x, y = (tensor.numpy() for tensor in read_idx_pair(images, labels))
         if shape == (1, *x.shape[1:]):  # a plain file is a memory map already: there is nothing to decode
-            return Pictures(x[:, None], y, names(y))
+            return Decoded(x[:, None], y, names(y))
     return cached(images, (images, labels), shape, {"classes": classes}, build)
 
 
@@ -146,5 +146,5 @@ def _checked(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _images(pictures: Pictures, flip: bool) -> Images:
+def _images(pictures: Decoded, flip: bool) -> Images:
     return Images(torch.from_numpy(pictures.x), torch.from_numpy(pictures.y), pictures.classes, flip)

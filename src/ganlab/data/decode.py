@@ -32,7 +32,7 @@ _ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 _MODES = {1: "L", 3: "RGB"}
 
 
-class Pictures(NamedTuple):
+class Decoded(NamedTuple):
     x: np.ndarray  # [N, C, H, W] uint8
     y: np.ndarray  # [N] int64
     classes: list[str]
@@ -43,7 +43,7 @@ Read = Callable[[], bytes]
 Job = tuple[int, str, Callable[[], Image.Image]]  # row of x, name for errors, what opens the picture
 
 
-def decode(source: Path, shape: tuple[int, ...], allocate: Allocate) -> Pictures:
+def decode(source: Path, shape: tuple[int, ...], allocate: Allocate) -> Decoded:
     """The pictures under a folder, .zip or .tar[.gz], in the order of their names, each made to fit `shape` (C, H, W).
 
     A picture's class is the folder that holds it, relative to the deepest folder that holds them all; those directly in
@@ -64,7 +64,7 @@ def decode(source: Path, shape: tuple[int, ...], allocate: Allocate) -> Pictures
         _fill(x, jobs, f"{source}")
     number = {folder: classes.index(name) for folder, name in label.items()}
     y = np.array([number[folder] for folder in folders], np.int64)
-    return Pictures(x, y, ["images" if name == "." else name for name in classes])
+    return Decoded(x, y, ["images" if name == "." else name for name in classes])
 
 
 def fit_all(pixels: np.ndarray, shape: tuple[int, ...], allocate: Allocate) -> np.ndarray:

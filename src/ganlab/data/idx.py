@@ -32,7 +32,7 @@ def find_idx(folder: Path, split: str) -> tuple[Path, Path] | None:
     for suffix in ("", ".gz"):
         images = folder / f"{_PREFIX[split]}-images-idx3-ubyte{suffix}"
         if images.is_file():
-            return images, labels_of(images)
+            return images, labels_beside(images)
     return None
 
 
@@ -40,7 +40,7 @@ def is_idx(path: Path) -> bool:
     return path.is_file() and "-images-idx3-ubyte" in path.name
 
 
-def labels_of(images: Path) -> Path:
+def labels_beside(images: Path) -> Path:
     """The labels that belong to a file of images, next to it, plain or .gz. Raises UserError if there are none."""
     plain = images.with_name(images.name.removesuffix(".gz").replace("-images-idx3-", "-labels-idx1-"))
     for labels in (plain, plain.with_name(f"{plain.name}.gz")):

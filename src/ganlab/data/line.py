@@ -17,7 +17,7 @@ from scipy.special import ndtr
 from scipy.stats.sampling import NumericalInverseHermite, UNURANError
 from torch import Tensor
 
-from ganlab.data.toy import KERNELS, Density, Mixture, gaussians
+from ganlab.data.toy import KERNELS, Distribution, Mixture, gaussians
 from ganlab.errors import did_you_mean
 from ganlab.random import generator_of
 from ganlab.types import Batch, LogDensity
@@ -26,7 +26,7 @@ BITS = 52  # of a uniform number: (i + 1/2) / 2^52 is neither 0 nor 1, where F^{
 FAMILIES = {name: part for name, part in vars(scipy.stats).items() if isinstance(part, scipy.stats.rv_continuous)}
 
 
-class OnTheLine(Density):
+class OnTheLine(Distribution):
     """A density on the line whose distribution function F (`cdf`) and F^{-1} (`quantile`) are known, in float64."""
 
     shape = (1,)

@@ -17,14 +17,14 @@ from ganlab.types import Batch
 CHANNELS = 3
 
 
-def stacked_mnist(root: str, source: str | None, shape: Sequence[int], split: str = "train") -> Stacked:
+def stacked_mnist(root: str, source: str | None, shape: Sequence[int], split: str = "train") -> StackedDigits:
     """MNIST's images, as in `torchvision_images`, three at a time. Raises UserError."""
     if len(shape) != 3 or shape[0] != CHANNELS:
         raise UserError(f"shape={list(shape)} but stacked MNIST has 3 channels: set it to [3, 28, 28]")
-    return Stacked(torchvision_images("MNIST", root, source, [1, *shape[1:]], split))
+    return StackedDigits(torchvision_images("MNIST", root, source, [1, *shape[1:]], split))
 
 
-class Stacked:
+class StackedDigits:
     """An endless source: each channel is an image drawn at random. x [n, 3, H, W], y = 100 a + 10 b + c of 10 classes."""
 
     def __init__(self, images: Images) -> None:
@@ -32,7 +32,7 @@ class Stacked:
         self.shape = (CHANNELS, *images.shape[1:])
         self.classes = images.classes**CHANNELS
 
-    def to(self, device: torch.device) -> Stacked:
+    def to(self, device: torch.device) -> StackedDigits:
         moved = copy.copy(self)
         moved.images = self.images.to(device)
         return moved

@@ -17,7 +17,7 @@ from ganlab.types import Batch, LogDensity
 KERNELS = 2000  # points that stand for a curve, or for a law on the line
 
 
-class Density(ABC):
+class Distribution(ABC):
     """An endless source: iteration t's minibatches are drawn by a generator seeded with (seed, t)."""
 
     shape: tuple[int, ...]
@@ -35,13 +35,13 @@ class Density(ABC):
         x, y = self.sample(k * batch_size, generator_of(seed, "data", t, self.device))
         return Batch(x.view(k, batch_size, *self.shape)[:, part], y.view(k, batch_size)[:, part])
 
-    def to(self, device: torch.device) -> Density:
+    def to(self, device: torch.device) -> Distribution:
         moved = copy.copy(self)
         moved.device = device
         return moved
 
 
-class Mixture(Density):
+class Mixture(Distribution):
     """K Gaussians with diagonal covariance: means [K, d], stds [K, d], weights [K]; y is the component."""
 
     def __init__(self, means: Tensor, stds: Tensor, weights: Tensor | None = None) -> None:
@@ -99,7 +99,7 @@ def grid(side: int, spacing: float, std: float) -> Mixture:
     return _equal(torch.cartesian_prod(ticks, ticks), std)
 
 
-class Dirac(Density):
+class Dirac(Distribution):
     """A point mass at 0 on the line: the data of the smallest GAN (Mescheder et al., 2018). y is 0."""
 
     shape = (1,)
@@ -109,7 +109,7 @@ class Dirac(Density):
         return torch.zeros(n, 1, device=generator.device), torch.zeros(n, dtype=torch.long, device=generator.device)
 
 
-class SwissRoll(Density):
+class SwissRoll(Distribution):
     """sklearn's make_swiss_roll(noise)[:, [0, 2]] / scale: (t cos t, t sin t) with t = 1.5 pi (1 + 2 u), u ~ U(0, 1), plus
     Gaussian noise (as in Gulrajani et al., 2017). y is 0."""
 

@@ -52,7 +52,7 @@ class _Block(nn.Sequential):
 class Classifier(Frozen):
     """A trained `Net` as an Extractor, for images of the shape that it was trained on; others are not resized but refused.
 
-    `about` is all that its file says of it but the weights (see `training.train`).
+    `about` is all that its file says of it but the weights (see `training.train_classifier`).
     """
 
     def __init__(self, net: Net, about: dict[str, Any], path: Path) -> None:

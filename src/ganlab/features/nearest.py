@@ -18,7 +18,7 @@ from ganlab.types import Extractor
 
 TEXT = 12  # pixels: the font
 LINE = TEXT + 5
-PADDING = 2  # of pictures.grid
+PADDING = 2  # of pictures.tiled
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def picture(samples: Tensor, images: Tensor, neighbours: Neighbours) -> Image.Im
     rows = []
     for sample, index in zip(samples.cpu(), neighbours.index.cpu(), strict=True):
         near = to_float(images[index.to(images.device)].cpu())  # [k, C, H, W]
-        rows.append(pictures.grid(torch.cat([sample[None].float(), near]), columns=k + 1))
+        rows.append(pictures.tiled(torch.cat([sample[None].float(), near]), columns=k + 1))
     width, height = rows[0].size
     scale = height // (samples.shape[2] + 2 * PADDING)
     step = (samples.shape[3] + PADDING) * scale  # from one image of a row to the next

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -17,6 +16,7 @@ from torch.nn.functional import cross_entropy
 from ganlab.errors import UserError
 from ganlab.features.classifier import FORMAT, SMALLEST, Net
 from ganlab.features.extractor import sha256
+from ganlab.files.atomic import replaced
 from ganlab.files.result import commit
 from ganlab.pixels import to_float
 from ganlab.random import generator_of, seed_of
@@ -27,7 +27,7 @@ FEWEST = 10  # images of each class
 DIMS = 128  # of the features
 
 
-def train(
+def train_classifier(
     x: Tensor,
     y: Tensor,
     names: Sequence[str],
@@ -80,12 +80,8 @@ def train(
 def save(file: dict[str, Any], path: Path) -> None:
     """A reader sees the old file or the new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{path.name}.tmp{os.getpid()}")
-    try:
-        torch.save(file, half)
-        half.replace(path)
-    finally:
-        half.unlink(missing_ok=True)
+    with replaced(path) as whole:
+        torch.save(file, whole)
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from ganlab.types import Loss, Solved
 ARROWS = 24  # z -> G(z) in a picture
 
 
-def figures(frames: Frames, rows: Sequence[Row], loss: Loss, folder: Path) -> list[Path]:
+def line_figures(frames: Frames, rows: Sequence[Row], loss: Loss, folder: Path) -> list[Path]:
     """game.png, game.gif, figure1.png; inverse_cdf.png where G is a map of the line; theory.png."""
     made = film(frames, _picture, loss, folder)
     if frames:

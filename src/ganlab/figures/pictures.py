@@ -83,10 +83,10 @@ class Grid:
         self.n, self.columns = n, columns
 
     def draw(self, x: Tensor, caption: str) -> Image.Image:
-        return grid(x, self.columns)
+        return tiled(x, self.columns)
 
 
-def grid(x: Tensor, columns: int) -> Image.Image:
+def tiled(x: Tensor, columns: int) -> Image.Image:
     """x [n, C, H, W] in [-1, 1]."""
     tiles = make_grid(to_uint8(x), nrow=columns, padding=2, pad_value=255).permute(1, 2, 0)
     scale = max(1, round(500 / max(tiles.shape[:2])))

@@ -21,7 +21,7 @@ from ganlab.types import Cells, Loss, Solved
 FIELD = 4.0  # from its neutral value to where the colours of D's field end
 
 
-def figures(frames: Frames, rows: Sequence[Row], loss: Loss, folder: Path) -> list[Path]:
+def plane_figures(frames: Frames, rows: Sequence[Row], loss: Loss, folder: Path) -> list[Path]:
     """game.png, game.gif, figure1.png, theory.png."""
     made = film(frames, _picture, loss, folder)
     if frames:

@@ -1,5 +1,5 @@
 """Run directories that an older ganlab has made, read as if today's had: up to commit f81876f, penalties had no names, parts
-other places, and D no two halves."""
+other places, and D no two halves; the mean of a score over iterations was its area until later."""
 
 from __future__ import annotations
 
@@ -63,6 +63,16 @@ def _named(node: Any) -> Any:
     if kind == "Penalty":
         return {}
     return {NAMES.get(kind, kind.lower()): {**node, **({"every": 1} if kind in NAMES else {})}}
+
+
+def scores(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """What a result or a checkpoint keeps of scores: their mean over iterations was called their area."""
+    return {"mean" if key == "area" else key: value for key, value in kept.items()}
+
+
+def sought(search: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What a search was for, under the same name."""
+    return {**search, "value": "mean"} if search and search.get("value") == "area" else search
 
 
 def overrides(lines: list[str], config_file: Path) -> list[str]:

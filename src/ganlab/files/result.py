@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ganlab.files.verdict import Verdict, sentence
+from ganlab.files.verdict import Verdict, verdict_in_words
 
 PACKAGES = ("ganlab", "torch", "torchvision", "pytorch-lightning", "hydra-core", "torchmetrics", "wandb", "numpy")
 
@@ -71,14 +71,14 @@ def report(result: dict[str, Any], lines: list[str]) -> None:
     for name, final in result["final"].items():
         best = result["best"].get(name)
         if best is not None:
-            area = _short(result["area"][name]["value"])
-            table.add_row(name, _short(final["value"]), _short(best["value"]), f"{best['iteration']:,}", area)
+            mean = _short(result["mean"][name]["value"])
+            table.add_row(name, _short(final["value"]), _short(best["value"]), f"{best['iteration']:,}", mean)
         elif not name.startswith("theory/"):
             table.add_row(name, _short(final["value"]), "-", "-", "-")
     console.print(title, highlight=False, soft_wrap=True)
     found = Verdict(**result["verdict"])
     if found.state not in ("healthy", "unknown"):
-        console.print(f"verdict    {sentence(found)}", highlight=False, soft_wrap=True, style="bold")
+        console.print(f"verdict    {verdict_in_words(found)}", highlight=False, soft_wrap=True, style="bold")
     if table.rows:
         console.print(table)
     for line in lines:

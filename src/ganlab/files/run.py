@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import re
 import zipfile
 from collections.abc import Iterator
@@ -16,13 +15,14 @@ import yaml
 from filelock import FileLock, Timeout
 
 from ganlab.errors import Locked, UserError
-from ganlab.files.older import migrated
+from ganlab.files.atomic import write_whole
+from ganlab.files.older import migrated, scores
 from ganlab.settings import GAME
 
 log = logging.getLogger(__name__)
 
 
-def name_of(iteration: int) -> str:
+def checkpoint_name(iteration: int) -> str:
     return f"step-{iteration:09d}.ckpt"
 
 
@@ -78,7 +78,7 @@ class RunDirectory:
 
     @property
     def result(self) -> dict[str, Any] | None:
-        return json.loads(self.result_file.read_text()) if self.result_file.is_file() else None
+        return scores(json.loads(self.result_file.read_text())) if self.result_file.is_file() else None
 
     def write_result(self, result: dict[str, Any]) -> None:
         write_whole(self.result_file, json.dumps(result, indent=2, allow_nan=False) + "\n")
@@ -135,13 +135,6 @@ def whole(path: Path) -> bool:
             return archive.testzip() is None
     except (OSError, zipfile.BadZipFile):
         return False
-
-
-def write_whole(path: Path, text: str) -> None:
-    """A reader sees the old file or the new one."""
-    half = path.with_name(f"{path.name}.tmp{os.getpid()}")
-    half.write_text(text)
-    half.replace(path)
 
 
 def starting_point(run: RunDirectory, resume: str | None, config: dict[str, Any], first: bool) -> Path | None:

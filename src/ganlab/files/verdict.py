@@ -38,7 +38,7 @@ def verdict(rows: Sequence[Mapping[str, float]], diverged_at: int | None) -> Ver
     return Verdict("healthy", None, "")
 
 
-def sentence(found: Verdict) -> str:
+def verdict_in_words(found: Verdict) -> str:
     return f"{found.state} from iteration {found.since:,} on: {found.why}" if found.since is not None else found.state
 
 

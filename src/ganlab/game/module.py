@@ -38,7 +38,7 @@ class Now:
     D_terms: Terms  # what the newest step saw, on the device, for whoever wants to look
     G_terms: Terms
     share = 1.0  # of G in the average that is next
-    watched = False  # whether somebody wants to look after this iteration
+    looked_at = False  # whether somebody wants to look after this iteration
 
     def __init__(self) -> None:
         self.gradient_norms: dict[str, Tensor] = {}  # of the newest iteration that somebody wanted to look at
@@ -92,7 +92,7 @@ class GAN(pl.LightningModule):
         look = self.next_look(now.t)
         end = min(look, now.t + self.at_once)
         while now.t < end:
-            now.watched = now.t + 1 == look
+            now.looked_at = now.t + 1 == look
             self.prepare(now.t)
             self.body(minibatches(now.t))
             now.t += 1
@@ -149,7 +149,7 @@ class GAN(pl.LightningModule):
         self.now.G_steps += 1
 
     def _step(self, player: str, net: nn.Module, optimizer: Optimizer, seen: Any) -> None:
-        if self.now.watched:
+        if self.now.looked_at:
             self.now.gradient_norms[player] = gradient_norm(net)
         optimizer.step()
         optimizer.zero_grad()

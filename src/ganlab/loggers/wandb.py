@@ -18,6 +18,7 @@ import wandb
 from pytorch_lightning.loggers.logger import rank_zero_experiment
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
+from ganlab.files.status import Status
 from ganlab.files.table import KINDS
 from ganlab.loggers.base import RunLogger
 from ganlab.loggers.redact import redact, redact_text, redact_words
@@ -28,7 +29,6 @@ MODES = ("auto", "online", "offline", "disabled")
 # seconds: what the server may take to answer at the beginning, and to take what is left at the end
 LIMITS = {"init_timeout": 20, "finish_timeout": 120}
 PROVENANCE = ("status", "error", "seed", "commit", "command", "versions", "device", "processes", "resumed_from")
-EXIT_CODES = {"completed": 0, "diverged": 3, "collapsed": 3, "interrupted": 75}  # else 1
 SILENT: dict[tuple[str | None, ...], Exception] = {}  # servers that are not waited for again by the next job of this process
 
 
@@ -204,7 +204,7 @@ class Wandb(RunLogger):
         self._summary(result)
         folder, uploaded = Path(run.dir).parent, self.mode == "online"
         try:
-            run.finish(exit_code=EXIT_CODES.get(result["status"], 1))
+            run.finish(exit_code=Status.of(result).exit_code)
         except Exception as error:  # TimeoutError: the server does not take the rest
             uploaded = False
             self.warn(error, "is complete on this disk only")
@@ -225,7 +225,7 @@ class Wandb(RunLogger):
         if found.get("command"):
             found["command"] = shlex.join(redact_words(shlex.split(found["command"])))
         found |= {"verdict": result["verdict"]["state"], "verdict_why": result["verdict"]["why"]}
-        for kind in ("final", "best", "area"):
+        for kind in ("final", "best", "mean"):
             found |= {f"{kind}/{name}": score["value"] for name, score in result[kind].items()}
         found |= {f"best_iteration/{name}": score["iteration"] for name, score in result["best"].items()}
         found |= {f"cards/{name}": card for name, card in result["cards"].items()}

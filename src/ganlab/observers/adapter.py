@@ -12,6 +12,7 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 
+from ganlab.files.status import Status
 from ganlab.game.module import GAN
 from ganlab.loggers.base import RunLogger
 from ganlab.observers.clock import Clock
@@ -31,7 +32,7 @@ class Observation(pl.Callback):
         self.seconds = {observer.name: 0.0 for observer in observers}
         if len(self.seconds) < len(observers):
             raise ValueError(f"two observers have one name: {', '.join(observer.name for observer in observers)}")
-        self.ended = ""
+        self.ended: Status | None = None
         self.ended_at: int | None = None
 
     def next_look(self, t: int) -> int:

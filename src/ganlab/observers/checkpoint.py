@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganlab.errors import at_least_one
-from ganlab.files.run import checkpoints, name_of
+from ganlab.files.run import checkpoint_name, checkpoints
 from ganlab.observers.observer import Observer, View
 
 
@@ -22,7 +22,7 @@ class Checkpoint(Observer):
 
     def observe(self, view: View) -> dict[str, float]:
         if all(bool(value.isfinite().all()) for value in view.game.state_dict().values()):
-            view.save(self.folder / name_of(view.t))
+            view.save(self.folder / checkpoint_name(view.t))
             if view.game.global_rank == 0:
                 for old in checkpoints(self.folder)[: -self.keep]:
                     old.unlink()

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from ganlab.errors import at_least_one
+from ganlab.files.status import Status
 from ganlab.files.verdict import COLLAPSED
 from ganlab.observers.observer import Observer, View
 from ganlab.random import generator_of
@@ -33,7 +34,7 @@ class Health(Observer):
         super().__init__(every)
         at_least_one(n=n)
         self.n, self.seed, self.held_out, self.patience = n, seed, held_out, patience
-        self.ends = "" if patience is None else "collapsed"
+        self.ends = None if patience is None else Status.COLLAPSED
         self.alike = 0  # readings in a row
         self.last = False
 
@@ -46,7 +47,7 @@ class Health(Observer):
         fake = gan.G(z, y).float()
         on_real, on_fake = (gan.players.on(x, y)[0].float() for x in (real, fake))  # [n / m]
         values = {"diversity": _spread(fake) / _spread(real)}
-        if gan.now.watched:  # and not stopped in an iteration that nobody expected to be the last
+        if gan.now.looked_at:  # and not stopped in an iteration that nobody expected to be the last
             values |= {f"gradient_{net}": norm for net, norm in gan.now.gradient_norms.items()}
         logit = bool(getattr(gan.loss, "is_V", False))
         if logit:

@@ -7,6 +7,7 @@ import math
 import torch
 from torch.nn.functional import logsigmoid
 
+from ganlab.files.status import Status
 from ganlab.game.module import GAN
 from ganlab.observers.observer import Observer, View
 
@@ -15,7 +16,7 @@ class Log(Observer):
     """Writes `train/...` rows. Nothing is read from the device between two of them. A loss that is not finite ends the run."""
 
     everywhere = True  # a loss is that of a rank's own share
-    ends = "diverged"
+    ends = Status.DIVERGED
 
     def __init__(self, every: int) -> None:
         super().__init__(every)

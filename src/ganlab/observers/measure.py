@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from ganlab.observers.observer import Observer, View
 from ganlab.observers.scores import Scores
 from ganlab.random import generator_of
-from ganlab.theory.reading import Frame, Probe, moments
+from ganlab.theory.reading import Frame, Probe, frame_times
 from ganlab.types import Source
 
 log = logging.getLogger(__name__)
@@ -39,14 +39,14 @@ class Measure(Observer):
     def __init__(self, every: int, instrument: Probe, folder: Path, frames: int, iterations: int) -> None:
         super().__init__(every)
         self.instrument, self.folder = instrument, folder
-        self.moments = sorted(moments(iterations, frames))
+        self.frame_times = sorted(frame_times(iterations, frames))
         self.warned = False
         self.labels: Callable[[int], Tensor] | None = None
         self.scores = Scores(lower=[f"theory/{prefix}{name}" for name in BEST for prefix in ("", "ema_")])
 
     def next_due(self, t: int) -> int:
-        later = bisect_right(self.moments, t)
-        return min([super().next_due(t), *self.moments[later : later + 1]])
+        later = bisect_right(self.frame_times, t)
+        return min([super().next_due(t), *self.frame_times[later : later + 1]])
 
     def begin(self, t: int) -> None:
         for path, _ in self._frames(after=t):  # of a run that went further than the checkpoint
@@ -75,7 +75,7 @@ class Measure(Observer):
             values |= {f"ema_{name}": value for name, value in average.items() if name in BEST}
         values = {f"theory/{name}": value for name, value in values.items()}
         self.scores.keep(values, t)
-        if t in self.moments or view.last:
+        if t in self.frame_times or view.last:
             self.folder.mkdir(exist_ok=True)
             arrays: dict[str, Any] = {name: array.float().numpy() for name, array in frame.items()}
             np.savez_compressed(self.folder / f"step-{t:09d}.npz", **arrays)

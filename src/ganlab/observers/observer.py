@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from ganlab.errors import at_least_one
+from ganlab.files.status import Status
 from ganlab.game.module import GAN
 from ganlab.types import Source
 
@@ -31,7 +32,7 @@ class Observer:
     from no generator that training uses."""
 
     everywhere = False  # on all ranks; otherwise on the first
-    ends = ""  # how a run ends that it has ended: diverged, collapsed; nothing for one that ends none
+    ends: Status | None = None  # how a run ends that it has ended; None for one that ends none
 
     def __init__(self, every: int) -> None:
         at_least_one(every=every)

@@ -6,12 +6,14 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ganlab.files import older
+
 
 class Scores:
     """The newest, the best and the mean value of each score. Of a score that is in neither list there is no best.
 
     The mean is over iterations, the area under the curve by their number: of runs with an equal budget, the better one
-    is the one that was good for longer. `final` and `best` have their iteration, `area` those that it lies between, the last
+    is the one that was good for longer. `final` and `best` have their iteration, `mean` those that it lies between, the last
     value and how many were missing because they were not finite.
     """
 
@@ -19,31 +21,32 @@ class Scores:
         self.sign = {**dict.fromkeys(higher, 1), **dict.fromkeys(lower, -1)}
         self.final: dict[str, dict[str, float]] = {}
         self.best: dict[str, dict[str, float]] = {}
-        self.area: dict[str, dict[str, float]] = {}
+        self.mean: dict[str, dict[str, float]] = {}
 
     def keep(self, values: Mapping[str, float], iteration: int) -> None:
         for name, value in values.items():
             self.final[name] = {"value": value, "iteration": iteration}
             best, sign = self.best.get(name), self.sign.get(name, 0)
             if sign:
-                self.area[name] = _extended(self.area.get(name), value, iteration)
+                self.mean[name] = _extended(self.mean.get(name), value, iteration)
             if sign and math.isfinite(value) and (best is None or sign * value > sign * best["value"]):
                 self.best[name] = self.final[name]
 
     def state_dict(self) -> dict[str, Any]:
-        return {"final": self.final, "best": self.best, "area": self.area}
+        return {"final": self.final, "best": self.best, "mean": self.mean}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        self.final, self.best, self.area = (state_dict[kind] for kind in ("final", "best", "area"))
+        kept = older.scores(state_dict)
+        self.final, self.best, self.mean = (kept[kind] for kind in ("final", "best", "mean"))
 
 
-def _extended(area: dict[str, float] | None, value: float, t: int) -> dict[str, float]:
+def _extended(mean: dict[str, float] | None, value: float, t: int) -> dict[str, float]:
     """The mean so far, by the trapezoid rule, and one more point of the curve; one that is not finite is only counted."""
-    if area is None:
-        area = {"value": math.nan, "from": t, "to": t, "last": math.nan, "missing": 0}
+    if mean is None:
+        mean = {"value": math.nan, "from": t, "to": t, "last": math.nan, "missing": 0}
     if not math.isfinite(value):
-        return {**area, "missing": area["missing"] + 1}
-    if not math.isfinite(area["value"]) or t == area["from"]:
-        return {**area, "value": value, "from": t, "to": t, "last": value}
-    total = area["value"] * (area["to"] - area["from"]) + (t - area["to"]) * (value + area["last"]) / 2
-    return {**area, "value": total / (t - area["from"]), "to": t, "last": value}
+        return {**mean, "missing": mean["missing"] + 1}
+    if not math.isfinite(mean["value"]) or t == mean["from"]:
+        return {**mean, "value": value, "from": t, "to": t, "last": value}
+    total = mean["value"] * (mean["to"] - mean["from"]) + (t - mean["to"]) * (value + mean["last"]) / 2
+    return {**mean, "value": total / (t - mean["from"]), "to": t, "last": value}

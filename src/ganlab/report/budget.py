@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ganlab.errors import UserError, did_you_mean
+from ganlab.files.status import Status
 from ganlab.files.verdict import verdict
 from ganlab.report.names import AMOUNTS, EVALUATED, column, label
-from ganlab.report.read import AREA, BEST, COUNTERS, EARLY, LAST, Notes, Run, few
+from ganlab.report.read import BEST, COUNTERS, LAST, MEAN, Notes, Run, few
 from ganlab.report.statistics import Array, on_grid
 
 NEAR = 0.75  # of the budget: a score that was measured last before that is told
@@ -64,7 +65,7 @@ def at(runs: Sequence[Run], budget: Budget, lower: Mapping[str, bool | None], no
     early: dict[str, list[tuple[Run, float]]] = defaultdict(list)  # score -> runs, and what they had spent when it was measured
     for run in runs:
         spent, iterations = (run.counters.get(key) or math.nan for key in (budget.axis, COUNTERS[0]))
-        if not run.counts or (run.status in EARLY and not spent >= budget.n):
+        if not run.counts or (run.status.early and not spent >= budget.n):
             kept.append(run)
         elif column_of(budget.axis) not in run.columns:
             notes.add(f"left out, as no metrics.csv tells what it was at {budget}", run.name)
@@ -77,7 +78,7 @@ def at(runs: Sequence[Run], budget: Budget, lower: Mapping[str, bool | None], no
                     early[score].append((run, when))
             if never := [label(score) for score in run.scores[LAST] if score not in kept[-1].iterations_of]:
                 notes.add(f"{few(never, 6)}: not measured up to {budget}", run.name)
-            if run.status in EARLY:
+            if run.status.early:
                 notes.add(f"{run.status} later: counted as it was at {budget}", run.name)
     alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for score, found in early.items():
@@ -93,7 +94,7 @@ def _at(run: Run, budget: Budget, lower: Mapping[str, bool | None]) -> Run:
     rows = run.columns[column_of(budget.axis)] <= budget.n
     columns = {name: y[rows] for name, y in run.columns.items()}
     t = columns["iteration"]
-    scores: dict[str, dict[str, float]] = {LAST: {}, BEST: {}, AREA: {}}
+    scores: dict[str, dict[str, float]] = {LAST: {}, BEST: {}, MEAN: {}}
     iterations_of: dict[str, int] = {}
     for name in run.iterations_of:
         if name.startswith(EVALUATED):  # of a checkpoint up to the budget, as it is
@@ -110,10 +111,10 @@ def _at(run: Run, budget: Budget, lower: Mapping[str, bool | None]) -> Run:
             scores[LAST][name] = float(y[measured[-1]])
         if lower.get(name) is not None and finite.any():
             scores[BEST][name] = float(y[finite].min() if lower[name] else y[finite].max())
-            scores[AREA][name] = _mean(t[finite], y[finite])
+            scores[MEAN][name] = _mean(t[finite], y[finite])
     return replace(
         run,
-        status="completed",
+        status=Status.COMPLETED,
         verdict=run.verdict if rows.all() else _verdict(columns),
         scores=scores,
         iterations_of=iterations_of,

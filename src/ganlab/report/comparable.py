@@ -45,7 +45,7 @@ def scores_of(runs: Sequence[Run]) -> list[str]:
     return sorted(names, key=lambda name: name.startswith("theory/"))
 
 
-def directions(runs: Sequence[Run]) -> dict[str, bool | None]:
+def senses(runs: Sequence[Run]) -> dict[str, bool | None]:
     """For each score whether lower is better; None where there is no better."""
     return {score: lower_is_better(runs, score) for score in scores_of(runs)}
 

@@ -19,11 +19,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from ganlab.errors import UserError
+from ganlab.files.atomic import write_whole
 from ganlab.files.result import now
-from ganlab.files.run import write_whole
+from ganlab.files.status import Status
 from ganlab.report import text
 from ganlab.report.budget import Budget, at, budget_of
-from ganlab.report.comparable import comparable, directions, partly, scores_of
+from ganlab.report.comparable import comparable, partly, scores_of, senses
 from ganlab.report.curves import charts
 from ganlab.report.evaluations import evaluated
 from ganlab.report.gallery import Gallery, gallery
@@ -31,15 +32,15 @@ from ganlab.report.groups import (
     Setting,
     by_data,
     counterparts,
-    differences,
+    grouped,
     refuse_unknown,
     seeds_of,
-    settings_of,
     title_of,
     told_apart,
+    varying,
 )
 from ganlab.report.names import AXES, headings, label, titled, unit
-from ganlab.report.read import COUNTERS, KINDS, Notes, read
+from ganlab.report.read import COUNTERS, KINDS, Notes, read_runs
 from ganlab.report.tables import STATES, VERDICTS, Cost, Row, Test, Versus, cost, rows, summary, tests
 
 PARTS = (("summary", "Summary"), ("charts", "Charts"), ("scores", "Scores"), ("tests", "Tests"), ("cost", "Outcome and cost"),
@@ -97,7 +98,7 @@ def studied(dirs: Sequence[Path], reference: str | None = None, equal: str | Non
     `versus` KEY=VALUE."""
     budget = None if equal is None else budget_of(equal)
     notes = Notes()
-    groups = [*by_data(read(dirs, notes)).values()]
+    groups = [*by_data(read_runs(dirs, notes)).values()]
     own = [notes] if len(groups) == 1 else [Notes() for _ in groups]  # of one data set, all notes are in one place
     if budget is not None:
         notes.add(
@@ -107,13 +108,13 @@ def studied(dirs: Sequence[Path], reference: str | None = None, equal: str | Non
     lower, runs = [], []
     for group, told in zip(groups, own, strict=True):
         scored = evaluated(group, budget, told)
-        lower.append(directions(scored))
+        lower.append(senses(scored))
         runs.append(comparable(scored if budget is None else at(scored, budget, lower[-1], told), told))
     if not any(runs):
         raise UserError(f"nothing to compare at {budget}: no run went so far")
     if len(groups) > 1:
         notes.add(f"The runs are of {len(groups)} data sets, each with its own section: nothing is tested across them.")
-    several = settings_of(runs, equal=budget is not None)
+    several = grouped(runs, equal=budget is not None)
     refuse_unknown(reference, versus, [setting for settings in several for setting in settings])
     parts = zip(several, lower, own, strict=True)
     of = len(groups)
@@ -152,7 +153,7 @@ def _section(
     against = f"{versus}, all else equal" if versus else single or ""
     parts = Versus(versus, told_apart(settings, versus)) if versus else None
     return Section(title_of(settings), settings, single, against, scores, found, [cost(setting) for setting in settings],
-                   tested, summary(tested, found, parts), [] if alone else notes.sentences(), differences(settings), pictures,
+                   tested, summary(tested, found, parts), [] if alone else notes.sentences(), varying(settings), pictures,
                    charts(settings, found, single, lower, sections))  # fmt: skip
 
 
@@ -234,7 +235,7 @@ def table(study: Study) -> str:
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
     own = ["runs", "failures", *STATES, *VERDICTS[:-1], *COUNTERS]  # `diverged` is a status, too
-    own.insert(own.index("failed") + 1, "diverged")
+    own.insert(own.index(Status.FAILED) + 1, Status.DIVERGED)
     measured = ["score", "unit", "value", "n", "mean", "low", "high", "interquartile_mean"]
     writer.writerow(["data", "at", "setting", *measured, *own])
     at = "" if study.budget is None else study.budget.given

@@ -10,6 +10,7 @@ import numpy as np
 import scipy.stats
 from numpy.typing import NDArray
 
+from ganlab.files.status import Status
 from ganlab.report.comparable import scores_of
 from ganlab.report.groups import Setting
 from ganlab.report.names import EVALUATED, bare, column, label, titled
@@ -97,7 +98,7 @@ def _curves(settings: Sequence[Setting], runs: Sequence[Run], sections: int) -> 
 def _curve(setting: Setting, name: str, points: int, intervals: int | None) -> tuple[dict[str, Any], Curve] | None:
     """Of the completed runs, if there are any: the mean must not jump where a run ends early. With bootstrapped intervals at
     so many points, or with Student's at all of them."""
-    runs = [run for run in setting.counted if run.status == "completed"] or setting.counted
+    runs = [run for run in setting.counted if run.status is Status.COMPLETED] or setting.counted
     measured = []
     for run in runs:
         x, y = run.columns.get("iteration", np.zeros(0)), run.columns.get(name, np.zeros(0))

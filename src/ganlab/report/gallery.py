@@ -19,7 +19,7 @@ MOST, PER_SETTING = 60, 3  # pictures
 BYTES = 5_000_000  # of all of them, as text
 
 
-class Picture(NamedTuple):
+class Thumbnail(NamedTuple):
     setting: str
     seed: int
     run: str
@@ -29,7 +29,7 @@ class Picture(NamedTuple):
 
 class Gallery(NamedTuple):
     iteration: int | None  # of all pictures, if it is the same
-    pictures: list[Picture]
+    pictures: list[Thumbnail]
     without: int  # runs that are not shown
 
 
@@ -43,7 +43,7 @@ def gallery(settings: Sequence[Setting], notes: Notes, budget: Budget | None = N
     chosen = [(name, runs[i]) for i in range(per) for name, runs in drawn.items() if i < len(runs)][: max(most, len(settings))]
     common = set.intersection(*({*frames[run]} - {0} for _, run in chosen)) if chosen else set()
     at = max((t for t in common if t is not None), default=None)
-    pictures: list[Picture] = []
+    pictures: list[Thumbnail] = []
     size = 0
     for name, run in chosen:
         t = at if at is not None else max(frames[run], key=lambda t: -1 if t is None else t)
@@ -51,7 +51,7 @@ def gallery(settings: Sequence[Setting], notes: Notes, budget: Budget | None = N
         if uri is None:
             notes.add("the picture of its samples is damaged", run.name)
         elif (size := size + len(uri)) <= BYTES / sections:
-            pictures.append(Picture(name, run.seed, run.name, t, uri))
+            pictures.append(Thumbnail(name, run.seed, run.name, t, uri))
     if pictures and at is None and budget is None and len({picture.iteration for picture in pictures}) > 1:
         notes.add("Samples were not drawn at the same iterations: the gallery shows the last of each run.")
     return Gallery(at, pictures, sum(map(len, drawn.values())) - len(pictures))

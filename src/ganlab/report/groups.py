@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganlab.errors import UserError, did_you_mean
+from ganlab.files.status import Status
 from ganlab.metrics.cards import name_of
 from ganlab.report.budget import Budget
-from ganlab.report.read import COUNTERS, EARLY, ENDED, Notes, Run
+from ganlab.report.read import COUNTERS, Notes, Run
 from ganlab.settings import GAME, NAMED
 
 # what makes a setting, in the order in which it names one: of keys that only vary together, the first. Not where or how it was
@@ -48,7 +49,7 @@ class Setting:
 
     @property
     def failures(self) -> int:
-        return sum(run.status not in ENDED for run in self.runs)
+        return sum(not run.counts for run in self.runs)
 
 
 def by_data(runs: Sequence[Run]) -> dict[str, list[Run]]:
@@ -69,7 +70,7 @@ def title_of(settings: Sequence[Setting]) -> str:
     return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "") if names else ""
 
 
-def settings_of(groups: Sequence[Sequence[Run]], equal: bool = False) -> list[list[Setting]]:
+def grouped(groups: Sequence[Sequence[Run]], equal: bool = False) -> list[list[Setting]]:
     """The settings of each group of runs, in the order of their first runs, named alike in all groups. `equal`: scores are at
     an equal budget, so that runs which only went on for longer are of one setting."""
     found = [_settings(runs, equal) for runs in groups]
@@ -111,9 +112,9 @@ def _budgets(settings: Sequence[Setting], budget: Budget | None, notes: Notes) -
         notes.add(
             f"Budgets differ, from {least:,.0f} iterations ({a}) to {most:,.0f} ({b}): last scores are not at equal cost."
         )
-    for state in EARLY:
-        if stopped := [setting.name for setting in settings if any(run.status == state for run in setting.runs)]:
-            notes.add(f"has {state} runs, which count with the last scores that they had", *stopped)
+    for status in (each for each in Status if each.early):
+        if stopped := [setting.name for setting in settings if any(run.status is status for run in setting.runs)]:
+            notes.add(f"has {status} runs, which count with the last scores that they had", *stopped)
 
 
 def counterparts(settings: Sequence[Setting], versus: str, notes: Notes) -> list[tuple[str, str]]:
@@ -225,7 +226,7 @@ def _overrides(run: Run, equal: bool) -> dict[str, str] | None:
     return {key: v for key, _, v in pairs if (root := key.split(".")[0].split("/")[0]) in KEYS + MORE and root not in skipped}
 
 
-def differences(settings: Sequence[Setting]) -> dict[str, list[str]]:
+def varying(settings: Sequence[Setting]) -> dict[str, list[str]]:
     """Each value, however deep, that is not the same in all configs: by its key, one text for each setting."""
     flat = [_flat(setting.config) for setting in settings]
     keys = dict.fromkeys(key for each in flat for key in each)
@@ -238,7 +239,7 @@ def _from_configs(settings: Sequence[Setting]) -> list[dict[str, str]]:
     targets = [_targets(setting.config) for setting in settings]
     nodes = dict.fromkeys(key for each in targets for key in each)
     candidates = {key: [each.get(key, "") for each in targets] for key in nodes}
-    candidates |= {key: found for key, found in differences(settings).items() if not key.endswith("_target_")}
+    candidates |= {key: found for key, found in varying(settings).items() if not key.endswith("_target_")}
     chosen = _telling(candidates)
     texts = {key: _short(values) if key in nodes else values for key, values in candidates.items() if key in chosen}
     return [{key: texts[key][i] for key in chosen} for i in range(len(settings))]

@@ -69,5 +69,5 @@ def titled(name: str) -> str:
 def headings(budget: object | None) -> dict[str, str]:
     """Of the columns of a table of scores, by the kind of value."""
     if budget is None:
-        return {"last": "last", "best": "best", "area": "mean over training"}
-    return {"last": f"at {budget}", "best": "best up to there", "area": "mean up to there"}
+        return {"last": "last", "best": "best", "mean": "mean over training"}
+    return {"last": f"at {budget}", "best": "best up to there", "mean": "mean up to there"}

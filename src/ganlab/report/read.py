@@ -20,14 +20,13 @@ from rich.progress import track
 from ganlab.errors import UserError
 from ganlab.files.older import migrated
 from ganlab.files.run import RunDirectory, natural
+from ganlab.files.status import Status
 from ganlab.metrics.cards import Card, name_of
 
 Columns = dict[str, np.ndarray]  # of metrics.csv: each [rows], nan where nothing was measured, inf where that was not finite
 
-LAST, BEST, AREA = KINDS = ("last", "best", "area")  # which value of a score: keys of Run.scores
+LAST, BEST, MEAN = KINDS = ("last", "best", "mean")  # which value of a score: keys of Run.scores
 COUNTERS = ("iterations", "d_steps", "images", "seconds")
-EARLY = ("diverged", "collapsed")  # ended so before the budget was spent: that is what a setting leads to
-ENDED = ("completed", *EARLY)  # whose scores count; a broken run is nothing that a setting leads to
 STRANGERS = ("wandb", "checkpoints", "samples", "figures", "theory", "generated", "evaluations")  # folders without runs
 
 
@@ -62,7 +61,7 @@ class Run:
     config: dict[str, Any]
     overrides: list[str] | None
     columns: Columns
-    status: str  # as in result.json, or `unfinished` without one
+    status: Status
     verdict: str = ""
     scores: dict[str, dict[str, float]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
     iterations_of: dict[str, int] = field(default_factory=dict)
@@ -77,7 +76,7 @@ class Run:
 
     @property
     def counts(self) -> bool:
-        return self.status in ENDED
+        return self.status.counts
 
     def card(self, score: str) -> Card | None:
         return self.cards.get("theory" if score.startswith("theory/") else score)
@@ -112,7 +111,7 @@ def _below(folder: Path) -> Iterable[Path]:
         inner[:] = [name for name in inner if name not in STRANGERS and not name.startswith(".")]
 
 
-def read(folders: Sequence[Path], notes: Notes, progress: bool = True) -> list[Run]:
+def read_runs(folders: Sequence[Path], notes: Notes, progress: bool = True) -> list[Run]:
     """All runs that can be told apart by a config; raises UserError where there is none."""
     paths = found(folders, notes)
     names = _short(paths)
@@ -141,7 +140,7 @@ def _read(path: Path, name: str, notes: Notes) -> Run | None:
     own: dict[str, Any] = {"path": path, "name": name, "config": config, "columns": columns,
                            "overrides": [str(line) for line in overrides] if isinstance(overrides, list) else None}  # fmt: skip
     last = {key: _last(columns, key.replace("iterations", "iteration")) for key in COUNTERS}
-    unfinished = Run(**own, status="unfinished", counters=last)
+    unfinished = Run(**own, status=Status.UNFINISHED, counters=last)
     try:
         result = directory.result
         if result is None:
@@ -151,19 +150,19 @@ def _read(path: Path, name: str, notes: Notes) -> Run | None:
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         notes.add("result.json is damaged: the run counts as unfinished", name)
         return unfinished
-    if run.status not in ENDED:
+    if not run.counts:
         notes.add(f"{run.status}: counted, but without scores", name)
     return run
 
 
 def _result(result: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    kinds = {kind: result[key] for kind, key in ((LAST, "final"), (BEST, "best"), (AREA, "area"))}
+    kinds = {kind: result[key] for kind, key in ((LAST, "final"), (BEST, "best"), (MEAN, "mean"))}
     cards = dict(result["cards"])
     if "theory" in cards and "data" in config:  # it names p_data only as such
         cards["theory"] = {**cards["theory"], "reference": name_of(config["data"], None)}
     plain = {name for name in kinds[LAST] if name not in kinds[BEST]}
     return {
-        "status": str(result["status"]),
+        "status": Status(result["status"]),
         "verdict": str(result["verdict"]["state"]),
         "scores": {
             kind: {

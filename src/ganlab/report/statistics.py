@@ -31,7 +31,7 @@ class Interval(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What `compare` found of setting b against setting a."""
+    """What `contrast` found of setting b against setting a."""
 
     difference: Interval  # mean of b - mean of a, 95 %
     p: float  # two-sided, for one comparison; NaN without a test: fewer than two seeds on a side
@@ -109,7 +109,7 @@ def interquartile_mean(x: ArrayLike) -> float:
     return float(weight @ x / weight.sum())
 
 
-def compare(a: Mapping[int, float], b: Mapping[int, float]) -> Comparison:
+def contrast(a: Mapping[int, float], b: Mapping[int, float]) -> Comparison:
     """Setting b against setting a, by the scores of their training seeds {seed: score}.
 
     Paired if both have the same seeds, at least PAIRS = 8: then the interval is `mean_interval` of the differences, and p is
@@ -168,7 +168,7 @@ def t_power(effect: float, n: int, paired: bool) -> float:
     return float(scipy.stats.nct.sf(critical, df, abs(shift)) + scipy.stats.nct.cdf(-critical, df, abs(shift)))
 
 
-def sentence(
+def conclusion(
     name_a: str, name_b: str, metric: str, lower_is_better: bool, comparison: Comparison, p_adjusted: float, unit: str = ""
 ) -> str:
     """What a comparison says, in words; p_adjusted < ALPHA decides. The better setting comes first, and the difference is its

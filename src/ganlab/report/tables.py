@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from ganlab.files.status import Status
 from ganlab.report import text
 from ganlab.report.groups import Setting
 from ganlab.report.names import label, unit
@@ -15,21 +16,21 @@ from ganlab.report.statistics import (
     ALPHA,
     Comparison,
     Interval,
-    compare,
+    conclusion,
+    contrast,
     holm,
     interquartile_mean,
     mean_interval,
-    sentence,
     smallest_p,
 )
 
 PAIRWISE = 3  # settings up to which each is compared with each other
 VERDICTS = ("healthy", "collapsed", "stalled", "diverged")
-STATES = ("completed", "interrupted", "failed", "unfinished")
+STATES = (Status.COMPLETED, Status.INTERRUPTED, Status.FAILED, Status.UNFINISHED)
 
 
 class Cell(NamedTuple):
-    """One kind of value (last, best, area) of one score over the seeds of a setting."""
+    """One kind of value (last, best, mean) of one score over the seeds of a setting."""
 
     n: int
     mean: Interval  # the ends are nan where there is one seed
@@ -94,7 +95,7 @@ def cost(setting: Setting) -> Cost:
         setting.name,
         len(setting.runs),
         setting.failures,
-        {state: sum(run.status == state for run in setting.runs) for state in STATES},
+        {state: sum(run.status is state for run in setting.runs) for state in STATES},
         {verdict: sum(run.verdict == verdict for run in setting.runs) for verdict in VERDICTS},
         {counter: setting.cost(counter) for counter in COUNTERS},
     )
@@ -113,12 +114,12 @@ def tests(
     for score in scores:
         values = {setting.name: x for setting in settings if (x := setting.by_seed(LAST, score))}
         pairs = _pairs([*values], reference) if given is None else [(a, b) for a, b in given if a in values and b in values]
-        compared = [compare(values[a], values[b]) for a, b in pairs]
+        compared = [contrast(values[a], values[b]) for a, b in pairs]
         adjusted = holm([comparison.p for comparison in compared])
         lower_is_better = lower.get(score)
         for (a, b), comparison, p in zip(pairs, compared, adjusted, strict=True):
             own_unit = unit(score) if unit(score) == "nats" else ""
-            said = sentence(a, b, label(score), bool(lower_is_better), comparison, p, own_unit)
+            said = conclusion(a, b, label(score), bool(lower_is_better), comparison, p, own_unit)
             found.append(Test(score, a, b, comparison, p, lower_is_better, f"{said}."))
     return found
 

@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.errors import Diverged, Interrupted, Locked, Unfinished, UserError, did_you_mean
 from ganlab.files.older import overrides
+from ganlab.files.status import Status
 
 
 def guarded(main: Callable[[], Any]) -> int:
@@ -35,10 +36,10 @@ def guarded(main: Callable[[], Any]) -> int:
         main()
     except Diverged as error:
         print(f"ganlab: {error}", file=sys.stderr)
-        return 3
+        return Status.DIVERGED.exit_code
     except Interrupted as error:
         print(f"ganlab: {error}", file=sys.stderr)
-        return 75
+        return Status.INTERRUPTED.exit_code
     except Unfinished as error:
         print(f"ganlab: {error}", file=sys.stderr)
         return error.code

@@ -21,6 +21,7 @@ from ganlab.figures import pictures
 from ganlab.files.checkpoint import iteration_of
 from ganlab.files.result import now, provenance, report, without_nan
 from ganlab.files.run import RunDirectory, starting_point
+from ganlab.files.status import Status
 from ganlab.files.table import read
 from ganlab.files.verdict import verdict
 from ganlab.loggers.table import RunTable
@@ -59,11 +60,12 @@ def train(cfg: DictConfig) -> None:
         result = _train(settings, run, overrides, dict(hydra.runtime.choices))
     if result is None:
         return
-    if result["status"] == "interrupted":
+    status = Status.of(result)
+    if status is Status.INTERRUPTED:
         raise Interrupted(f"interrupted at iteration {result['iterations']}; go on with resume={run.path}")
-    if result["status"] == "diverged":
+    if status is Status.DIVERGED:
         raise Diverged(f"diverged at iteration {result['iterations']}: the loss is not finite; see {run.path}")
-    if result["status"] == "collapsed":
+    if status is Status.COLLAPSED:
         raise Diverged(f"ended at iteration {result['iterations']}: samples are alike; see {run.path}")
 
 
@@ -84,11 +86,11 @@ def _train(settings: Settings, run: RunDirectory, overrides: list[str], choices:
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
     checkpoint = starting_point(run, settings.resume, config, first)
     start = 0 if checkpoint is None else iteration_of(checkpoint)
-    finished = (run.result or {}).get("status") == "completed"
-    if start > settings.iterations or (start == settings.iterations and finished):
+    before = Status.of(run.result)
+    if start > settings.iterations or (start == settings.iterations and before is Status.COMPLETED):
         log.warning("%s is at iteration %d of %d already: nothing to do", checkpoint, start, settings.iterations)
         return None
-    if (run.result or {}).get("status") == "collapsed" and settings.health.stop and run.config["health"] == config["health"]:
+    if before is Status.COLLAPSED and settings.health.stop and run.config["health"] == config["health"]:
         log.warning("%s has collapsed and was ended: health.stop=false trains on", run.path)
         return None
     experiment = Experiment(settings, run, choices, start)
@@ -192,7 +194,7 @@ class Experiment:
     def run_to_the_end(self, config: dict[str, Any], checkpoint: Path | None) -> dict[str, Any]:
         """Train, then leave figures, loggers and `result.json` behind, in this order, whatever happens."""
         started = now()
-        status, problem = "failed", None
+        status, problem = Status.FAILED, None
         try:
             for logger in self.loggers:
                 logger.log_hyperparams(config)
@@ -205,9 +207,9 @@ class Experiment:
             if self.observation.ended:
                 status = self.observation.ended
             elif self.gan.t >= self.settings.iterations:
-                status = "completed"
+                status = Status.COMPLETED
             elif self.interrupt.stopped:
-                status = "interrupted"
+                status = Status.INTERRUPTED
             else:
                 problem = "Lightning ended the training early"
         except BaseException as error:
@@ -230,7 +232,7 @@ class Experiment:
             with _warned(f"{type(logger).__name__}"):
                 lines += logger.close(result, figures)
         self.run.write_result(result)
-        if result["status"] != "failed":
+        if Status.of(result) is not Status.FAILED:
             report(result, lines)
 
     def _figures(self) -> list[Path]:
@@ -247,13 +249,13 @@ class Experiment:
             pictures.animation(frames, figures[-1])
         return figures
 
-    def _result(self, status: str, problem: str | None, started: str, checkpoint: Path | None) -> dict[str, Any]:
+    def _result(self, status: Status, problem: str | None, started: str, checkpoint: Path | None) -> dict[str, Any]:
         kept = [observer.scores.state_dict() for observer in (self.evaluate, self.measure) if observer]
         seen, cards = self.observation, dict(self.evaluate.scorer.cards) if self.evaluate else {}
         if self.measure:
             cards["theory"] = self._card_of_theory()
         return {
-            "status": status,
+            "status": status.value,
             "error": problem,
             "name": self.settings.name,
             "seed": self.settings.seed,
@@ -263,11 +265,11 @@ class Experiment:
             "seconds_of_theory": round(seen.seconds[self.measure.name], 3) if self.measure else 0.0,
             **{
                 kind: without_nan({k: v for scores in kept for k, v in scores[kind].items()})
-                for kind in ("final", "best", "area")
+                for kind in ("final", "best", "mean")
             },
             "details": without_nan(self.evaluate.scorer.details()) if self.evaluate and self.evaluate.scores.final else {},
             "cards": cards,
-            "verdict": verdict(self.table.rows, seen.ended_at if seen.ended == "diverged" else None)._asdict(),
+            "verdict": verdict(self.table.rows, seen.ended_at if seen.ended is Status.DIVERGED else None)._asdict(),
             "resumed_from": None if checkpoint is None else str(checkpoint),
             "started": started,
             "finished": now(),

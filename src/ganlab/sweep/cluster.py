@@ -17,7 +17,7 @@ from typing import Any
 from rich.console import Console
 
 from ganlab.errors import UserError
-from ganlab.files.run import write_whole
+from ganlab.files.atomic import write_whole
 from ganlab.sweep.jobs import Job
 from ganlab.sweep.node import GO_ON, KILL, STOP, TEMPFAIL, OnNode, Orders, tell
 

@@ -18,12 +18,12 @@ from rich.table import Table
 from rich.text import Text
 
 from ganlab.errors import Unfinished, UserError
-from ganlab.sweep.jobs import COLLAPSED, COMPLETED, DIVERGED, FAILED, INTERRUPTED, KILLED, OVER, WAITING, Job, write_table
+from ganlab.files.status import Status
+from ganlab.sweep.jobs import Job, write_table
 
 AGAIN = 1.0  # seconds in which a second signal is the same one: a closing terminal and its shell both send it
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-COLOURS = {COMPLETED: "green", DIVERGED: "magenta", COLLAPSED: "magenta", FAILED: "red", KILLED: "red", INTERRUPTED: "yellow",
-           WAITING: "yellow"}  # fmt: skip
+COLOURS = {0: "green", 3: "magenta", 75: "yellow", 1: "red"}  # of states, by their exit code
 LONG = 60  # jobs; of a longer sweep the table has those only that are not completed
 
 
@@ -50,17 +50,17 @@ def drive(jobs: list[Job], folder: Path, engine: Engine) -> None:
         for _ in start(open_, len(open_)):
             pass
         write_table(jobs, folder / "jobs.jsonl")
-    report(jobs, folder)
+    show_jobs(jobs, folder)
     counts = Counter(job.state for job in jobs)
-    bad = {state: n for state, n in counts.items() if state != COMPLETED}
+    bad = {state: n for state, n in counts.items() if state is not Status.COMPLETED}
     if bad:
-        code = 1 if counts[FAILED] or counts[KILLED] else 75 if counts[INTERRUPTED] or counts[WAITING] else 3
-        again = ": start the same command again for the rest" if code != 3 else ""
-        raise Unfinished(f"{', '.join(f'{n} {state}' for state, n in bad.items())} of {len(jobs)} jobs{again}", code)
+        again = "" if all(state.counts for state in bad) else ": start the same command again for the rest"
+        worst = max(bad, key=[*Status].index)
+        raise Unfinished(f"{', '.join(f'{n} {state}' for state, n in bad.items())} of {len(jobs)} jobs{again}", worst.exit_code)
 
 
 def still_open(jobs: Sequence[Job]) -> list[Job]:
-    return [job for job in jobs if job.state not in OVER]
+    return [job for job in jobs if not job.state.counts]
 
 
 @contextmanager
@@ -74,7 +74,7 @@ def at_work(folder: Path, engine: Engine, console: Console) -> Iterator[Callable
             if job.code is not None:
                 advance(total, 1)
                 words = f"{job.name}  {job.seconds:.0f} s  {job.note}"
-                console.print(Text.assemble((f"{job.state:12}", COLOURS[job.state]), words), soft_wrap=True)
+                console.print(Text.assemble((f"{job.state:12}", COLOURS[job.state.exit_code]), words), soft_wrap=True)
             yield job
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -82,23 +82,23 @@ def at_work(folder: Path, engine: Engine, console: Console) -> Iterator[Callable
         yield start
 
 
-def report(jobs: Sequence[Job], folder: Path) -> None:
+def show_jobs(jobs: Sequence[Job], folder: Path) -> None:
     """Which job is which, and where to look."""
     console = Console()
-    shown = [job for job in jobs if len(jobs) <= LONG or job.state != COMPLETED]
+    shown = [job for job in jobs if len(jobs) <= LONG or job.state is not Status.COMPLETED]
     table = Table("job", "state", "iterations", "seconds", "note", title=Text(str(folder)), title_justify="left")
     for job in shown:
         row = job.row()
         seconds = f"{job.seconds:.0f}" if job.seconds else "-"
-        colour = COLOURS[row["state"]]
+        colour = COLOURS[Status(row["state"]).exit_code]
         iterations = f"{row['iterations']:,}" if row["iterations"] else "-"
         table.add_row(Text(job.name), Text(row["state"], colour), iterations, seconds, Text(row["note"]))
     if shown:
         console.print(table)
-    directions(console, jobs, folder)
+    where_to_look(console, jobs, folder)
 
 
-def directions(console: Console, jobs: Sequence[Job], folder: Path) -> None:
+def where_to_look(console: Console, jobs: Sequence[Job], folder: Path) -> None:
     """The end of a report: where to look."""
     counts = Counter(job.state for job in jobs)
     told = ", ".join(f"{n} {state}" for state, n in counts.items())

@@ -10,11 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ganlab.files.atomic import write_whole
 from ganlab.files.run import RunDirectory
-
-COMPLETED, DIVERGED, COLLAPSED, FAILED, KILLED, INTERRUPTED, WAITING = (
-    "completed", "diverged", "collapsed", "failed", "killed", "interrupted", "not started")  # fmt: skip
-OVER = (COMPLETED, DIVERGED, COLLAPSED)  # what is not trained again: a divergence is what a setting leads to
+from ganlab.files.status import Status
 
 
 @dataclass
@@ -49,45 +47,45 @@ class Job:
     @property
     def over(self) -> bool:
         result = self.result
-        done = result.get("status") == COMPLETED and result.get("iterations", 0) >= self.iterations
-        return done or result.get("status") in (DIVERGED, COLLAPSED)
+        status = Status.of(result)
+        return status.early or (status is Status.COMPLETED and result.get("iterations", 0) >= self.iterations)
 
     @property
-    def state(self) -> str:
+    def state(self) -> Status:
         """By the run directory where it is over, otherwise by what its process ended with."""
-        result, code = self.result, self.code
+        code = self.code
         if self.over:
-            return str(result["status"])
+            return Status.of(self.result)
         if code is None:
-            return WAITING
+            return Status.WAITING
         if code == 0:
-            return COMPLETED  # it had more iterations than it was asked for
+            return Status.COMPLETED  # it had more iterations than it was asked for
         if code < 0 and code not in (-signal.SIGTERM, -signal.SIGINT):
-            return KILLED
-        return INTERRUPTED if code in (75, -signal.SIGTERM, -signal.SIGINT) else FAILED
+            return Status.KILLED
+        return Status.INTERRUPTED if code in (Status.INTERRUPTED.exit_code, -signal.SIGTERM, -signal.SIGINT) else Status.FAILED
 
     @property
     def note(self) -> str:
         """Why it is not completed, in the words of the run itself where it has said something."""
         state, code = self.state, self.code
-        if state == COMPLETED:
+        if state is Status.COMPLETED:
             return "" if code is not None else "skipped: it was completed before"
-        if state == DIVERGED:
+        if state is Status.DIVERGED:
             return "a loss is not finite" if code is not None else "skipped: it diverged before"
-        if state == COLLAPSED:
+        if state is Status.COLLAPSED:
             return "samples are alike" if code is not None else "skipped: it collapsed before"
-        if state == KILLED and code is not None:
+        if state is Status.KILLED and code is not None:
             return f"by {_signal(-code)}: {_last_line(self.log)}"
-        if state == FAILED:
+        if state is Status.FAILED:
             return _last_line(self.log)
-        return "it goes on when the sweep is started again" if state == INTERRUPTED else ""
+        return "it goes on when the sweep is started again" if state is Status.INTERRUPTED else ""
 
     def row(self) -> dict[str, Any]:
         result = self.result
         return {
             "job": self.name,
             **self.values,
-            "state": self.state,
+            "state": self.state.value,
             "iterations": result.get("iterations", ""),
             "seconds": round(self.seconds, 1),
             "note": self.note,
@@ -125,6 +123,4 @@ def _last_line(log: Path) -> str:
 
 def write_table(jobs: list[Job], file: Path) -> None:
     """All jobs as JSON lines, for scripts."""
-    from ganlab.files.run import write_whole
-
     write_whole(file, "".join(json.dumps(job.row()) + "\n" for job in jobs))

@@ -14,11 +14,12 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ganlab.files.run import write_whole
+from ganlab.files.atomic import write_whole
+from ganlab.files.status import Status
 from ganlab.sweep.jobs import Job
 
 GO_ON, STOP, KILL = "go on", "stop", "kill"  # orders of a sweep
-TEMPFAIL = 75
+TEMPFAIL = Status.INTERRUPTED.exit_code
 Environment = Mapping[str, str | None]  # None takes a variable away
 EVERY = 2.0  # seconds between two looks at the orders
 

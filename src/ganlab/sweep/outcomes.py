@@ -4,19 +4,29 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from typing import Any
 
 import hydra
 from optuna.trial import FrozenTrial, TrialState
+from pydantic_core import PydanticCustomError
 
 from ganlab.errors import UserError, did_you_mean
+from ganlab.files.status import Status
 from ganlab.metrics.several import kinds
 from ganlab.observers.measure import BEST
 from ganlab.settings import Settings
-from ganlab.sweep.jobs import COLLAPSED, DIVERGED, FAILED, INTERRUPTED, KILLED, WAITING, Job
+from ganlab.sweep.jobs import Job
 
-KINDS = {"last": "final", "best": "best", "area": "area"}  # as result.json calls them
+KINDS = {"last": "final", "best": "best", "mean": "mean"}  # as result.json calls them
 STATES = {TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
           TrialState.RUNNING: "running", TrialState.WAITING: "running"}  # fmt: skip
+
+
+def not_renamed(value: Any) -> Any:
+    """`hydra.sweeper.value`, unless it has another name now."""
+    if value == "area":
+        raise PydanticCustomError("renamed", "it is called mean now")
+    return value
 
 
 def aim(settings: Settings, metric: str | None, value: str, direction: str | None) -> tuple[str, str]:
@@ -61,15 +71,15 @@ def outcome(jobs: Sequence[Job], metric: str, kind: str) -> tuple[TrialState, li
     """The state of a trial, the value of each seed that has one, a note, and the iteration up to which all was well. None where
     it is not over. One seed that diverges or collapses prunes it: there is no mean of what is not there."""
     states = {job.state for job in jobs}
-    if states & {INTERRUPTED, WAITING}:
+    if states & {Status.INTERRUPTED, Status.WAITING}:
         return None
-    if broken := next((job for job in jobs if job.state in (FAILED, KILLED)), None):
+    if broken := next((job for job in jobs if job.state in (Status.FAILED, Status.KILLED)), None):
         return TrialState.FAIL, [], f"{broken.state}: {broken.note}"[:300], 0
     values, lost = list[float](), list[tuple[int, str]]()
     for job in jobs:
         result = job.result
         found, last = result["verdict"], int(result["iterations"])
-        if found["state"] in (DIVERGED, COLLAPSED):
+        if found["state"] in (Status.DIVERGED, Status.COLLAPSED):
             lost.append((int(found["since"] or last), f"{found['state']} from iteration {found['since']:,} on: {found['why']}"))
             continue
         if metric not in result[kind]:

@@ -17,8 +17,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ganlab.figures.search import Mark, Scale, drawn
-from ganlab.files.run import write_whole
-from ganlab.sweep.driver import directions, say
+from ganlab.files.atomic import write_whole
+from ganlab.sweep.driver import say, where_to_look
 from ganlab.sweep.jobs import Job
 from ganlab.sweep.outcomes import STATES, spread_of, value_of
 from ganlab.sweep.space import Space, override
@@ -27,7 +27,7 @@ SHOWN = 10  # trials in the table at the end
 
 
 @dataclass(frozen=True)
-class Found:
+class Summary:
     """tune.csv, jobs.jsonl and tune.png in the folder of a search, and its last words."""
 
     folder: Path
@@ -78,7 +78,7 @@ class Found:
         counts = Counter(STATES[trial.state] for trial in ranked)
         say(console, f"trials     {', '.join(f'{n} {state}' for state, n in counts.items())}; {self.folder / 'tune.csv'}")
         say(console, f"look       {self.folder / 'tune.png'}")
-        directions(console, [*jobs.values()], self.folder)
+        where_to_look(console, [*jobs.values()], self.folder)
         if ranked and ranked[0].state == TrialState.COMPLETE:
             say(console, f"best       {ranked[0].user_attrs['directory']}")
             say(console, f"train      {shlex.join(['python', 'train.py', *own(ranked[0])])}")

@@ -23,22 +23,24 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState, create_trial
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, BeforeValidator, Field
 from rich.console import Console
 
 from ganlab.errors import Unfinished, UserError
+from ganlab.files import older
 from ganlab.files.run import differences
+from ganlab.files.status import Status
 from ganlab.random import seed_of
 from ganlab.run.command_line import sentence
 from ganlab.run.config import validated
 from ganlab.run.names import UNNAMED
 from ganlab.settings import Count, Settings
 from ganlab.sweep.driver import Engine, at_work, say, still_open
-from ganlab.sweep.jobs import INTERRUPTED, WAITING, Job
-from ganlab.sweep.outcomes import KINDS, aim, direction_of, outcome
+from ganlab.sweep.jobs import Job
+from ganlab.sweep.outcomes import KINDS, aim, direction_of, not_renamed, outcome
 from ganlab.sweep.plan import composed, plan
 from ganlab.sweep.space import Space, described, override, parsed
-from ganlab.sweep.summary import Found
+from ganlab.sweep.summary import Summary
 
 NAME = "ganlab"  # of the one study in a journal
 FAILURES = 5  # one after the other that end a search: something is broken, and not a setting
@@ -51,7 +53,7 @@ class Options(BaseModel, extra="forbid", frozen=True):
     """hydra.sweeper: see conf/hydra/sweeper/tune.yaml."""
 
     metric: str | None
-    value: Literal["last", "best", "area"]
+    value: Annotated[Literal["last", "best", "mean"], BeforeValidator(not_renamed)]
     direction: Literal["minimize", "maximize"] | None
     n_trials: Count
     seeds: Count
@@ -100,7 +102,7 @@ class Search:
         opts = self.opts
         self.metric, self.direction = aim(first, opts.metric, opts.value, opts.direction)
         score = self.metric if opts.value == "last" else f"{self.metric} ({opts.value})"
-        found = Found(self.folder, self.space, score, self.direction, opts.seeds)
+        summary = Summary(self.folder, self.space, score, self.direction, opts.seeds)
         if not self.journal.exists():
             self._rehearse()
         with at_work(self.folder, self.engine, console) as start:
@@ -124,10 +126,10 @@ class Search:
                         batch.remove(trial)
                 for trial in batch:
                     failures = self._tell(trial, planned[trial.number], failures)
-                stopped = any(job.state in (INTERRUPTED, WAITING) for job in every.values())
-                found.write(self.trials, self.jobs)
-            found.write(self.trials, self.jobs, picture=True)
-        found.report(self.trials, self.jobs, self._own)
+                stopped = any(job.state in (Status.INTERRUPTED, Status.WAITING) for job in every.values())
+                summary.write(self.trials, self.jobs)
+            summary.write(self.trials, self.jobs, picture=True)
+        summary.report(self.trials, self.jobs, self._own)
         self._end(failures)
 
     @property
@@ -235,7 +237,7 @@ class Search:
         new = {"metric": self.metric, "value": opts.value, "direction": self.direction, "seeds": opts.seeds}
         new |= described(self.space)
         new |= {key: value for key, value in self.fixed.items() if key.split(".")[0] not in UNNAMED}
-        old = self.study.user_attrs.get("search")
+        old = older.sought(self.study.user_attrs.get("search"))
         if old is None:
             self.study.set_user_attr("search", new)
         elif changed := differences(old, new, tuple(dict.fromkeys([*old, *new]))):
@@ -275,7 +277,7 @@ class Search:
         over = len(trials) - counts[TrialState.RUNNING]
         if over < self.opts.n_trials:
             text = f"ended after {over} of {self.opts.n_trials} trials: start the same command again for the rest"
-            raise Unfinished(text, 75)
+            raise Unfinished(text, Status.INTERRUPTED.exit_code)
         if not counts[TrialState.COMPLETE]:
             code = 1 if counts[TrialState.FAIL] else 3
             raise Unfinished(f"none of {over} trials has a value: see {self.folder / 'tune.csv'}", code)

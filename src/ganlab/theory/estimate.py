@@ -105,5 +105,5 @@ class Estimate:
         return ((1 - EVERYWHERE) * mass + EVERYWHERE / len(mass)).log()
 
     def figures(self, frames: Sequence[tuple[int, Frame]], rows: Sequence[Row], folder: Path) -> list[Path]:
-        draw = line.figures if self.d == 1 else plane.figures
+        draw = line.line_figures if self.d == 1 else plane.plane_figures
         return draw(frames, rows, self.loss, folder)

@@ -141,7 +141,7 @@ class Line:
         u, path = self.source.cdf(x[:, 0].double()), folder / "universality.png"
         density = lambda at: self.source.log_prob(torch.from_numpy(at)[:, None]).exp().numpy()  # noqa: E731
         portraits.universality(x[:, 0].numpy(), u.numpy(), density).save(path)
-        return [path, *portraits.figures(frames, rows, self.loss, folder)]
+        return [path, *portraits.line_figures(frames, rows, self.loss, folder)]
 
 
 def _on_line(D: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:

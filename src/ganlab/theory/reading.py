@@ -86,7 +86,7 @@ def say_if_unknown(loss: Loss, cells: Cells) -> None:
         log.warning("D is not compared with D*: no known optimum for this loss (%s)", type(loss).__name__)
 
 
-def moments(iterations: int, frames: int) -> set[int]:
+def frame_times(iterations: int, frames: int) -> set[int]:
     """At most so many iterations from 0 to the last, ever further apart: most happens in the beginning."""
     if frames < 2:
         return {iterations} if frames else set()

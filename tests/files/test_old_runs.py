@@ -11,7 +11,8 @@ from conftest import ROOT, composed
 
 from ganlab.commands.sample import sample
 from ganlab.files.run import RunDirectory
-from ganlab.report.compare import compare
+from ganlab.observers.scores import Scores
+from ganlab.report.compare import compare, studied
 from ganlab.run.command_line import with_saved_overrides
 from ganlab.run.experiment import train
 
@@ -36,7 +37,9 @@ def test_an_old_run_goes_on(old, name):
     resumed(run, "iterations=9")
     assert (run.result["status"], run.result["iterations"]) == ("completed", 9)
     assert run.result["resumed_from"].endswith("step-000000006.ckpt")
-    assert "area" in json.dumps(run.result)
+    assert json.loads(run.result_file.read_text()).keys() >= {"final", "best", "mean"}
+    assert "area" not in run.result
+    assert {(mean["from"], mean["to"]) for mean in run.result["mean"].values() if mean["value"] is not None} == {(3, 9)}
     new = torch.load(run.newest_checkpoint(), weights_only=True)
     assert {s["step"].item() for s in new["optimizer_states"][1]["state"].values()} == {9.0 * run.config["k"]}
 
@@ -60,14 +63,38 @@ def test_an_old_run_is_sampled_as_it_was(old, name, tmp_path):
 
 
 def test_old_runs_are_compared_and_evaluated(old, tmp_path, monkeypatch, capsys):
-    from ganlab.commands.evaluate import Request, evaluate
+    from ganlab.commands.evaluate import EvaluationRequest, evaluate
 
     compare([old("plain").path, old("packed").path], tmp_path / "compare")
     told = capsys.readouterr().out
     assert "modes" in told
-    (file,) = evaluate([old("plain").path], Request(overrides=["metrics.n=50"]))
+    (file,) = evaluate([old("plain").path], EvaluationRequest(overrides=["metrics.n=50"]))
     assert json.loads(file.read_text())["scores"]["modes"]["value"] >= 0
     assert sys.modules["ganlab.report.compare"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_mean_over_iterations_was_called_area(old, name):
+    run = old(name)
+    written = json.loads(run.result_file.read_text())
+    assert "mean" not in written
+    assert run.result["mean"] == written["area"]
+
+
+def test_old_means_are_compared(old):
+    study = studied([old("packed").path])
+    mean = {row.score: row.cells["mean"].mean.value for row in study.sections[0].rows if "mean" in row.cells}
+    assert mean == {score: each["value"] for score, each in old("packed").result["mean"].items()}
+
+
+def test_a_checkpoint_of_before_has_the_mean_as_area():
+    scores = Scores(lower=["fid"])
+    for t, value in ((100, 4.0), (200, 2.0)):
+        scores.keep({"fid": value}, t)
+    state = scores.state_dict()
+    again = Scores(lower=["fid"])
+    again.load_state_dict({"final": state["final"], "best": state["best"], "area": state["mean"]})
+    assert again.state_dict() == state
 
 
 def test_an_old_run_and_a_new_one_of_the_same_setting_are_one_setting(old, run, tmp_path):

@@ -4,7 +4,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 import torch
@@ -19,7 +18,7 @@ TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 
 
 def probe(out, *overrides):
-    script = Path(__file__).parent / "ddp_probe.py"
+    script = ROOT / "tests" / "ddp_probe.py"
     done = subprocess.run([sys.executable, script, out, *overrides], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return [torch.load(path) for path in sorted(out.glob("rank*.pt"))]

@@ -11,14 +11,14 @@ from forked import Forked
 from PIL import Image
 from torch import nn
 
-from ganlab.commands.evaluate import Request, evaluate
+from ganlab.commands.evaluate import EvaluationRequest, evaluate
 from ganlab.data.datasets import torchvision_images
 from ganlab.data.images import Images
 from ganlab.data.splits import choose, overlap, parts
-from ganlab.data.stacked import Stacked
+from ganlab.data.stacked import StackedDigits
 from ganlab.data.toy import ring
 from ganlab.errors import UserError
-from ganlab.features.training import save, train
+from ganlab.features.training import save, train_classifier
 from ganlab.files.table import read
 from ganlab.game.priors import Normal
 from ganlab.metrics.cards import card, differing, name_of, refuse_unlike
@@ -116,13 +116,13 @@ def test_the_mean_image_is_that_of_all_images():
 
 
 def test_stacked_digits_are_named_by_their_triple(numbered):
-    x, y = Stacked(numbered).sample(500, generator_of(0, "stack"))
+    x, y = StackedDigits(numbered).sample(500, generator_of(0, "stack"))
     assert x.shape == (500, 3, 2, 2)
     digits = x[:, :, 0, 0].add(1).mul(127.5).round().long() // 10  # [500, 3]
     assert torch.equal(y, digits @ torch.tensor([16, 4, 1]))
     assert len(y.unique()) > 60  # of the 4^3
-    batch = Stacked(numbered).minibatches(3, 2, 6, 0, slice(2, 4))
-    whole = Stacked(numbered).minibatches(3, 2, 6, 0, slice(0, 6))
+    batch = StackedDigits(numbered).minibatches(3, 2, 6, 0, slice(2, 4))
+    whole = StackedDigits(numbered).minibatches(3, 2, 6, 0, slice(0, 6))
     assert torch.equal(batch.x, whole.x[:, 2:4])
     assert torch.equal(batch.y, whole.y[:, 2:4])
 
@@ -146,21 +146,21 @@ def test_the_mean_over_iterations_is_the_area_by_the_trapezoid_rule():
     scores = Scores(lower=["fid"])
     for t, value in ((100, 4.0), (200, 2.0), (400, 0.0)):
         scores.keep({"fid": value, "other": 1.0}, t)
-    assert {key: scores.area["fid"][key] for key in ("value", "from", "to")} == {
+    assert {key: scores.mean["fid"][key] for key in ("value", "from", "to")} == {
         "value": pytest.approx((300 + 200) / 300), "from": 100, "to": 400}  # fmt: skip
     resumed = Scores(lower=["fid"])
     resumed.load_state_dict(json.loads(json.dumps(scores.state_dict())))
     for each in (scores, resumed):
         each.keep({"fid": 6.0}, 500)
-    assert scores.area == resumed.area
-    assert scores.area["fid"]["value"] == pytest.approx(800 / 400)
+    assert scores.mean == resumed.mean
+    assert scores.mean["fid"]["value"] == pytest.approx(800 / 400)
 
 
 def test_a_score_that_was_not_finite_is_missing_from_the_mean_and_counted():
     scores = Scores(lower=["kl"])
     for t, value in ((1, float("nan")), (2, 1.0), (3, float("inf")), (4, 3.0)):
         scores.keep({"kl": value}, t)
-    assert scores.area["kl"] == {"value": 2.0, "from": 2, "to": 4, "last": 3.0, "missing": 2}
+    assert scores.mean["kl"] == {"value": 2.0, "from": 2, "to": 4, "last": 3.0, "missing": 2}
 
 
 def a_card(**changed):
@@ -263,7 +263,7 @@ def two(trained, tmp_path):
 
 def test_a_run_has_a_card_beside_each_number(two):
     result = json.loads((two[0] / "result.json").read_text())
-    assert set(result["cards"]) == set(result["final"]) == set(result["area"]) >= set(result["best"])
+    assert set(result["cards"]) == set(result["final"]) == set(result["mean"]) >= set(result["best"])
     found = result["cards"]["high_quality"]
     assert found["metric"] == "ganlab.metrics.modes.HighQuality"
     assert (found["n_fake"], found["n_real"], found["weights"], found["seed"]) == (64, 0, "EMA", 0)
@@ -271,7 +271,7 @@ def test_a_run_has_a_card_beside_each_number(two):
 
 
 def test_evaluation_after_training_is_that_of_the_run(two, capsys):
-    files = evaluate(two, Request())
+    files = evaluate(two, EvaluationRequest())
     assert [file.parent.parent for file in files] == two
     for file, path in zip(files, two, strict=True):
         after, during = (json.loads(file.read_text()) for file in (file, path / "result.json"))
@@ -296,13 +296,16 @@ def test_a_run_of_before_one_metric_gave_several_scores_is_scored_as_it_was(two)
     """Value by value and card by card; and by the names that it had then."""
     kinds = {"modes": "modes.Modes", "high_quality": "modes.HighQuality", "reverse_kl": "modes.ReverseKL"}
     renamed(two[1], {name: alone(kind) for name, kind in kinds.items()})
-    after, during = json.loads(evaluate(two[1:], Request())[0].read_text()), json.loads((two[1] / "result.json").read_text())
+    after, during = (
+        json.loads(evaluate(two[1:], EvaluationRequest())[0].read_text()),
+        json.loads((two[1] / "result.json").read_text()),
+    )
     assert {name: card["metric"] for name, card in after["cards"].items()} == {
         name: f"ganlab.metrics.{kind}" for name, kind in kinds.items()
     }
     assert after["cards"] == during["cards"]
     assert after["scores"] == {name: {"value": score["value"]} for name, score in during["final"].items()}
-    assert len(evaluate(two, Request())) == 2  # and beside one of today
+    assert len(evaluate(two, EvaluationRequest())) == 2  # and beside one of today
 
 
 def test_a_score_that_there_is_already_is_refused(run):
@@ -311,7 +314,7 @@ def test_a_score_that_there_is_already_is_refused(run):
 
 
 def test_an_evaluation_done_in_another_way_does_not_write_over_the_first(two):
-    one, other = (evaluate(two[:1], Request(seed=seed))[0] for seed in (None, 5))
+    one, other = (evaluate(two[:1], EvaluationRequest(seed=seed))[0] for seed in (None, 5))
     assert one.exists()
     assert one != other
     card = json.loads(other.read_text())["cards"]["modes"]
@@ -321,7 +324,7 @@ def test_an_evaluation_done_in_another_way_does_not_write_over_the_first(two):
 def test_a_checkpoint_of_one_run_is_not_taken_for_all(two):
     path = next((two[0] / "checkpoints").glob("*.ckpt"))
     with pytest.raises(UserError, match="is a file of one run"):
-        evaluate(two, Request(checkpoint=str(path)))
+        evaluate(two, EvaluationRequest(checkpoint=str(path)))
 
 
 def test_the_command_takes_overrides_before_and_after_its_options(two):
@@ -341,11 +344,11 @@ def test_a_run_directory_cannot_have_a_file_written(two, tmp_path):
     """What a config from anyone may name is built; it must not be able to do anything else."""
     file = two[0] / "config.yaml"
     config = yaml.safe_load(file.read_text())
-    for target, given in (("ganlab.files.run.write_whole", {"text": "x"}), ("ganlab.features.training.save", {"file": {}})):
+    for target, given in (("ganlab.files.atomic.write_whole", {"text": "x"}), ("ganlab.features.training.save", {"file": {}})):
         config["metrics"]["scores"]["x"] = {"_target_": target, "path": str(tmp_path / "pwned"), **given}
         file.write_text(yaml.safe_dump(config))
         with pytest.raises(UserError, match="is not ganlab's own code alone"):
-            evaluate(two[:1], Request())
+            evaluate(two[:1], EvaluationRequest())
     assert not (tmp_path / "pwned").exists()
 
 
@@ -355,34 +358,34 @@ def test_what_is_no_score_is_told(two):
     config["metrics"]["scores"]["x"] = {"_target_": "ganlab.game.priors.Normal", "dim": 2}
     file.write_text(yaml.safe_dump(config))
     with pytest.raises(UserError, match=r"ganlab.game.priors.Normal is not a Metric"):
-        evaluate(two[:1], Request())
+        evaluate(two[:1], EvaluationRequest())
 
 
 def test_raw_and_averaged_generators_are_told_apart(two):
-    averaged, raw = (json.loads(evaluate(two[:1], Request(raw=raw))[0].read_text()) for raw in (False, True))
+    averaged, raw = (json.loads(evaluate(two[:1], EvaluationRequest(raw=raw))[0].read_text()) for raw in (False, True))
     assert {raw["cards"]["modes"]["weights"], averaged["cards"]["modes"]["weights"]} == {"raw", "EMA"}
     few = ("metrics.n=8",)
-    assert json.loads(evaluate(two[:1], Request(overrides=few))[0].read_text())["cards"]["modes"]["n_fake"] == 8
+    assert json.loads(evaluate(two[:1], EvaluationRequest(overrides=few))[0].read_text())["cards"]["modes"]["n_fake"] == 8
 
 
 def test_runs_that_would_not_be_scored_alike_are_refused(run, two):
     small = ("iterations=3", "metrics.n=64", "metrics.picture=null", "theory=none")
     other = run(*small, "data.std=0.2", "ema_decay=0", name="other").path
     with pytest.raises(UserError, match=r"not comparable: reference: ring .* std=0.1, ring .* std=0.2; weights: EMA, raw"):
-        evaluate([two[0], other], Request())
+        evaluate([two[0], other], EvaluationRequest())
     assert not (two[0] / "evaluations").exists()
 
 
 @pytest.mark.parametrize(
     ("request_", "sentence"),
     [
-        (Request(metrics="nonsense"), "--metrics nonsense: there is no such file in .*: use one of classifier, "),
-        (Request(overrides=("k=2",)), "k=2: after training only metrics.* and features can be changed"),
-        (Request(overrides=("metrics.m=2",)), "unknown key metrics.m"),
-        (Request(overrides=("metrics.n=0",)), "metrics.n = 0"),
-        (Request(checkpoint="none.ckpt"), "--checkpoint none.ckpt: there is no such file"),
-        (Request(metrics="parzen"), "metrics.split = .* but this data has no splits"),
-        (Request(metrics="none"), "has metrics=none: name some, with --metrics"),
+        (EvaluationRequest(metrics="nonsense"), "--metrics nonsense: there is no such file in .*: use one of classifier, "),
+        (EvaluationRequest(overrides=("k=2",)), "k=2: after training only metrics.* and features can be changed"),
+        (EvaluationRequest(overrides=("metrics.m=2",)), "unknown key metrics.m"),
+        (EvaluationRequest(overrides=("metrics.n=0",)), "metrics.n = 0"),
+        (EvaluationRequest(checkpoint="none.ckpt"), "--checkpoint none.ckpt: there is no such file"),
+        (EvaluationRequest(metrics="parzen"), "metrics.split = .* but this data has no splits"),
+        (EvaluationRequest(metrics="none"), "has metrics=none: name some, with --metrics"),
     ],
 )
 def test_what_cannot_be_evaluated_is_told(two, request_, sentence, monkeypatch):
@@ -400,8 +403,10 @@ def pictures(tmp_path_factory):
     for i, image in enumerate(x):
         (folder / "data" / "ab"[i // 20]).mkdir(parents=True, exist_ok=True)
         Image.fromarray(image[0].numpy()).save(folder / "data" / "ab"[i // 20] / f"{i}.png")
-    save(train(x, torch.arange(40) // 20, ["a", "b"], None, seed=0, epochs=2, width=4), folder / "grey.pt")
-    save(train(x.expand(-1, 3, -1, -1), torch.arange(40) // 20, ["a", "b"], None, 0, 1, width=4), folder / "colour.pt")
+    save(train_classifier(x, torch.arange(40) // 20, ["a", "b"], None, seed=0, epochs=2, width=4), folder / "grey.pt")
+    save(
+        train_classifier(x.expand(-1, 3, -1, -1), torch.arange(40) // 20, ["a", "b"], None, 0, 1, width=4), folder / "colour.pt"
+    )
     return folder
 
 
@@ -416,13 +421,13 @@ def test_images_are_scored_offline_while_training_and_after(run, pictures, tmp_p
     four = ("precision", "recall", "density", "coverage")
     assert [*done.result["final"]] == ["fid", "kid", "inception_score", *four, "classes", "class_kl"]
     assert done.result["cards"]["fid"]["extractor"]["sha256"] == done.result["cards"]["recall"]["extractor"]["sha256"]
-    scores, nearest = evaluate([done.path], Request(overrides=("metrics.n=25", "metrics.n_real=40")))
+    scores, nearest = evaluate([done.path], EvaluationRequest(overrides=("metrics.n=25", "metrics.n_real=40")))
     result = json.loads(scores.read_text())
     assert sum(result["details"]["classes"]["samples"]) == 25
     assert sum(result["details"]["classes"]["real"]) == 40
     assert (result["cards"]["fid"]["n_fake"], result["cards"]["fid"]["n_real"]) == (25, 40)
     with pytest.raises(UserError, match=r"nowhere.pt is missing"):
-        evaluate([done.path], Request(overrides=("features=nowhere.pt",)))
+        evaluate([done.path], EvaluationRequest(overrides=("features=nowhere.pt",)))
     assert done.result["details"]["fid"]["expected_bias"] > 0
     assert done.result["details"]["classes"] == done.result["details"]["class_kl"]
     looking = {"extractor": done.config["metrics"]["features"]}
@@ -430,7 +435,7 @@ def test_images_are_scored_offline_while_training_and_after(run, pictures, tmp_p
         **{name: alone(f"prdc.{name.title()}", k=5, **looking) for name in four},
         "classes": alone("classes.Classes", **looking), "class_kl": alone("classes.ClassKL", **looking),
     })  # fmt: skip
-    before = json.loads(evaluate([done.path], Request())[0].read_text())
+    before = json.loads(evaluate([done.path], EvaluationRequest())[0].read_text())
     assert len(before["cards"]) == 6
     for name, how in before["cards"].items():  # found alone, as in runs of before
         assert how == done.result["cards"][name]
@@ -467,7 +472,7 @@ def test_too_few_samples_for_fid_are_warned_of_with_the_bias(run, pictures, tmp_
 
 def test_an_empty_folder_is_no_run(tmp_path):
     with pytest.raises(UserError, match=r"is not a run directory: it has no config.yaml"):
-        evaluate([tmp_path], Request())
+        evaluate([tmp_path], EvaluationRequest())
 
 
 @pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared/data")

@@ -5,22 +5,15 @@ import math
 import pytest
 import scipy.stats
 import torch
-import yaml
-from conftest import ROOT
+from sources import CONFIGS, source
 from torch.testing import assert_close
 
 from ganlab.data.line import Line, LineMixture, mixture1d
 from ganlab.random import generator_of
-from ganlab.run.config import build
 
 N = 20_000
-CONFIGS = sorted(path.stem for path in (ROOT / "conf" / "data").glob("*1d.yaml"))
 SKEWED = mixture1d([-2.0, 0.5, 3.0], [0.1, 1.0, 0.02], [0.2, 0.5, 0.3])
 PLAIN = {"normal1d", "mixture1d", "uniform1d", "exponential1d", "laplace1d", "student1d", "beta1d", "arcsine1d", "logistic1d"}
-
-
-def source(name):
-    return build(yaml.safe_load((ROOT / "conf" / "data" / f"{name}.yaml").read_text())["data"], "data")
 
 
 def draws(density, n=N):

@@ -13,6 +13,7 @@ from torch import nn
 
 from ganlab.errors import UserError
 from ganlab.files.run import RunDirectory, checkpoints
+from ganlab.files.status import Status
 from ganlab.files.table import read
 from ganlab.game.module import GAN
 from ganlab.loggers.base import RunLogger
@@ -34,7 +35,7 @@ class Spy(Observer):
     def __init__(self, every=1, ends_at=None, **values):
         super().__init__(every)
         self.values, self.ends_at, self.seen, self.modes = values, ends_at, [], set()
-        self.ends = "collapsed" if ends_at else ""
+        self.ends = Status.COLLAPSED if ends_at else None
 
     def observe(self, view):
         self.seen.append((view.t, view.last))
@@ -141,7 +142,7 @@ def test_all_look_where_a_run_is_stopped(gan):
     gan.now.t, stopped.should_stop = 5, True
     observation.on_train_batch_end(stopped, gan)
     assert (a.seen[-1], b.seen[-1]) == ((5, False), (5, False))
-    assert observation.ended == ""
+    assert observation.ended is None
 
 
 def test_a_game_is_watched_in_the_iterations_before_a_look_only(run, monkeypatch):
@@ -149,7 +150,7 @@ def test_a_game_is_watched_in_the_iterations_before_a_look_only(run, monkeypatch
     original = GAN.G_step
 
     def spy(gan):
-        watched[gan.t + 1] = gan.now.watched
+        watched[gan.t + 1] = gan.now.looked_at
         original(gan)
 
     monkeypatch.setattr(GAN, "G_step", spy)
@@ -181,7 +182,7 @@ def test_one_rank_that_knows_ends_the_run_on_all(gan, first, others):
 
 def test_who_ended_the_run_first_is_believed(gan):
     second = Other(1, ends_at=2)
-    second.ends = "diverged"
+    second.ends = Status.DIVERGED
     observation = Observation([Spy(2, ends_at=2), second], 10, [])
     play(observation, gan, trainer(), 10)
     assert (observation.ended, observation.ended_at) == ("collapsed", 2)
@@ -194,7 +195,7 @@ class Alike(Health):
 
 
 def test_a_collapse_in_the_last_iteration_is_that_of_a_completed_run(gan):
-    for iterations, ended in ((3, ""), (4, "collapsed")):
+    for iterations, ended in ((3, None), (4, "collapsed")):
         observation = Observation([Alike(1, 8, 0, None, patience=3)], iterations, [])
         play(observation, gan, trainer(), iterations)
         assert observation.ended == ended
@@ -314,7 +315,7 @@ def test_a_checkpoint_of_when_each_observer_was_a_callback_is_gone_on_from(run, 
     old = run(*few, "iterations=8", f"resume={tmp_path}/old", name="old")
     whole = run(*few, "iterations=8", name="whole")
     assert old.result["best"] == whole.result["best"]
-    assert old.result["area"] == whole.result["area"]
+    assert old.result["mean"] == whole.result["mean"]
     assert old.result["seconds"] > 1000
     assert old.result["seconds_of_theory"] > 50
 

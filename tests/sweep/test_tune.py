@@ -13,8 +13,9 @@ from forked import Forked
 
 from ganlab.errors import Diverged, UserError
 from ganlab.files.run import RunDirectory
+from ganlab.files.status import Status
 from ganlab.run.config import resolve, validate
-from ganlab.sweep.jobs import COLLAPSED, Job
+from ganlab.sweep.jobs import Job
 
 optuna = pytest.importorskip("optuna")
 from optuna.distributions import CategoricalDistribution as Category  # noqa: E402
@@ -141,10 +142,18 @@ def test_half_a_line_at_the_end_is_no_line(tmp_path):
 
 def test_another_search_takes_another_name(tmp_path):
     Played(tmp_path / "a", away_from_half).go(1)
-    with pytest.raises(UserError, match=r"has another search \(value: last -> area\): name a new study=NAME"):
-        Played(tmp_path / "a", away_from_half, value="area")
+    with pytest.raises(UserError, match=r"has another search \(value: last -> mean\): name a new study=NAME"):
+        Played(tmp_path / "a", away_from_half, value="mean")
     with pytest.raises(UserError, match=r"has another search \(x: .*high=1\.0.* -> .*high=2\.0.*\): name a new study=NAME"):
         Played(tmp_path / "a", away_from_half, line="x=interval(0,2)")
+
+
+def test_a_search_of_when_the_mean_was_called_area_goes_on(tmp_path):
+    study = Played(tmp_path / "a", away_from_half, value="mean").search.study
+    study.set_user_attr("search", {**study.user_attrs["search"], "value": "area"})
+    Played(tmp_path / "a", away_from_half, value="mean")
+    with pytest.raises(UserError, match=r"has another search \(value: mean -> best\)"):
+        Played(tmp_path / "a", away_from_half, value="best")
 
 
 # a run that has collapsed
@@ -159,7 +168,7 @@ def test_a_run_that_stays_collapsed_is_ended(run, tmp_path):
     assert a.newest_checkpoint().name == "step-000000004.ckpt"
     job = Job("a", a.path, a.path / "log", [], 8)
     assert job.over
-    assert job.state == COLLAPSED
+    assert job.state == Status.COLLAPSED
     before = a.result_file.read_text()
     run(*far, f"resume={a.path}", name="a")  # nothing has changed
     assert a.result_file.read_text() == before
@@ -249,6 +258,7 @@ MISTAKES = {
     ("hydra.sweeper.metric=mode", "k=1,2"): "metric = mode is not scored here: did you mean modes?",
     ("loss=minimax,hingge", "k=interval(1,2)"): "hingge",
     ("hydra.sweeper.value=first", "k=1,2"): "hydra.sweeper.value = 'first'",
+    ("hydra.sweeper.value=area", "k=1,2"): "hydra.sweeper.value = 'area': it is called mean now",
     ("k=2",): "there is nothing to search",
 }
 

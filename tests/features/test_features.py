@@ -24,7 +24,7 @@ from ganlab.features.classifier import Net, load
 from ganlab.features.extractor import Frozen, sha256
 from ganlab.features.inception import SIZE, inception
 from ganlab.features.nearest import nearest, picture
-from ganlab.features.training import augmented, save, train
+from ganlab.features.training import augmented, save, train_classifier
 from ganlab.metrics.frechet import FrechetDistance
 from ganlab.metrics.inception import InceptionScore
 from ganlab.metrics.kernel import KernelDistance
@@ -68,7 +68,7 @@ def stripes(n: int = 80, C: int = 1, side: int = 8, seed: int = 0) -> tuple[torc
 def small(seed: int = 0, **changes) -> dict:
     x, y = stripes()
     given = {"names": ["across", "upright"], "held_out": stripes(40, seed=1), "epochs": 6, "name": "stripes", "width": 4}
-    return train(x, y, seed=seed, **{**given, **changes})
+    return train_classifier(x, y, seed=seed, **{**given, **changes})
 
 
 @pytest.fixture(scope="session")
@@ -203,7 +203,7 @@ def test_without_held_out_images_a_tenth_is_not_trained_on(monkeypatch):
     monkeypatch.setattr(training, "_descend", lambda net, x, y, *_: kept.append((x, y)))
     monkeypatch.setattr(training, "accuracy", lambda net, x, y: kept.append((x, y)) or 0.5)
     x, y = torch.arange(200).view(200, 1, 1, 1).expand(-1, 1, 8, 8).to(torch.uint8), torch.arange(200) % 2
-    file = train(x, y, ["a", "b"], None, seed=0, epochs=1)
+    file = train_classifier(x, y, ["a", "b"], None, seed=0, epochs=1)
     (used, _), (held_out, labels) = kept
     assert (len(used), len(held_out)) == (180, 20)
     assert sorted(torch.cat([used, held_out])[:, 0, 0, 0].tolist()) == list(range(200))
@@ -254,7 +254,7 @@ def test_what_cannot_be_classified_is_refused():
         ({"x": x.flatten(1)}, r"these have \[64\]"),
     ):
         with pytest.raises(UserError, match=sentence):
-            train(**{"x": x, "y": y, "names": ["a", "b"], "held_out": None, "seed": 0, "epochs": 1, **change})
+            train_classifier(**{"x": x, "y": y, "names": ["a", "b"], "held_out": None, "seed": 0, "epochs": 1, **change})
 
 
 def test_all_who_name_the_same_file_share_one_net(file):
@@ -316,8 +316,8 @@ def test_a_damaged_or_foreign_file_is_refused_and_never_executed(file, damage, m
 def test_a_failed_write_leaves_the_old_file(file, trained, monkeypatch):
     before = file.read_bytes()
 
-    def fail(content, path):
-        Path(path).write_bytes(b"half")
+    def fail(content, opened):
+        opened.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(training.torch, "save", fail)
@@ -401,7 +401,7 @@ def test_no_epochs_are_refused(tmp_path):
 @needs_mnist
 def test_a_classifier_of_mnist_is_good_after_a_sixth_of_an_epoch():
     a, b = (torchvision_images("MNIST", str(SHARED), None, [1, 28, 28], split) for split in ("train", "test"))
-    file = train(a.x[:10_000], a.y[:10_000], a.names, (b.x[:2000], b.y[:2000]), seed=0, epochs=2)
+    file = train_classifier(a.x[:10_000], a.y[:10_000], a.names, (b.x[:2000], b.y[:2000]), seed=0, epochs=2)
     assert 0.955 < file["accuracy"] < 0.995
 
 

@@ -12,6 +12,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
+from conftest import SHARED
 from PIL import Image
 from torch.testing import assert_close
 
@@ -23,10 +24,9 @@ from ganlab.metrics.parzen import ParzenWindow
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
 ALL = slice(None)
-needs_mnist = pytest.mark.skipif(not (DATA / "MNIST").is_dir(), reason=f"no MNIST in {DATA}")
-needs_cifar = pytest.mark.skipif(not (DATA / "cifar10-train.zip").is_file(), reason=f"no cifar10-train.zip in {DATA}")
+needs_mnist = pytest.mark.skipif(not (SHARED / "MNIST").is_dir(), reason=f"no MNIST in {SHARED}")
+needs_cifar = pytest.mark.skipif(not (SHARED / "cifar10-train.zip").is_file(), reason=f"no cifar10-train.zip in {SHARED}")
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +76,7 @@ def write_idx(folder: Path, x: np.ndarray, y: np.ndarray, prefix: str = "train",
     return folder
 
 
-def in_memory(source: Path, shape: tuple[int, ...]) -> decode.Pictures:
+def in_memory(source: Path, shape: tuple[int, ...]) -> decode.Decoded:
     return decode.decode(source, shape, lambda shape: np.empty(shape, np.uint8))
 
 
@@ -568,22 +568,22 @@ def test_cifar_is_read_with_channels_first_and_cached(tmp_path, monkeypatch):
 
 @needs_mnist
 def test_mnist_is_opened_in_place(home):
-    before = sorted(DATA.rglob("*"))
-    train = datasets.torchvision_images("MNIST", str(DATA), None, [1, 28, 28])
-    test = datasets.torchvision_images("MNIST", str(DATA), None, [1, 28, 28], "test")
+    before = sorted(SHARED.rglob("*"))
+    train = datasets.torchvision_images("MNIST", str(SHARED), None, [1, 28, 28])
+    test = datasets.torchvision_images("MNIST", str(SHARED), None, [1, 28, 28], "test")
     assert (train.x.shape, test.x.shape) == ((60_000, 1, 28, 28), (10_000, 1, 28, 28))
     assert train.classes == 10
     assert train.y[:10].tolist() == [5, 0, 4, 1, 9, 2, 1, 3, 1, 4]
     assert train.y.bincount().tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
     assert train.x.float().mean() == pytest.approx(33.318421, abs=1e-4)
-    assert sorted(DATA.rglob("*")) == before
+    assert sorted(SHARED.rglob("*")) == before
     assert not home.exists()
 
 
 @needs_mnist
 def test_mnist_in_another_shape_is_resized(tmp_path, home):
-    (tmp_path / "MNIST" / "raw").mkdir(parents=True)  # whether DATA can be written decides where entries lie
-    for file in (DATA / "MNIST" / "raw").glob("t10k-*-ubyte"):
+    (tmp_path / "MNIST" / "raw").mkdir(parents=True)  # whether SHARED is writable decides where entries lie
+    for file in (SHARED / "MNIST" / "raw").glob("t10k-*-ubyte"):
         shutil.copy(file, tmp_path / "MNIST" / "raw")
     small, original = (
         datasets.torchvision_images("MNIST", str(tmp_path), None, shape, "test") for shape in ([3, 14, 14], [1, 28, 28])
@@ -599,7 +599,7 @@ def test_mnist_in_another_shape_is_resized(tmp_path, home):
 @pytest.mark.long  # 50,000 pictures are decoded
 @needs_cifar
 def test_cifar_zip_is_decoded_once(tmp_path, monkeypatch):
-    source = Path(shutil.copy(DATA / "cifar10-train.zip", tmp_path))  # whether DATA can be written decides where entries lie
+    source = Path(shutil.copy(SHARED / "cifar10-train.zip", tmp_path))  # whether SHARED is writable decides where entries lie
     first = datasets.images(str(source), [3, 32, 32])
     assert first.x.shape == (50_000, 3, 32, 32)
     assert first.y.bincount().tolist() == [5000] * 10
@@ -616,7 +616,7 @@ def test_cifar_zip_is_decoded_once(tmp_path, monkeypatch):
 def test_parzen_is_calibrated_on_real_digits():
     """protocols 2: 10,000 train images score 242.5 +- 2.1 (other draws 241.1 to 244.7) and the mean image -59.1 +- 1.0."""
     train, test = (
-        datasets.torchvision_images("MNIST", str(DATA), None, [1, 28, 28], split, flip=False).x.float() / 127.5 - 1
+        datasets.torchvision_images("MNIST", str(SHARED), None, [1, 28, 28], split, flip=False).x.float() / 127.5 - 1
         for split in ("train", "test")
     )
 

@@ -47,7 +47,7 @@ def finished(folder, name, fid, *, config=None, overrides=None, card=None, statu
     values = {
         "final": {"fid": {"value": fid[-1], "iteration": t[-1]}},
         "best": {"fid": {"value": best, "iteration": t[fid.index(best)]}},
-        "area": {"fid": {"value": sum(fid) / len(fid), "from": t[0], "to": t[-1]}},
+        "mean": {"fid": {"value": sum(fid) / len(fid), "from": t[0], "to": t[-1]}},
     }
     for other, value in (scores or {}).items():
         for kind in values.values():
@@ -112,7 +112,7 @@ def test_the_table_by_hand(two):
     assert first["last"].middle == pytest.approx(3)
     assert first["last"].n == 5
     assert first["best"].mean.value == 3
-    assert first["area"].mean.value == pytest.approx((9 + 4 + 3) / 3)
+    assert first["mean"].mean.value == pytest.approx((9 + 4 + 3) / 3)
     assert second["last"].mean.value == 13
     cost = study.costs[1]
     assert (cost.runs, cost.failures, cost.states["completed"], cost.verdicts["healthy"]) == (5, 0, 5, 5)
@@ -129,7 +129,7 @@ def test_the_interquartile_mean_leaves_out_the_ends(tmp_path):
 def test_the_best_is_not_the_last(tmp_path):
     finished(tmp_path, "a", [5.0, 2.0, 8.0])
     (row,) = studied([tmp_path]).rows
-    assert [row.cells[kind].mean.value for kind in ("last", "best", "area")] == [8, 2, 5]
+    assert [row.cells[kind].mean.value for kind in ("last", "best", "mean")] == [8, 2, 5]
 
 
 def test_a_test_says_who_is_better(two):
@@ -498,7 +498,7 @@ def test_runs_of_different_scores_are_told(two):
     for file in two.glob("b-*/result.json"):
 
         def rename(result):
-            for kind in ("final", "best", "area", "cards"):
+            for kind in ("final", "best", "mean", "cards"):
                 result[kind]["kid"] = result[kind].pop("fid")
 
         edit(file, rename)
@@ -524,7 +524,7 @@ def test_mixed_data_sets_and_budgets_are_told(tmp_path):
 
 def test_runs_without_any_score_still_have_curves(two):
     for file in two.glob("*/result.json"):
-        edit(file, lambda result: [result[kind].clear() for kind in ("final", "best", "area", "cards")])
+        edit(file, lambda result: [result[kind].clear() for kind in ("final", "best", "mean", "cards")])
     study = studied([two])
     assert study.rows == []
     assert "No run has a score: there are only curves and samples." in study.notes
@@ -578,7 +578,7 @@ def test_the_files(two, tmp_path, capsys):
     assert {path.name for path in page.parent.iterdir()} == {"report.html", "report.md", "scores.csv"}
     lines = [*csv.DictReader((page.parent / "scores.csv").read_text().splitlines())]
     assert [(line["setting"], line["value"]) for line in lines] == [
-        (name, kind) for name in ("k=1", "k=2") for kind in ("last", "best", "area")
+        (name, kind) for name in ("k=1", "k=2") for kind in ("last", "best", "mean")
     ]
     assert [float(lines[3][key]) for key in ("mean", "interquartile_mean", "n", "d_steps", "failures")] == [13, 13, 5, 60, 0]
     text = (page.parent / "report.md").read_text()

@@ -13,9 +13,10 @@ import pytest
 from conftest import ROOT
 
 from ganlab.errors import UserError
+from ganlab.files.status import Status
 from ganlab.files.table import read
 from ganlab.sweep.cluster import Submitit
-from ganlab.sweep.jobs import COMPLETED, INTERRUPTED, WAITING, Job
+from ganlab.sweep.jobs import Job
 
 pytest.importorskip("submitit")
 
@@ -212,7 +213,7 @@ def test_a_preempted_job_of_slurm_is_requeued_and_does_each_iteration_once(slurm
     time.sleep(1)
     os.kill(other, signal.SIGTERM)  # somebody else ends the training itself
     thread.join(120)
-    assert [(job.code, job.state) for job in jobs] == [(0, COMPLETED)] * 3
+    assert [(job.code, job.state) for job in jobs] == [(0, Status.COMPLETED)] * 3
     assert [rows(job) for job in jobs] == [[*range(1, 61)], [1, 2, 3, 4, 5], [1, 2, 3, 4, 5]]
     assert jobs[0].log.read_text().count("interrupted") == 2
     assert jobs[0].seconds > 6 > jobs[1].seconds
@@ -227,7 +228,7 @@ def test_a_stop_ends_jobs_of_slurm_with_a_checkpoint_and_takes_the_queued_ones_b
     until(lambda: rows(jobs[0]) and rows(jobs[1]))
     engine.stop()
     thread.join(60)
-    assert [(job.code, job.state) for job in jobs] == [(75, INTERRUPTED)] * 2 + [(None, WAITING)]
+    assert [(job.code, job.state) for job in jobs] == [(75, Status.INTERRUPTED)] * 2 + [(None, Status.WAITING)]
     assert rows(jobs[0])[-1] == jobs[0].result["iterations"]
     assert not processes(script, "hydra.run.dir")
 
@@ -249,7 +250,7 @@ engine = Submitit({script!r}, {cluster!r}, at_once=None, requeue=2, cpus=1, gpus
         killed.kill()
     began = len(rows(first))
     engine = submitit(script, cluster=cluster)
-    assert {job.state for job in engine.run([first, second])} == {COMPLETED}
+    assert {job.state for job in engine.run([first, second])} == {Status.COMPLETED}
     assert (rows(first), rows(second)) == ([*range(1, 81)], [1, 2, 3, 4, 5])
     assert 3 < began < 80
     assert first.log.read_text() == "completed 80\n"  # one process only
@@ -264,7 +265,7 @@ def test_jobs_on_this_machine_stop_with_a_checkpoint_and_at_once_the_second_time
     assert not rows(jobs[1])  # one at a time
     engine.stop()
     thread.join(60)
-    assert [(job.code, job.state) for job in jobs] == [(75, INTERRUPTED), (None, WAITING)]
+    assert [(job.code, job.state) for job in jobs] == [(75, Status.INTERRUPTED), (None, Status.WAITING)]
     Path(script).write_text(LIGHT.replace("asked.append(1)", "None"))  # does not end when it is asked to
     done, engine = len(rows(jobs[0])), submitit(script)
     thread = in_the_background(engine, jobs)
@@ -283,7 +284,7 @@ def test_jobs_on_this_machine_stop_with_a_checkpoint_and_at_once_the_second_time
 def sweep(*arguments, cwd, code):
     """What a real sweep says, and its jobs by name; it has its output in files, which a job may hold open."""
     line = [sys.executable, ROOT / "train.py", "-m", *SMALL, *arguments]
-    here = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "HOME": str(cwd), "OMP_NUM_THREADS": "1"}
+    here = {**os.environ, "PYTHONPATH": str(ROOT / "tests"), "HOME": str(cwd), "OMP_NUM_THREADS": "1"}
     with (cwd / "said").open("w+") as said:
         done = subprocess.run(line, cwd=cwd, env=here, stdout=said, stderr=said, timeout=600)
         said.seek(0)

@@ -9,7 +9,7 @@ import scipy.integrate
 import torch
 from conftest import same_state
 from PIL import Image
-from test_line import CONFIGS, source
+from sources import CONFIGS, source
 from torch import nn
 
 from ganlab.data import toy
@@ -27,7 +27,7 @@ from ganlab.theory.divergences import LOG2
 from ganlab.theory.estimate import Estimate
 from ganlab.theory.exact import Line
 from ganlab.theory.optimum import Unsolved
-from ganlab.theory.reading import moments
+from ganlab.theory.reading import frame_times
 from ganlab.theory.trajectory import Dirac
 from ganlab.types import Subject
 
@@ -289,7 +289,7 @@ def test_a_run_logs_the_theory_and_leaves_pictures_of_the_game(run, data):
     done = run(f"data={data}", *TINY, "iterations=30", "k=2", "theory.every=10", "theory.frames=6", "ema_decay=0.9")
     rows = columns(done)
     measured = [row for row in rows if row["theory/jsd"]]
-    expected = {0, 10, 20, 30} | moments(30, 6)
+    expected = {0, 10, 20, 30} | frame_times(30, 6)
     assert {int(row["iteration"]) for row in measured} == expected
     assert all(float(row["theory/identity_error"]) < 1e-6 for row in measured)
     assert all(float(row["theory/D_gap"]) >= -1e-9 for row in measured)
@@ -301,7 +301,7 @@ def test_a_run_logs_the_theory_and_leaves_pictures_of_the_game(run, data):
     assert {"game.png", "game.gif", "figure1.png", "theory.png"} <= names
     assert ("inverse_cdf.png" in names) == (data != "ring")
     with Image.open(done.figures / "game.gif") as film:
-        assert film.n_frames == len(moments(30, 6))
+        assert film.n_frames == len(frame_times(30, 6))
     for name in names - {"game.gif"}:
         with Image.open(done.figures / name) as picture:
             assert len(set(picture.convert("L").resize((200, 100)).getdata())) > 10, name  # it is not blank
@@ -377,17 +377,17 @@ def test_mistakes_are_told_before_anything_is_written(run, tmp_path, overrides, 
 
 
 def test_moments_are_first_last_and_ever_further_apart():
-    assert moments(1000, 0) == set()
-    some = sorted(moments(1000, 20))
+    assert frame_times(1000, 0) == set()
+    some = sorted(frame_times(1000, 20))
     assert some[0] == 0
     assert some[-1] == 1000
     assert len(some) <= 20
     steps = [b - a for a, b in pairwise(some)]
     assert len(steps) > 10
     assert all(a <= b + 1 for a, b in pairwise(steps))
-    assert moments(1000, 1) == {1000}
-    assert moments(1000, 2) == {0, 1000}
-    assert moments(1, 5) == {0, 1}
+    assert frame_times(1000, 1) == {1000}
+    assert frame_times(1000, 2) == {0, 1000}
+    assert frame_times(1, 5) == {0, 1}
 
 
 def test_the_four_stages_are_told_from_the_readings():

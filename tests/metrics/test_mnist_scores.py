@@ -7,7 +7,7 @@ from torch.nn.functional import avg_pool2d
 
 from ganlab.data.datasets import torchvision_images
 from ganlab.features.classifier import load
-from ganlab.features.training import save, train
+from ganlab.features.training import save, train_classifier
 from ganlab.metrics.classes import ClassKL
 from ganlab.metrics.frechet import FrechetDistance
 from ganlab.metrics.prdc import Coverage, Precision, Recall
@@ -27,7 +27,7 @@ def digits():
 def eye(tmp_path_factory):
     torch.set_num_threads(1)
     data = torchvision_images("MNIST", str(SHARED), None, [1, 28, 28], "train:0:20000")
-    file = train(data.x[:8000], data.y[:8000], data.names, (data.x[8000:9000], data.y[8000:9000]), seed=0, epochs=2)
+    file = train_classifier(data.x[:8000], data.y[:8000], data.names, (data.x[8000:9000], data.y[8000:9000]), seed=0, epochs=2)
     assert file["accuracy"] > 0.95
     path = tmp_path_factory.mktemp("eye") / "mnist.pt"
     save(file, path)

@@ -21,7 +21,7 @@ from ganlab.sweep.jobs import Job, quoted
 from ganlab.sweep.pool import Crew
 
 SMALL = ("iterations=6", "log_every=1", "checkpoint.every=2", "logger=csv", "metrics=none", "theory=none")
-HERE = {**os.environ, "PYTHONPATH": f"{Path(__file__).parent}:{os.environ.get('PYTHONPATH', '')}"}
+HERE = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}:{os.environ.get('PYTHONPATH', '')}"}
 
 
 def sweep(*arguments, cwd, code):

@@ -91,7 +91,7 @@ def row(t):
 
 def ended(status="completed", t=4):
     verdict = {"state": "healthy", "since": None, "why": ""}
-    return {"status": status, "iterations": t, "verdict": verdict, "final": {}, "best": {}, "area": {}, "cards": {}}
+    return {"status": status, "iterations": t, "verdict": verdict, "final": {}, "best": {}, "mean": {}, "cards": {}}
 
 
 @pytest.mark.slow
@@ -127,7 +127,7 @@ def test_one_offline_run_per_job_with_config_rows_pictures_and_no_question_asked
             assert found[f"best/{name}"] == pytest.approx(best["value"])
             assert found[f"best_iteration/{name}"] == best["iteration"]
             assert found[f"final/{name}"] == pytest.approx(result["final"][name]["value"])
-        assert {"final/modes", "best/modes", "area/modes"} <= set(found)
+        assert {"final/modes", "best/modes", "mean/modes"} <= set(found)
         assert found["cards/modes"]["n_fake"] == result["cards"]["modes"]["n_fake"] == 20
         assert found["verdict"] == "unknown"  # after one reading
         assert [found[name] for name in ("status", "seed", "commit")] == ["completed", seed, result["commit"]]

@@ -28,7 +28,7 @@ def lengths(tmp_path):
 
 
 def means(study):
-    return [[row.cells[kind].mean.value for kind in ("last", "best", "area")] for row in study.rows]
+    return [[row.cells[kind].mean.value for kind in ("last", "best", "mean")] for row in study.rows]
 
 
 # at an equal budget

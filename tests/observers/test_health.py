@@ -7,7 +7,7 @@ import torch
 from conftest import same_state
 
 from ganlab.files.table import read
-from ganlab.files.verdict import sentence, verdict
+from ganlab.files.verdict import verdict, verdict_in_words
 
 
 def rows(**columns):
@@ -25,7 +25,7 @@ def test_a_game_that_goes_on_is_healthy():
 def test_the_first_iteration_of_what_lasts_until_the_end_is_named():
     found = verdict(rows(diversity=[0.05, 0.5, 0.09, 0.05, 0.02], V=[-1.0] * 5), None)
     assert (found.state, found.since) == ("collapsed", 30)
-    assert sentence(found) == "collapsed from iteration 30 on: samples are 0.02 times as far apart as data"
+    assert verdict_in_words(found) == "collapsed from iteration 30 on: samples are 0.02 times as far apart as data"
 
 
 def test_one_reading_is_not_believed():

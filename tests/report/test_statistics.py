@@ -15,13 +15,13 @@ from ganlab.report.statistics import (
     REACH,
     Comparison,
     Interval,
-    compare,
+    conclusion,
+    contrast,
     curve_interval,
     holm,
     interquartile_mean,
     mean_interval,
     on_grid,
-    sentence,
     smallest_p,
     t_power,
 )
@@ -136,11 +136,11 @@ def test_degenerate_scores():
         with pytest.raises(ValueError, match="not finite"):
             mean_interval([0.1, bad])
         with pytest.raises(ValueError, match="not finite"):
-            compare({0: 0.1, 1: bad}, {0: 0.1, 1: 0.2})
+            contrast({0: 0.1, 1: bad}, {0: 0.1, 1: 0.2})
     with pytest.raises(ValueError, match="per seed"):
         mean_interval([[0.1, 0.2]])
     with pytest.raises(ValueError, match="at least one seed"):
-        compare({}, {0: 0.1})
+        contrast({}, {0: 0.1})
 
 
 @pytest.mark.parametrize("n", [4, 8, 12])
@@ -160,7 +160,7 @@ def test_the_interquartile_mean_counts_cut_observations_in_part():
 
 def test_few_seeds_are_compared_by_relabelling_them():
     a, b = [0.31, 0.35, 0.29, 0.41, 0.33], [0.30, 0.25, 0.34, 0.28, 0.22]
-    c = compare(seeds(a), seeds(b))
+    c = contrast(seeds(a), seeds(b))
     pooled = np.array(a + b)
     differences = [2 * pooled[list(s)].mean() - 2 * pooled.mean() for s in itertools.combinations(range(10), 5)]
     p = np.mean(np.abs(differences) >= abs(np.mean(b) - np.mean(a)) - 1e-12)
@@ -175,14 +175,14 @@ def test_unequal_numbers_of_seeds_are_compared_by_relabelling_them():
     a, b = [0.31, 0.35, 0.29], [0.30, 0.25, 0.34, 0.28, 0.22, 0.21]
     pooled = np.array(a + b) - np.mean(a + b)
     sums = [pooled[list(s)].sum() for s in itertools.combinations(range(9), 3)]
-    assert compare(seeds(a), seeds(b)).p == pytest.approx(np.mean(np.abs(sums) >= abs(pooled[:3].sum()) - 1e-12))
-    assert compare(seeds(a), seeds(b)).n == (3, 6)
+    assert contrast(seeds(a), seeds(b)).p == pytest.approx(np.mean(np.abs(sums) >= abs(pooled[:3].sum()) - 1e-12))
+    assert contrast(seeds(a), seeds(b)).n == (3, 6)
 
 
 def test_the_same_eight_seeds_are_compared_by_flipping_signs():
     d = np.array([0.3, -0.1, 0.4, 0.2, 0.5, -0.2, 0.1, 0.35])
     a = rng().normal(size=8)
-    c = compare(seeds(a), dict(reversed(seeds(a + d).items())))  # seeds are matched by number, not by place
+    c = contrast(seeds(a), dict(reversed(seeds(a + d).items())))  # seeds are matched by number, not by place
     sums = [abs(np.dot(signs, d)) for signs in itertools.product((1, -1), repeat=8)]
     assert c.p == pytest.approx(np.mean(np.array(sums) >= d.sum() - 1e-9))
     theirs = scipy.stats.permutation_test((d,), np.mean, permutation_type="samples")
@@ -192,10 +192,10 @@ def test_the_same_eight_seeds_are_compared_by_flipping_signs():
 
 def test_pairing_needs_the_same_seeds_and_enough_of_them():
     x = seeds(rng().normal(size=PAIRS))
-    assert compare(x, x).paired
-    assert not compare(x, {seed + 1: v for seed, v in x.items()}).paired
+    assert contrast(x, x).paired
+    assert not contrast(x, {seed + 1: v for seed, v in x.items()}).paired
     del x[0]
-    assert not compare(x, x).paired
+    assert not contrast(x, x).paired
 
 
 @pytest.mark.parametrize("shift", [0, 100])  # seeds shared: paired; not shared: labels
@@ -205,14 +205,14 @@ def test_a_drawn_p_is_near_that_of_the_t_test(shift):
     test = scipy.stats.ttest_ind if shift else scipy.stats.ttest_rel
     p = test(a, b).pvalue
     assert 0.005 < p < 0.2
-    assert compare(seeds(a), seeds(b, shift)).p == pytest.approx(p, abs=4 * math.sqrt(p / 20_000) + 0.1 * p)
+    assert contrast(seeds(a), seeds(b, shift)).p == pytest.approx(p, abs=4 * math.sqrt(p / 20_000) + 0.1 * p)
 
 
 @pytest.mark.parametrize("shift", [0, 100])
 @pytest.mark.parametrize("n", [5, 10, 25])
 def test_swapping_the_settings_turns_the_sign_and_nothing_else(n, shift):
     a, b = seeds(rng(7).lognormal(size=n)), seeds(rng(8).lognormal(size=n) + 0.2, shift)
-    one, other = compare(a, b), compare(b, a)
+    one, other = contrast(a, b), contrast(b, a)
     assert (one.p, one.paired, one.needed) == (other.p, other.paired, other.needed)
     (value, low, high), swapped = one.difference, other.difference
     np.testing.assert_allclose(swapped, [-value, -high, -low], rtol=1e-9)
@@ -220,7 +220,7 @@ def test_swapping_the_settings_turns_the_sign_and_nothing_else(n, shift):
 
 def test_a_shift_of_both_settings_changes_nothing_and_a_scale_scales():
     a, b = rng(9).normal(size=6), rng(10).normal(size=6)
-    c, moved = compare(seeds(a), seeds(b)), compare(seeds(10 * a + 5), seeds(10 * b + 5))
+    c, moved = contrast(seeds(a), seeds(b)), contrast(seeds(10 * a + 5), seeds(10 * b + 5))
     assert (c.p, c.needed) == (moved.p, moved.needed)
     np.testing.assert_allclose(moved.difference, 10 * np.array(c.difference), rtol=1e-9)
 
@@ -228,20 +228,20 @@ def test_a_shift_of_both_settings_changes_nothing_and_a_scale_scales():
 def test_a_true_null_is_rejected_as_often_as_it_should_be():
     """400 studies of 5 unpaired seeds: the exact test's level is 12 / 252 = 0.0476; within 3.5 standard deviations of it."""
     x = rng(11).standard_normal((400, 2, 5))
-    rejected = np.mean([compare(seeds(a), seeds(b)).p < ALPHA for a, b in x])
+    rejected = np.mean([contrast(seeds(a), seeds(b)).p < ALPHA for a, b in x])
     assert abs(rejected - 12 / 252) < 3.5 * math.sqrt(0.0476 * 0.9524 / 400)
 
 
 def test_equal_settings_are_equal():
     for n in (3, PAIRS):
-        assert compare(seeds([0.1] * n), seeds([0.1] * n)) == Comparison(Interval(0, 0, 0), 1.0, (n, n), n == PAIRS, None)
-    c = compare(seeds([0.0] * 4), seeds([1.0] * 4))
+        assert contrast(seeds([0.1] * n), seeds([0.1] * n)) == Comparison(Interval(0, 0, 0), 1.0, (n, n), n == PAIRS, None)
+    c = contrast(seeds([0.0] * 4), seeds([1.0] * 4))
     assert (c.difference, c.p, c.needed) == (Interval(1, 1, 1), pytest.approx(2 / 70), None)
-    assert compare(seeds([0.0] * 3), seeds([1.0] * 3)).needed == 4  # no spread at all, and still 4 for any p < 0.05
+    assert contrast(seeds([0.0] * 3), seeds([1.0] * 3)).needed == 4  # no spread at all, and still 4 for any p < 0.05
 
 
 def test_one_seed_gives_no_interval_and_no_test():
-    c = compare({0: 0.3}, {0: 0.1, 1: 0.2})
+    c = contrast({0: 0.3}, {0: 0.1, 1: 0.2})
     assert c.difference.value == pytest.approx(-0.15)
     assert all(math.isnan(v) for v in (c.difference.low, c.difference.high, c.p))
     assert (c.n, c.needed) == ((1, 2), None)
@@ -275,10 +275,10 @@ def test_the_smallest_p_is_what_the_clearest_difference_gives():
     assert smallest_p(4, paired=False) == 2 / 70
     for n in (2, 3, 5, 8, 10, 20):
         a, far = rng(n).random(n), 10 + rng(n + 1).random(n)
-        assert compare(seeds(a), seeds(far, 100)).p == pytest.approx(smallest_p(n, paired=False))
+        assert contrast(seeds(a), seeds(far, 100)).p == pytest.approx(smallest_p(n, paired=False))
         if n >= PAIRS:
-            assert compare(seeds(a), seeds(far)).p == pytest.approx(smallest_p(n, paired=True))
-    assert compare(seeds([0.0, 0.1]), seeds([5.0, 6.0, 7.0])).p == pytest.approx(smallest_p(2, False, 3)) == 0.1
+            assert contrast(seeds(a), seeds(far)).p == pytest.approx(smallest_p(n, paired=True))
+    assert contrast(seeds([0.0, 0.1]), seeds([5.0, 6.0, 7.0])).p == pytest.approx(smallest_p(2, False, 3)) == 0.1
 
 
 @pytest.mark.parametrize("paired", [True, False])
@@ -298,14 +298,14 @@ def test_the_seeds_needed_are_those_of_the_power_tables(paired, effect, n):
     assert t_power(effect, n, paired) >= 0.8 > t_power(effect, n - 1, paired)
     x = np.array([-1.0, 1.0] * 5) / math.sqrt(10 / 9)  # mean 0, standard deviation 1
     a, b = (np.zeros(10), x + effect) if paired else (x, x + effect)
-    assert compare(seeds(a), seeds(b, 0 if paired else 100)).needed == n
+    assert contrast(seeds(a), seeds(b, 0 if paired else 100)).needed == n
 
 
 def test_no_seeds_are_needed_for_a_difference_that_is_none_or_is_seen():
     a = rng(14).normal(size=10)
-    assert compare(seeds(a), seeds(a)).needed is None
-    assert compare(seeds(a), seeds(a + 5)).needed is None
-    assert compare(seeds(a), seeds(a[::-1] + 1e-6, 100)).needed > 1e9  # nobody's budget, and no endless loop
+    assert contrast(seeds(a), seeds(a)).needed is None
+    assert contrast(seeds(a), seeds(a + 5)).needed is None
+    assert contrast(seeds(a), seeds(a[::-1] + 1e-6, 100)).needed > 1e9  # nobody's budget, and no endless loop
 
 
 def test_a_curve_has_at_each_point_the_interval_of_that_point():
@@ -342,32 +342,32 @@ UNSEEN = Comparison(Interval(-0.0101, -0.031, 0.0108), 0.3, (5, 5), False, 14)
 
 def test_the_sentence_of_a_difference_names_the_better_setting_first():
     numbers = "difference -0.031, 95 % CI [-0.044, -0.018], 10 seeds, p = 0.002"
-    assert sentence("k=1", "k=5", "jsd", True, SEEN, 0.002) == f"k=5 reaches lower jsd than k=1 ({numbers})"
+    assert conclusion("k=1", "k=5", "jsd", True, SEEN, 0.002) == f"k=5 reaches lower jsd than k=1 ({numbers})"
     turned = (
         "k=1 reaches higher modes than k=5 (difference 0.031 %, 95 % CI [0.018, 0.044], 10 seeds, p = 0.002, 0.004 after Holm)"
     )
-    assert sentence("k=1", "k=5", "modes", False, SEEN, 0.004, unit="%") == turned
+    assert conclusion("k=1", "k=5", "modes", False, SEEN, 0.004, unit="%") == turned
     uneven = SEEN._replace(n=(9, 10), paired=False)
-    assert "10 and 9 seeds" in sentence("k=1", "k=5", "jsd", True, uneven, 0.002)
-    assert "9 and 10 seeds" in sentence("k=1", "k=5", "modes", False, uneven, 0.002)
+    assert "10 and 9 seeds" in conclusion("k=1", "k=5", "jsd", True, uneven, 0.002)
+    assert "9 and 10 seeds" in conclusion("k=1", "k=5", "modes", False, uneven, 0.002)
 
 
 def test_the_sentence_of_no_difference_says_what_it_would_take():
-    said = sentence("k=1", "k=5", "jsd", True, UNSEEN, 0.3)
+    said = conclusion("k=1", "k=5", "jsd", True, UNSEEN, 0.3)
     assert said == (
         "k=5 and k=1 cannot be told apart on jsd with 5 seeds (difference -0.010, 95 % CI [-0.031, 0.011], p = 0.3); "
         "about 14 would be needed to show a difference of this size"
     )
-    assert "about 6 would" in sentence("k=1", "k=5", "jsd", True, UNSEEN._replace(needed=6), 0.3)
-    assert "about 1200 would" in sentence("k=1", "k=5", "jsd", True, UNSEEN._replace(needed=1234), 0.3)
-    after = sentence("k=1", "k=5", "jsd", True, SEEN, 0.06)
+    assert "about 6 would" in conclusion("k=1", "k=5", "jsd", True, UNSEEN._replace(needed=6), 0.3)
+    assert "about 1200 would" in conclusion("k=1", "k=5", "jsd", True, UNSEEN._replace(needed=1234), 0.3)
+    after = conclusion("k=1", "k=5", "jsd", True, SEEN, 0.06)
     assert after.startswith("k=5 and k=1 cannot be told apart")
     assert after.endswith("p = 0.002, 0.06 after Holm)")
 
 
 def test_the_sentence_of_too_few_seeds_says_that_they_never_can():
-    c = compare(seeds([0.1, 0.2, 0.3]), seeds([5.0, 5.1, 5.3]))
-    said = sentence("k=1", "k=5", "jsd", True, c, c.p)
+    c = contrast(seeds([0.1, 0.2, 0.3]), seeds([5.0, 5.1, 5.3]))
+    said = conclusion("k=1", "k=5", "jsd", True, c, c.p)
     assert said.startswith(
         "3 seeds cannot tell k=5 from k=1 on jsd, whatever they score, for p is at least 0.1 (difference 4.93"
     )
@@ -375,9 +375,9 @@ def test_the_sentence_of_too_few_seeds_says_that_they_never_can():
 
 
 def test_the_sentence_of_one_seed_has_no_interval_and_no_test():
-    said = sentence("k=1", "k=5", "fid", True, compare({0: 30.0}, {0: 21.5}), math.nan)
+    said = conclusion("k=1", "k=5", "fid", True, contrast({0: 30.0}, {0: 21.5}), math.nan)
     assert said == "k=5 and k=1 differ by -8.5 on fid, one seed each: no interval, no test"
-    assert "2 and 1 seeds: no" in sentence("k=1", "k=5", "fid", True, compare({0: 3.0}, {0: 2.0, 1: 2.0}), math.nan)
+    assert "2 and 1 seeds: no" in conclusion("k=1", "k=5", "fid", True, contrast({0: 3.0}, {0: 2.0, 1: 2.0}), math.nan)
 
 
 @pytest.mark.parametrize(("half", "shown"), [(0.013, "1.235, 95 % CI [1.222, 1.248]"), (7.0, "1.2, 95 % CI [-5.8, 8.2]"),
@@ -385,4 +385,4 @@ def test_the_sentence_of_one_seed_has_no_interval_and_no_test():
                                              (0.0, "1.23, 95 % CI [1.23, 1.23]")])  # fmt: skip
 def test_numbers_have_the_digits_that_their_interval_supports(half, shown):
     c = Comparison(Interval(1.2349, 1.2349 - half, 1.2349 + half), 0.3, (5, 5), False, None)
-    assert f"(difference {shown}, p = 0.3)" in sentence("a", "b", "m", True, c, 0.3)
+    assert f"(difference {shown}, p = 0.3)" in conclusion("a", "b", "m", True, c, 0.3)

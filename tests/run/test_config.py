@@ -11,7 +11,7 @@ from forked import Forked
 from PIL import Image
 
 from ganlab.errors import UserError
-from ganlab.features.training import save, train
+from ganlab.features.training import save, train_classifier
 from ganlab.files.run import RunDirectory
 from ganlab.run.build import game_of, settings_of
 from ganlab.run.command_line import sentence, with_saved_overrides
@@ -39,7 +39,9 @@ def pictures(tmp_path_factory):
 def classifier(folder, shape):
     """One that has learnt nothing, for images of a shape."""
     x = torch.randint(256, (200, *shape), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    save(train(x, torch.arange(200) % 10, list("0123456789"), None, seed=0, epochs=1, width=4), folder / "features.pt")
+    save(
+        train_classifier(x, torch.arange(200) % 10, list("0123456789"), None, seed=0, epochs=1, width=4), folder / "features.pt"
+    )
     return f"features={folder}/features.pt"
 
 
