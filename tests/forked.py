@@ -1,5 +1,5 @@
 """Commands in processes of their own, forked from one that has imported everything: each costs six CPU seconds less than
-`python train.py`, and leaves its figures blank. `test_commands.py` starts the real one."""
+`python train.py`, and leaves its figures blank unless `drawn`. `test_commands.py` starts the real one."""
 
 import atexit
 import json
@@ -18,9 +18,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 import ganlab.commands.main, ganlab.commands.evaluate, ganlab.commands.sample, ganlab.figures.line, ganlab.figures.plane
 import ganlab.loggers.wandb, ganlab.run.command_line, ganlab.run.experiment, ganlab.sweep.driver, ganlab.sweep.engines
 
-FigureCanvasAgg.draw = lambda canvas: canvas.get_renderer()
-
-def become(argv, cwd, env, out, error, session):
+def become(argv, cwd, env, out, error, session, drawn):
+    if not drawn:
+        FigureCanvasAgg.draw = lambda canvas: canvas.get_renderer()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored where the tests run in the background
     if session:
         os.setsid()
     for number, path in enumerate((os.devnull, out, error)):
@@ -70,13 +71,13 @@ class Done(NamedTuple):
 class Forked:
     """Like subprocess.Popen of `python argv`, its output in files; argv[0] is a script, or `ganlab`."""
 
-    def __init__(self, *argv, cwd, env=None, session=False):
+    def __init__(self, *argv, cwd, env=None, session=False, drawn=False):
         folder = Path(mkdtemp(prefix="forked"))
         self.files, self.returncode = (folder / "out", folder / "error"), None
         out, error = map(str, self.files)
         env = {**(os.environ if env is None else env)}
-        given = {"argv": [*map(str, argv)], "cwd": str(cwd), "env": env, "out": out, "error": error, "session": session}
-        self.pid = ask(given)
+        where = {"cwd": str(cwd), "env": env, "out": out, "error": error}
+        self.pid = ask({"argv": [*map(str, argv)], **where, "session": session, "drawn": drawn})
 
     def poll(self):
         if self.returncode is None:

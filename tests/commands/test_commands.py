@@ -40,7 +40,7 @@ def test_the_default_visibly_works(tmp_path, iterations, quality):
         assert animation.n_frames == iterations // 100 + 1
     for name in ("curves.png", "samples.png"):
         with Image.open(run.figures / name) as picture:
-            assert len(set(picture.convert("L").resize((200, 100)).getdata())) > 10, name  # it is not blank
+            assert len(picture.convert("L").getcolors()) > 10, name  # it is not blank
 
 
 @pytest.fixture

@@ -190,7 +190,7 @@ MISTAKES = {
     "metrics=images": "metrics.picture.draw: Grid draws images but shape is [2]: try metrics=points",
     "metrics.picture.draw.n=0": "metrics.picture.draw: n must be >= 1, got 0",
     "checkpoint.keep=0": "checkpoint.keep = 0",
-    "metrics=modes data=swissroll": "metrics.scores.modes: Modes needs a mixture",
+    "metrics=modes data=swissroll": "metrics.scores.modes: ModeCounts needs a mixture",
     "resume=nowhere": "resume = nowhere is not a run directory",
     "resume=nowhere.ckpt": "resume = nowhere.ckpt: there is no such file",
 }

@@ -182,8 +182,8 @@ def test_a_run_that_stays_collapsed_is_ended(run, tmp_path):
 # the command
 
 
-def command(*arguments, cwd):
-    return Forked(ROOT / "train.py", "-m", "hydra/sweeper=tune", *TINY, *arguments, cwd=cwd)
+def command(*arguments, cwd, drawn=False):
+    return Forked(ROOT / "train.py", "-m", "hydra/sweeper=tune", *TINY, *arguments, cwd=cwd, drawn=drawn)
 
 
 def ended(process):
@@ -219,7 +219,7 @@ def test_a_search_that_is_killed_ends_with_all_its_trials_and_the_best_of_them(t
     results = {file: file.stat().st_mtime for file in over}
     assert len(asked) == 4
     assert len(results) >= 2
-    code, out, error = ended(command(*search, cwd=tmp_path))
+    code, out, error = ended(command(*search, cwd=tmp_path, drawn=True))
     assert code == 0, out + error
     assert started(folder / "study.journal")[:4] == asked
     assert all(file.stat().st_mtime == results[file] for file in results)

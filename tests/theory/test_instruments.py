@@ -304,7 +304,7 @@ def test_a_run_logs_the_theory_and_leaves_pictures_of_the_game(run, data):
         assert film.n_frames == len(frame_times(30, 6))
     for name in names - {"game.gif"}:
         with Image.open(done.figures / name) as picture:
-            assert len(set(picture.convert("L").resize((200, 100)).getdata())) > 10, name  # it is not blank
+            assert len(picture.convert("L").getcolors()) > 10, name  # it is not blank
 
 
 @pytest.mark.slow
