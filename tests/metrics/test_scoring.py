@@ -235,7 +235,7 @@ def test_a_packed_discriminator_sees_m_samples_and_a_step_moves_it(run, updates)
     ("overrides", "sentence"),
     [
         (("model.pack=3", "batch_size=8"), "batch_size = 8 does not come in packs of 3"),
-        (("model.pack=2", "model.D.shape=[3]"), "model.pack = 2 needs a D that is told its shape"),
+        (("model.pack=2", "+model.D.shape=[3]"), "model.pack = 2 needs a D that is told its shape"),
         (("+metrics.split=test",), "metrics.split = test but this data has no splits: set it to null"),
         (("metrics=classifier",), "metrics.scores.fid: there is no classifier of these data: give features=FILE"),
         (("+metrics.scores.x._target_=ganlab.game.priors.Normal", "+metrics.scores.x.dim=2"), "is no Metric"),
@@ -357,7 +357,7 @@ def test_what_is_no_score_is_told(two):
     config = yaml.safe_load(file.read_text())
     config["metrics"]["scores"]["x"] = {"_target_": "ganlab.game.priors.Normal", "dim": 2}
     file.write_text(yaml.safe_dump(config))
-    with pytest.raises(UserError, match=r"ganlab.game.priors.Normal is not a Metric"):
+    with pytest.raises(UserError, match=r"ganlab.game.priors.Normal is no Metric"):
         evaluate(two[:1], EvaluationRequest())
 
 
@@ -483,7 +483,7 @@ def test_the_generator_of_the_paper_starts_at_the_mean_digit():
     source = torchvision_images("MNIST", str(SHARED), None, [1, 28, 28], "train::50000")
     torch.manual_seed(0)
     G = Generator((1, 28, 28), 100)
-    G.start_at(source.mean())
+    G.start_near(source.mean())
     last = G.net[-1]
     assert isinstance(last, nn.Linear)
     assert last.bias.min().item() == pytest.approx(-16.118, abs=1e-3)
