@@ -45,8 +45,8 @@ QUIET = ("logger=csv", "metrics=none", "theory=none", "checkpoint.every=1000000"
 
 
 class Stopwatch(pl.Callback):
-    """CPU seconds of an iteration, from the end of the first call of Lightning after iteration `warm` to that of the last but one:
-    a call does many."""
+    """CPU seconds of an iteration, from the end of the first call of Lightning after iteration `warm` to that of the last but
+    one: a call does many."""
 
     def __init__(self, warm: int) -> None:
         self.warm, self.begun, self.ended = warm, (0, 0.0), (0, 0.0)
