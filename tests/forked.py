@@ -9,6 +9,7 @@ import sys
 import time
 from functools import lru_cache
 from pathlib import Path
+from shutil import rmtree
 from tempfile import mkdtemp
 from typing import NamedTuple
 
@@ -73,6 +74,7 @@ class Forked:
 
     def __init__(self, *argv, cwd, env=None, session=False, drawn=False):
         folder = Path(mkdtemp(prefix="forked"))
+        atexit.register(rmtree, folder, ignore_errors=True)
         self.files, self.returncode = (folder / "out", folder / "error"), None
         out, error = map(str, self.files)
         env = {**(os.environ if env is None else env)}
