@@ -4,6 +4,7 @@ is held to them without a new test."""
 import copy
 import math
 from functools import cache
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -19,6 +20,7 @@ from ganlab.game.terms import Term
 from ganlab.random import Given, Recorded, handed
 from ganlab.run.build import game_of
 from ganlab.run.config import build, resolve, validate
+from ganlab.types import Batch
 
 R, B = 2, 8
 GROUPS = ("loss", "penalty", "model", "augment", "objective", "prior", "updates")
@@ -69,6 +71,9 @@ CHOICES = [
     *[(*POINTS, f"model={name}", *NARROW.get(name, ())) for name in names("model") if name not in {"dcgan", "dirac"}],
     (*POINTS, "penalty=[r1,gradient_penalty,weight_clipping]", "augment=instance_noise", "loss=hinge", *NARROW["maxout"],
      "model=maxout"),
+    (*POINTS, "+penalty.lecam={_target_: outsiders.LeCam, weight: 0.1}",
+     "+penalty.transport={_target_: outsiders.Transport, weight: 1.0}",
+     *NARROW["mlp"]),
 ]  # fmt: skip
 IDS = ["-".join(word for word in choice if "width" not in word and "units" not in word) for choice in CHOICES]
 
@@ -77,18 +82,18 @@ IDS = ["-".join(word for word in choice if "width" not in word and "units" not i
 @pytest.mark.parametrize(("player", "other"), ["DG", "GD"], ids=["D", "G"])
 def test_gradients_are_finite_where_they_belong_and_none_are_where_they_do_not(choices, player, other):
     gan = game(*choices)
-    own = {name: p for name, p in gan.named_parameters() if name.startswith(f"{player}.")}
+    gan.backward_to, gan._frozen = torch.autograd.backward, ()  # as with one process
     loss = descended(gan, player)
     assert loss.dtype == torch.float64
     assert loss.shape == ()
-    found = torch.autograd.grad(loss, list(own.values()), allow_unused=True)
-    for name, gradient in zip(own, found, strict=True):
-        assert gradient is not None, name
-        assert gradient.isfinite().all(), name
-    assert any(gradient.abs().sum() > 0 for gradient in found)
-    if player == "D":
-        strangers = [p for name, p in gan.named_parameters() if name.startswith("G.")]
-        assert torch.autograd.grad(descended(gan, "D"), strangers, allow_unused=True) == (None,) * len(strangers)
+    with handed(Recorded(torch.Generator().manual_seed(1))):
+        getattr(gan, f"{player}_gradient")(*minibatch(gan))
+    own = [p for p in getattr(gan, player).parameters()]
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in own)
+    assert any(p.grad.abs().sum() > 0 for p in own)
+    strangers = [*getattr(gan, other).parameters(), *gan.G_ema.parameters()]
+    strangers += [*gan.objective.parameters()] if player == "G" else []
+    assert all(p.grad is None for p in strangers)
 
 
 @pytest.mark.parametrize("choices", CHOICES, ids=IDS)
@@ -143,10 +148,13 @@ def test_state_survives_a_checkpoint_and_the_next_step_is_the_same(choices, tmp_
             parameter.add_(1.0)
 
     def step(gan):
-        terms = gan.objective.D(gan.players, *minibatch(gan), 0)
-        for term in gan.players.terms.values():
-            term.after_step(gan.D, terms.seen)
-        gan.augment.after_step(terms.seen)
+        for player in "DG":
+            seen = getattr(gan.objective, player)(gan.players, *minibatch(gan), 0).seen
+            for term in gan.players.terms.values():
+                if term.of == player:
+                    term.after_step(getattr(gan, player), seen)
+            if player == "D":
+                gan.augment.after_step(seen)
 
     with handed(Recorded(torch.Generator().manual_seed(1))):
         step(first)
@@ -180,11 +188,45 @@ def test_a_loss_wants_data_up_and_samples_down_and_g_wants_samples_up(name):
     assert (wanted < 0).all()
 
 
+class Noted:
+    """A game that notes what it is asked to do; consensus takes both gradients at once, through `backward_to`."""
+
+    def __init__(self):
+        self.gan, self.asked, self.now = game(*POINTS, *NARROW["mlp"]), [], SimpleNamespace(D_steps=0, G_steps=0)
+        self.players, self.weights_D, self.weights_G = self.gan.players, self.gan.weights_D, self.gan.weights_G
+
+    def noise(self):
+        return minibatch(self.gan)[2]
+
+    def D_gradient(self, *_):
+        self.asked.append("d")
+
+    def G_gradient(self, *_):
+        self.asked.append("g")
+
+    def backward_to(self, loss, inputs):
+        self.asked += "dg"
+
+    def D_step(self):
+        self.asked.append("D")
+
+    def G_step(self):
+        self.asked.append("G")
+
+
+@pytest.mark.parametrize(("more", "g_steps"), [((), 1), (("updates.g_steps=3",), 3)])
+@pytest.mark.parametrize("k", [1, 3])
 @pytest.mark.parametrize("name", names("updates"))
-def test_an_order_asks_for_each_gradient_before_its_step_and_takes_the_steps_that_it_says(name):
-    order = build(resolve(composed(f"updates={name}", path=ROOT))["updates"], "updates")
-    assert order.g_steps >= 1
-    assert order.gamma >= 0
+def test_an_order_asks_for_each_gradient_before_its_step_and_takes_the_steps_that_it_says(name, k, more, g_steps):
+    if more and name != "alternating":
+        pytest.skip("takes one step of G")
+    order = build(resolve(composed(f"updates={name}", *more, path=ROOT))["updates"], "updates")
+    noted, (x, y, _) = Noted(), minibatch(game(*POINTS, *NARROW["mlp"]))
+    order(noted, Batch(x.expand(k, *x.shape), y.expand(k, *y.shape)))
+    asked = "".join(noted.asked)
+    assert (asked.count("D"), asked.count("G")) == (k, order.g_steps)
+    assert order.g_steps == g_steps
+    assert asked == ("dD" * k + "gG" * g_steps if name == "alternating" else "dD" * (k - 1) + "dgDG")
 
 
 def test_the_neutral_parts_are_neutral():

@@ -95,6 +95,11 @@ class Draws:
         self._next += 1
         return self._ready[self._next - 1]
 
+    def finish(self) -> None:
+        """Raises RuntimeError where an iteration has drawn less than those of its kind do."""
+        if self._known and self._next < len(self._plan):
+            raise RuntimeError(f"an iteration does not draw {self._plan[self._next]} as iterations of its kind do")
+
 
 class Given:
     """Draws that somebody else has made, as those of a replica."""

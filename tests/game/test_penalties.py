@@ -107,7 +107,9 @@ def test_a_lazy_term_has_the_weight_of_the_steps_that_it_stands_for():
     y = torch.zeros(64, dtype=torch.long)
     losses = [play.objective.D(play, x, y, fake, step) for step in range(8)]
     assert [step for step, terms in enumerate(losses) if terms.penalties] == [0, 4]
-    assert_close(sum(terms.penalty for terms in losses), torch.tensor(8 * 25.0, dtype=torch.float64))  # as of every step
+    assert_close(losses[4].penalties["r1"], torch.tensor(25.0, dtype=torch.float64))  # what it is, whatever it stands for
+    gain = sum(terms.loss for terms in losses) - 8 * losses[1].loss
+    assert_close(gain, torch.tensor(8 * 25.0, dtype=torch.float64))  # as of every step
     assert_close(losses[0].loss - losses[1].loss, torch.tensor(4 * 25.0, dtype=torch.float64))
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from conftest import ROOT
 
 from ganlab.files.table import read
 from ganlab.game.module import GAN
@@ -49,6 +50,19 @@ def test_the_bits_are_the_same_for_any_number_of_iterations_in_a_call(run, monke
         assert all(torch.equal(value, b[name]) for name, value in a.items())
         drop = [[{k: v for k, v in row.items() if k != "seconds"} for row in read(found[m].table_file)] for m in (1, n)]
         assert str(drop[0]) == str(drop[1])  # as text, where nan is nan
+
+
+def test_state_of_terms_an_objective_and_several_steps_of_g_are_the_same_for_any_number(run, monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "tests")
+    monkeypatch.setattr("ganlab.game.module.PATIENCE", 1e9)
+    own = ("+penalty.lecam={_target_: outsiders.LeCam, weight: 0.1, every: 3}",
+           "+penalty.transport={_target_: outsiders.Transport, weight: 1}",
+           "objective={_target_: outsiders.AuxiliaryClassifier}", "updates.g_steps=2", "model.G.width=8", "model.D.width=8",
+           "theory=none", "metrics=none", "iterations=30", "batch_size=16")  # fmt: skip
+    a, *others = (weights(run(*own, f"at_once={n}", name=f"n{n}")) for n in (1, 7, 30))
+    assert any("terms.lecam" in name for name in a)
+    for b in others:
+        assert all(torch.equal(value, b[name]) for name, value in a.items())
 
 
 def test_a_resumed_run_ends_where_a_whole_one_does_whatever_the_number(run, tmp_path):

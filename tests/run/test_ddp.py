@@ -1,5 +1,6 @@
 """Two real processes over gloo against one with the joint batch."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -79,3 +80,16 @@ def test_two_ranks_write_one_run(ranks):
     assert two.result["processes"] == 2
     assert two.result["images"] == one.result["images"] == 6 * 2 * 32
     assert [row["iteration"] for row in read(two.table_file)] == list(range(1, 7))
+
+
+@pytest.mark.slow
+def test_ranks_leave_a_call_together_however_long_it_lasts(tmp_path):
+    """Each rank has its own clock: one that left earlier would wait for ever for the other."""
+    own = ("+penalty.lecam={_target_: outsiders.LeCam, weight: 0.1}", "log_every=1000", "health.every=1000", "iterations=120")
+    line = [sys.executable, ROOT / "train.py", "hydra.run.dir=run", "logger=csv", "metrics=none", "theory=none", *own, *TWO]
+    done = subprocess.run(
+        line, cwd=tmp_path, env={**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}:{os.environ.get('PYTHONPATH', '')}"},
+        capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert RunDirectory(tmp_path / "run").result["iterations"] == 120

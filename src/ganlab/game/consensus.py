@@ -32,7 +32,7 @@ class Consensus(Order):
         D, G, gradients = moved(game.players, x, y, game.noise(), steps, w_D, w_G, self.gamma)
         # a sum whose gradients these are: backward through it tells DDP of them, which averages them over processes
         total = torch.stack([(w * g).sum() for w, g in zip([*w_D, *w_G], gradients, strict=True)]).sum()
-        game.descend(total, [*w_D, *w_G])
+        game.backward_to(total, inputs=[*w_D, *w_G])
         game.now.D_terms, game.now.G_terms = D, G
         game.D_step()
         game.G_step()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -42,6 +42,7 @@ class Now:
 
     def __init__(self) -> None:
         self.gradient_norms: dict[str, Tensor] = {}  # of the newest iteration that somebody wanted to look at
+        self.penalties: dict[str, Tensor] = {}  # the newest value of each term, which a lazy one keeps until it is due again
 
 
 class GAN(pl.LightningModule):
@@ -87,7 +88,7 @@ class GAN(pl.LightningModule):
 
     def training_step(self, minibatches: Callable[[int], Batch], batch_idx: int) -> None:
         """Iterations of Algorithm 1 until somebody wants to look, at most `at_once`, or for PATIENCE: the same bits for any
-        number of them. minibatches(t) has x [k, B, *S], y [k, B]."""
+        number of them; of several processes one. minibatches(t) has x [k, B, *S], y [k, B]."""
         now, started = self.now, time.monotonic()
         look = self.next_look(now.t)
         end = min(look, now.t + self.at_once)
@@ -118,6 +119,7 @@ class GAN(pl.LightningModule):
         """The iteration that was prepared: work of the device, and no value on the host that depends on data."""
         with handed(self._draws):
             self.updates(self, batch)
+        self._draws.finish()
         self._average(self.now.share)
 
     def noise(self) -> Tensor:
@@ -128,33 +130,30 @@ class GAN(pl.LightningModule):
 
     def D_gradient(self, x: Tensor, y: Tensor, z: Tensor) -> None:
         self.now.D_terms = terms = self.objective.D(self.players, x, y, z, self.now.D_steps)
-        self.descend(terms.loss, self.weights_D)
+        self.backward_to(terms.loss, inputs=self.weights_D)
 
     def G_gradient(self, x: Tensor, y: Tensor, z: Tensor) -> None:
         with frozen(*self._frozen):
             self.now.G_terms = terms = self.objective.G(self.players, x, y, z, self.now.G_steps)
-            self.descend(terms.loss, self.weights_G)
-
-    def descend(self, loss: Tensor, weights: Sequence[Tensor]) -> None:
-        """The gradients of a loss by these weights, averaged over processes."""
-        self._backward(loss, inputs=weights)
+            self.backward_to(terms.loss, inputs=self.weights_G)
 
     def D_step(self) -> None:
-        self._step("D", self.D, self.opt_D, self.now.D_terms.seen)
+        self._step("D", self.D, self.opt_D, self.now.D_terms)
         self.augment.after_step(self.now.D_terms.seen)
         self.now.D_steps += 1
 
     def G_step(self) -> None:
-        self._step("G", self.G, self.opt_G, self.now.G_terms.seen)
+        self._step("G", self.G, self.opt_G, self.now.G_terms)
         self.now.G_steps += 1
 
-    def _step(self, player: str, net: nn.Module, optimizer: Optimizer, seen: Any) -> None:
+    def _step(self, player: str, net: nn.Module, optimizer: Optimizer, terms: Terms) -> None:
         if self.now.looked_at:
             self.now.gradient_norms[player] = gradient_norm(net)
         optimizer.step()
         optimizer.zero_grad()
         for term in (term for term in self.players.terms.values() if term.of == player):
-            term.after_step(net, seen)
+            term.after_step(net, terms.seen)
+        self.now.penalties |= {name: value.detach() for name, value in terms.penalties.items()}
 
     def _set_rates(self, t: int) -> None:
         """Afresh from the config's rates: a checkpoint holds those of its own iteration."""
@@ -185,10 +184,11 @@ class GAN(pl.LightningModule):
         return [self.opt_G, self.opt_D]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["iteration"] = self.now.t
+        checkpoint |= {"iteration": self.now.t, "penalties": {k: float(v) for k, v in self.now.penalties.items()}}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.now.t = checkpoint.get("iteration", checkpoint["global_step"])
+        self.now.penalties = {name: torch.tensor(value) for name, value in checkpoint.get("penalties", {}).items()}
 
     def on_train_start(self) -> None:
         # raw optimizers step, and Lightning's count is advanced by hand: its global_step is then the iteration of Algorithm 1
@@ -197,8 +197,9 @@ class GAN(pl.LightningModule):
         self._draws, self._noise = Draws(self.device), Draws(self.device)
         self._average = follower(self.G_ema, self.G)
         several = self.trainer.world_size > 1  # DDP wants to be told of each backward, and D's weights out of G's graph
-        self._backward: Callable[..., None] = self.manual_backward if several else torch.autograd.backward
+        self.backward_to: Callable[..., None] = self.manual_backward if several else torch.autograd.backward
         self._frozen = (self.D, self.objective) if several else ()
+        self.at_once = 1 if several else self.at_once  # ranks have to leave a call together: each has its own clock
 
 
 class _Noise(NamedTuple):

@@ -75,13 +75,8 @@ class Terms(NamedTuple):
     """What a player descends, and out of what: scalars, and logits [B]."""
 
     loss: Tensor  # penalties included
-    penalties: Mapping[str, Tensor]
+    penalties: Mapping[str, Tensor]  # of the terms that were due, each as of one step
     seen: Any  # Look or GLook
-
-    @property
-    def penalty(self) -> Tensor:
-        """All of them together."""
-        return sum(self.penalties.values(), torch.zeros_like(self.loss))
 
     def plus(self, more: Tensor) -> Terms:
         return self._replace(loss=self.loss + more)
@@ -126,6 +121,7 @@ class Players(NamedTuple):
         # under autocast a gradient that is differentiated again takes its own pass, in float32
         shares = not torch.is_autocast_enabled(x.device.type)
         wanted = {side for term in self.due("D", step).values() for side in term.gradients} if shares else set()
+        wanted -= {"fake"} if self.through else set()  # a term is a function of G's weights in no case
         logits, features, backs = {}, {}, {}
         # two passes: in one, D's BatchNorm would see real and fake together and tell them apart by the batch's statistics
         for side, points in (("x", x), ("fake", fake)):
@@ -149,9 +145,10 @@ class Players(NamedTuple):
 
     def descended(self, player: str, seen: Look | GLook, loss: Tensor) -> Terms:
         """The loss and the terms that are due; a lazy one with the weight of the steps that it stands for."""
-        penalties = {name: term(seen) * term.every for name, term in self.due(player, seen.step).items()}
-        for value in penalties.values():
-            loss = loss + value
+        due = self.due(player, seen.step)
+        penalties = {name: term(seen) for name, term in due.items()}
+        for name, value in penalties.items():
+            loss = loss + value * due[name].every
         return Terms(loss, penalties, seen)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from ganlab.files.status import Status
@@ -38,15 +39,21 @@ def statistics(gan: GAN) -> dict[str, float]:
     values = {
         "train/loss_D": D.loss,
         "train/loss_G": G.loss,
-        "train/penalty": D.penalty,
+        "train/penalty": _total(gan, "D"),
         "train/V": logsigmoid(D.seen.on_x).mean() + logsigmoid(-D.seen.on_fake).mean(),
         "train/D_real": D.seen.on_x.sigmoid().mean(),
         "train/D_fake": D.seen.on_fake.sigmoid().mean(),
     }
-    if len(gan.terms) > 1:  # one by one, those that were due
-        values |= {f"train/penalty_{name}": value for terms in (D, G) for name, value in terms.penalties.items()}
-    if G.penalties:
-        values["train/penalty_G"] = G.penalty
+    if len(gan.terms) > 1:  # one by one
+        values |= {f"train/penalty_{name}": value for name, value in gan.now.penalties.items()}
+    if any(term.of == "G" for term in gan.players.terms.values()):
+        values["train/penalty_G"] = _total(gan, "G")
     read = dict(zip(values, torch.stack([v.detach().float() for v in values.values()]).tolist(), strict=True))  # one sync
     rates = {"train/lr_G": gan.opt_G, "train/lr_D": gan.opt_D}  # of their first parameter groups
     return read | {name: optimizer.param_groups[0]["lr"] for name, optimizer in rates.items()}
+
+
+def _total(gan: GAN, player: str) -> Tensor:
+    """The newest values of all terms of a player."""
+    own = [value for name, value in gan.now.penalties.items() if gan.players.terms[name].of == player]
+    return torch.stack(own).sum() if own else gan.now.D_terms.loss.new_zeros(())

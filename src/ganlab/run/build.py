@@ -43,13 +43,25 @@ def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
     for key in given:  # a name without a penalty is a preset's, or a mistake of the user's
         group, _, name = key.lstrip("+~").partition(".")
         name = name.split(".")[0]
-        if group == "penalty" and name and name in cfg.penalty and "_target_" not in (cfg.penalty[name] or {}):
-            raise UserError(f"penalty.{name} is set but not chosen: add penalty={name}, or leave {key} out")
+        if group == "penalty" and name and name in cfg.penalty:
+            _refuse_unchosen(name, cfg.penalty[name], key)
+    for override in overrides:
+        key, _, value = override.partition("=")
+        if key.lstrip("+") == "penalty" and value.startswith("{"):
+            for name in (name for name in cfg.penalty or () if f"{name}:" in value):
+                _refuse_unchosen(name, cfg.penalty[name], key)
     settings = validate(resolve(cfg))
     if settings.images is not None:
         cfg.iterations = math.ceil(settings.images / (settings.k * settings.batch_size))
         settings = validate(resolve(cfg))  # what refers to iterations, as a schedule does, follows
     return completed(settings)
+
+
+def _refuse_unchosen(name: str, node: Any, key: str) -> None:
+    if not isinstance(node, DictConfig):
+        raise UserError(f"{key} = {node}: a penalty is set by its name, as in penalty=r1 penalty.r1.gamma=1")
+    if "_target_" not in node:
+        raise UserError(f"penalty.{name} is set but not chosen: add penalty={name}, or leave {key} out")
 
 
 def completed(settings: Settings) -> Settings:
@@ -75,7 +87,7 @@ def game_of(settings: Settings) -> GAN:
     prior = build_as(Prior, settings.prior, "prior")
     G, D = build(settings.model.G, "model.G"), _discriminator(settings)
     objective = build_as(Adversarial, settings.objective, "objective", **_features_of(D, settings))
-    terms = {name: build_as(Term, node, f"penalty.{name}") for name, node in settings.penalty.items()}
+    terms = {name: _term(name, node) for name, node in settings.penalty.items()}
     opt_G = build(settings.optim.G, "optim.G", params=G.parameters())
     opt_D = build(settings.optim.D, "optim.D", params=[*D.parameters(), *objective.parameters()])
     momentum = settings.schedule.momentum
@@ -104,6 +116,17 @@ def game_of(settings: Settings) -> GAN:
         seed=settings.seed,
         at_once=settings.at_once,
     )
+
+
+def _term(name: str, node: Node) -> Term:
+    if hasattr(nn.ModuleDict, name) or not name.isidentifier():
+        raise UserError(f"penalty.{name}: a penalty cannot have this name, take another one")
+    term: Term = build_as(Term, node, f"penalty.{name}")
+    if term.of not in ("D", "G"):
+        raise UserError(f"penalty.{name} is of {term.of!r}: a term is of D or of G")
+    if any(True for _ in term.parameters()):
+        raise UserError(f"penalty.{name} has weights, which no optimizer would train: keep state in buffers")
+    return term
 
 
 def _discriminator(settings: Settings) -> nn.Module:

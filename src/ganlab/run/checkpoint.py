@@ -25,5 +25,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
     def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         checkpoint = super().load_checkpoint(*args, **kwargs)
+        if "iteration" in checkpoint:
+            return checkpoint
         callbacks, state = of_one_entry(checkpoint.get("callbacks", {})), weights(checkpoint["state_dict"])
         return {**checkpoint, "callbacks": callbacks, "state_dict": state}

@@ -45,6 +45,10 @@ def guarded(main: Callable[[], Any]) -> int:
         return error.code
     except (UserError, HydraException, OmegaConfBaseException) as error:
         return _told(error, sentence(error))
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        return _told(error, "a group cannot be null: choose one of its files, as penalty=none, or leave it out")
     except OSError as error:
         if error.filename is None or Path(error.filename).suffix == ".py":
             raise

@@ -161,6 +161,8 @@ def validated(kind: Any, value: Any, key: str) -> Any:
         if problem["type"] == "extra_forbidden":
             known = kind.model_fields if len(place) == 1 else ()
             raise UserError(f"unknown key {name}{did_you_mean(place[-1], known)}") from error
+        if problem["type"] == "missing":
+            raise UserError(f"{name} is missing: choose one of conf/{name.split('.')[0]}, or give it a value") from error
         raise UserError(f"{name} = {problem['input']!r}: {problem['msg'].lower()}") from error
     except Exception:  # an annotation pydantic has no rule for: the constructor will judge
         return value
