@@ -72,6 +72,11 @@ def composed(*overrides: str, path: Path):
     return cfg
 
 
+def pytest_collection_modifyitems(items):
+    """Whole files go to one worker each: the longest ones begin, so that none of them is alone at the end."""
+    items.sort(key=lambda item: item.path.parent.name not in ("sweep", "run"))
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     """run("k=2", "iterations=4", name="a") trains in tmp_path/a and returns its run directory."""
