@@ -175,6 +175,8 @@ MISTAKES = {
     "+penalty={x:{gamma:5}}": "penalty.x is set but not chosen: add penalty=x, or leave +penalty out",
     "+penalty.items._target_=ganlab.game.terms.R1 +penalty.items.gamma=1": "penalty.items: a penalty cannot have this name",
     "~penalty": "penalty is missing: choose one of conf/penalty",
+    "penalty=r1 penalty.r1.every=true": "penalty.r1.every = true: input should be a number",
+    "model.G.width=true": "model.G.width = true: input should be a number",
     "penalty=r1 penalty.r1.every=0": "penalty.r1: every must be >= 1, got 0",
     "objective._target_=ganlab.game.priors.Normal +objective.dim=2": "is no Adversarial: choose one of conf/objective",
     "prior.dim=0": "prior: dim must be >= 1, got 0",

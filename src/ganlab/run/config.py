@@ -150,6 +150,8 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
 
 def validated(kind: Any, value: Any, key: str) -> Any:
     """The value as the type has it; raises UserError under the key where it does not fit."""
+    if kind in (int, float) and isinstance(value, bool):
+        raise UserError(f"{key} = {str(value).lower()}: input should be a number")
     arbitrary = inspect.isclass(kind) and issubclass(kind, BaseModel)
     try:
         adapter = TypeAdapter(kind, config=None if arbitrary else ConfigDict(arbitrary_types_allowed=True))
