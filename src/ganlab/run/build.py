@@ -88,6 +88,8 @@ def game_of(settings: Settings) -> GAN:
     G, D = build(settings.model.G, "model.G"), _discriminator(settings)
     objective = build_as(Adversarial, settings.objective, "objective", **_features_of(D, settings))
     terms = {name: _term(name, node) for name, node in settings.penalty.items()}
+    for term in terms.values():
+        term.attach(G if term.of == "G" else D)
     opt_G = build(settings.optim.G, "optim.G", params=G.parameters())
     opt_D = build(settings.optim.D, "optim.D", params=[*D.parameters(), *objective.parameters()])
     momentum = settings.schedule.momentum
@@ -97,7 +99,7 @@ def game_of(settings: Settings) -> GAN:
         G,
         D,
         prior=prior,
-        loss=build_as(Loss, settings.loss, "loss"),
+        loss=loss_of(settings),
         terms=terms,
         augment=build_as(Augment, settings.augment, "augment"),
         objective=objective,
@@ -116,6 +118,14 @@ def game_of(settings: Settings) -> GAN:
         seed=settings.seed,
         at_once=settings.at_once,
     )
+
+
+def loss_of(settings: Settings) -> Loss:
+    """The loss, with all that is done to it: the last adjustment outermost."""
+    loss: Loss = build_as(Loss, settings.loss, "loss")
+    for name, node in settings.adjust.items():
+        loss = build_as(Loss, node, f"adjust.{name}", loss=loss)
+    return loss
 
 
 def _term(name: str, node: Node) -> Term:
