@@ -1,4 +1,4 @@
-"""Every loss with every term, on points and on images: it trains, with gradients that are finite and where they belong, or it is
+"""Every loss with every term, on points and on images: it trains, with gradients that are finite and where they belong, or is
 refused with the reason. A fixed sample here, all of it in `make test-all`."""
 
 import random
@@ -27,7 +27,9 @@ SAMPLE = random.Random(0).sample(MATRIX, 40)
 
 
 def two_iterations(family, loss, term):
-    settings = validate(resolve(composed("theory=none", "metrics=none", *ON[family], f"loss={loss}", f"penalty={term}", path=ROOT)))
+    settings = validate(
+        resolve(composed("theory=none", "metrics=none", *ON[family], f"loss={loss}", f"penalty={term}", path=ROOT))
+    )
     torch.manual_seed(0)
     gan = game_of(settings)
     list(doubts_of(gan, 8, 1))
