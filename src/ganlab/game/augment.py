@@ -13,6 +13,7 @@ class Augment(nn.Module):
     """D sees x itself."""
 
     neutral = True  # whether the laws of what D sees are those of data and samples
+    images = False  # whether it is one of images [C, H, W] alone
 
     def forward(self, x: Tensor) -> Tensor:
         """x [B, *S] -> [B, *S], differentiable; draws by `ganlab.random`."""
@@ -20,6 +21,10 @@ class Augment(nn.Module):
 
     def after_step(self, seen: Look) -> None:
         """Called after each step of D, with what that has computed."""
+
+    def readings(self) -> dict[str, Tensor]:
+        """Scalars to be logged as `train/NAME`: its state, where it has one."""
+        return {}
 
 
 class InstanceNoise(Augment):

@@ -47,7 +47,7 @@ def moved(
     play = play._replace(through=True)
     D, G = play.objective.D(play, x, y, z, steps[0]), play.objective.G(play, x, y, z, steps[1])
     v = [*torch.autograd.grad(D.loss, w_D, create_graph=True), *torch.autograd.grad(G.loss, w_G, create_graph=True)]
-    if not gamma:
+    if isinstance(gamma, float) and not gamma:  # one with a schedule is a tensor, which is not looked into
         return D, G, [part.detach() for part in v]
     size = gamma / 2 * torch.stack([part.square().sum() for part in v]).sum()
     pull = torch.autograd.grad(size, [*w_D, *w_G], materialize_grads=True)

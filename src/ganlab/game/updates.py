@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch.optim import Optimizer
+
 from ganlab.errors import at_least_one
 from ganlab.types import Batch
 
 
 class Order:
-    """`g_steps` of G are taken in an iteration, and k of D; `gamma` is the weight of what consensus adds to both losses."""
+    """`g_steps` of G are taken in an iteration, and k of D. `gamma` is the weight of what consensus adds to both losses; `ahead`,
+    how many steps of D are looked ahead; `only_k`, the one k that the order is defined for."""
 
     g_steps = 1
     gamma = 0.0
+    ahead = 0
+    only_k: int | None = None
+
+    def step(self, optimizer: Optimizer) -> None:
+        """One step of a player, whose gradients are there."""
+        optimizer.step()
 
 
 class Alternating(Order):

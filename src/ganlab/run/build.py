@@ -27,8 +27,10 @@ from ganlab.metrics.cards import card, fingerprint, name_of
 from ganlab.metrics.scoring import Scorer
 from ganlab.metrics.several import kinds
 from ganlab.networks.layers import Discriminator, Packed, packed_shape
+from ganlab.run.averages import average_of
 from ganlab.run.checkpoint import AtomicCheckpointIO
 from ganlab.run.config import build, build_as, resolve, takes, validate
+from ganlab.run.numbers import numbers_of
 from ganlab.settings import Metrics, Node, Settings
 from ganlab.types import Loss, Prior, Source
 
@@ -93,15 +95,24 @@ def game_of(settings: Settings) -> GAN:
     momentum = settings.schedule.momentum
     if momentum and not all("momentum" in group for opt in (opt_G, opt_D) for group in opt.param_groups):
         raise UserError("schedule.momentum needs optimizers that have one: use optim=sgd, or schedule.momentum=null")
+    loss, augment = build_as(Loss, settings.loss, "loss"), build_as(Augment, settings.augment, "augment")
+    if augment.images and len(settings.shape) != 3:
+        raise UserError(
+            f"augment = {type(augment).__name__} is of images but shape is {settings.shape}: try augment=instance_noise"
+        )
+    updates, average = build_as(Order, settings.updates, "updates"), average_of(settings.model_dump())
+    if updates.only_k not in (None, settings.k):
+        raise UserError(f"k = {settings.k} but updates = {type(updates).__name__} is defined for k={updates.only_k}: set that")
+    parts = {"loss": loss, "penalty": terms, "augment": augment, "objective": objective, "updates": updates, "average": average}
     return GAN(
         G,
         D,
         prior=prior,
-        loss=build_as(Loss, settings.loss, "loss"),
+        loss=loss,
         terms=terms,
-        augment=build_as(Augment, settings.augment, "augment"),
+        augment=augment,
         objective=objective,
-        updates=build_as(Order, settings.updates, "updates"),
+        updates=updates,
         opt_G=opt_G,
         opt_D=opt_D,
         rates=Rates(
@@ -109,10 +120,10 @@ def game_of(settings: Settings) -> GAN:
             build(settings.schedule.D, "schedule.D"),
             build(momentum, "schedule.momentum") if momentum else None,
         ),
+        numbers=numbers_of(settings, parts, {"G": opt_G, "D": opt_D}),
+        average=average,
         k=settings.k,
         batch_size=settings.batch_size,
-        ema_decay=settings.ema_decay,
-        ema_ramp=settings.ema_ramp,
         seed=settings.seed,
         at_once=settings.at_once,
     )
