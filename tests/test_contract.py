@@ -29,6 +29,7 @@ NARROW = {"dcgan": ("model.G.width=4", "model.D.width=4"), "maxout": ("model.G.w
           "mlp": ("model.G.width=8", "model.D.width=8"), "pacgan": ("model.G.width=8", "model.D.units=6"),
           "dirac": ()}  # fmt: skip
 ON = {"dirac": ()}  # it brings its data
+OF_IMAGES = {"ada", "bgc", "diffaugment"}  # augmentations that refuse points
 NOT_STACKED = {"dcgan", "pacgan"}  # BatchNorm
 
 
@@ -64,7 +65,7 @@ def descended(gan, player, draws=None, step=0):
 CHOICES = [
     *[(*POINTS, f"loss={name}", *NARROW["mlp"]) for name in names("loss")],
     *[(*POINTS, f"penalty={name}", *NARROW["mlp"]) for name in names("penalty")],
-    *[(*POINTS, f"augment={name}", *NARROW["mlp"]) for name in names("augment")],
+    *[(*(IMAGES if name in OF_IMAGES else POINTS), f"augment={name}", *NARROW["mlp"]) for name in names("augment")],
     *[(*POINTS, f"objective={name}", *NARROW["mlp"]) for name in names("objective")],
     *[(*POINTS, f"prior={name}", *NARROW["mlp"]) for name in names("prior")],
     *[(*ON.get(name, IMAGES), f"model={name}", *NARROW.get(name, ())) for name in names("model")],

@@ -111,12 +111,10 @@ def test_any_number_of_a_game_moves_by_its_key_and_is_logged(run):
 def test_what_cannot_move_is_refused_with_what_can():
     wrong = {
         f"+schedule.numbers.penalty.r1.every={LINE}": "there is no such number; what can move is penalty.r1.gamma",
-        f"+schedule.numbers.optim.D.lr={LINE}": "no such number; what can move is optim.D.eps, optim.D.weight_decay, optim.D.beta1",
-        f"+schedule.numbers.augment.std={LINE}": "what can move is penalty.r1.gamma, updates.gamma, average.decay, average.ramp, ",
+        f"+schedule.numbers.optim.D.lr={LINE}": "what can move is optim.D.eps, optim.D.weight_decay, optim.D.beta1",
+        f"+schedule.numbers.augment.std={LINE}": "what can move is penalty.r1.gamma, updates.gamma, average.decay, ",
         "+schedule.numbers.penalty.r1.gamma=3": "schedule.numbers.penalty.r1.gamma = 3 is no schedule: give a mapping",
-        GAMMA.replace(
-            "start: 2.0", "start: -2.0"
-        ): "which at iteration 0 is -2: penalty.r1.gamma: gamma must be >= 0, got -2.0",
+        GAMMA.replace("start: 2.0", "start: -2.0"): "at iteration 0 is -2: penalty.r1.gamma: gamma must be >= 0, got -2.0",
         GAMMA.replace("end: 0.0", "end: 0.0, afterr: 2"): "unknown key schedule.numbers.penalty.r1.gamma.afterr",
         f"+schedule.numbers.optim.D.beta2={LINE}": "optim.D.beta2, which at iteration 0 is 2: optim.D.beta2: Invalid beta",
     }

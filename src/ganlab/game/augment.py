@@ -3,6 +3,8 @@ one; state, as of an adaptive one, is in buffers."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from torch import Tensor, nn
 
 from ganlab.game.players import Look
@@ -41,3 +43,25 @@ class InstanceNoise(Augment):
 
     def forward(self, x: Tensor) -> Tensor:
         return x + self.std * normal(x.shape, like=x)
+
+
+class Chain(Augment):
+    """Several, one after the other, by their names."""
+
+    def __init__(self, parts: Mapping[str, Augment]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleDict(parts)
+        self.neutral = all(part.neutral for part in parts.values())
+        self.images = any(part.images for part in parts.values())
+
+    def forward(self, x: Tensor) -> Tensor:
+        for part in self.parts.values():
+            x = part(x)
+        return x
+
+    def after_step(self, seen: Look) -> None:
+        for part in self.parts.values():
+            part.after_step(seen)  # type: ignore[operator]
+
+    def readings(self) -> dict[str, Tensor]:
+        return {name: value for part in self.parts.values() for name, value in part.readings().items()}  # type: ignore[operator]

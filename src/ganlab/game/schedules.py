@@ -4,7 +4,6 @@ optimizer's own; a momentum, and each of `schedule.numbers`, they give itself.""
 from __future__ import annotations
 
 import math
-from bisect import bisect_right
 
 from ganlab.errors import at_least_one
 
@@ -62,7 +61,7 @@ class Steps:
         self.values, self.at = values, at
 
     def __call__(self, t: int) -> float:
-        return self.values[bisect_right(self.at, t)]
+        return self.values[sum(t >= at for at in self.at)]
 
 
 class Exponential:

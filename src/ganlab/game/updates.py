@@ -11,8 +11,8 @@ from ganlab.types import Batch
 
 
 class Order:
-    """`g_steps` of G are taken in an iteration, and k of D. `gamma` is the weight of what consensus adds to both losses; `ahead`,
-    how many steps of D are looked ahead; `only_k`, the one k that the order is defined for."""
+    """`g_steps` of G are taken in an iteration, and k of D. `gamma` is the weight of what consensus adds to both losses,
+    `ahead` the steps of D that are looked ahead, `only_k` the one k for which the order is defined."""
 
     g_steps = 1
     gamma = 0.0
