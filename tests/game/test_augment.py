@@ -139,7 +139,7 @@ def test_blitting_copies_pixels_as_numpy_does(shape):
         inner = (slice(None), slice(None), slice(5, -5), slice(5, -5))
         if min(shape[1:]) > 12:  # the filtered path moves whole pixels exactly, too
             eye = torch.eye(2, dtype=torch.float64).expand(n, 2, 2)
-            assert_close(transformed(x, eye, given, H)[inner], blitted(x, none, none, given)[inner], atol=1e-6, rtol=0)
+            assert_close(transformed(x, eye, given)[inner], blitted(x, none, none, given)[inner], atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -161,7 +161,7 @@ def test_geometry_puts_pixels_where_its_matrix_says():
     angle, stretch = 0.5, 1.2
     cos, sin = math.cos(angle), math.sin(angle)
     back = np.array([[cos, sin], [-sin, cos]]) @ np.diag([stretch, 1 / stretch])
-    found = transformed(x, torch.from_numpy(back)[None], torch.tensor([shift]).double(), H)[0, 0].numpy()
+    found = transformed(x, torch.from_numpy(back)[None], torch.tensor([shift]).double())[0, 0].numpy()
     away_rows, away_columns = rows - shift[0], columns - shift[1]
     came = back[0, 0] * away_rows + back[0, 1] * away_columns, back[1, 0] * away_rows + back[1, 1] * away_columns
     inside = (abs(came[0]) < 15) & (abs(came[1]) < 19)
@@ -244,7 +244,7 @@ def test_p_moves_by_the_images_seen_where_the_sign_says():
             step(4 * move + j, positive)
         assert ada.p.item() == pytest.approx(p)
         assert ada.readings()["ada_r"].item() == pytest.approx(positive / 4 - 1)
-    assert {name for name, _ in ada.named_buffers()} == {"h", "p", "signs", "r"}
+    assert {name for name, _ in ada.named_buffers()} == {"p", "signs", "r"}
     assert ada.state_dict().keys() == {"p", "signs", "r"}
 
 

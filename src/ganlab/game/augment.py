@@ -4,6 +4,7 @@ one; state, as of an adaptive one, is in buffers."""
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -48,7 +49,7 @@ class InstanceNoise(Augment):
 class Chain(Augment):
     """Several, one after the other, by their names."""
 
-    def __init__(self, parts: Mapping[str, Augment]) -> None:
+    def __init__(self, parts: Mapping[str, Any]) -> None:
         super().__init__()
         self.parts = nn.ModuleDict(parts)
         self.neutral = all(part.neutral for part in parts.values())

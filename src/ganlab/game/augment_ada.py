@@ -9,12 +9,12 @@ a sum in no fixed order: two runs there agree up to rounding.
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import conv2d, conv_transpose2d, grid_sample, pad
+from torch.nn.functional import grid_sample
 
 from ganlab.errors import at_least_one
 from ganlab.game.augment_diff import OfImages
@@ -35,7 +35,6 @@ class BGC(OfImages):
 
     fixed = ("blit", "geometric", "colour")
     p: Any  # a number, or one in a buffer
-    h: Tensor
 
     def __init__(self, p: float, blit: float = 1.0, geometric: float = 1.0, colour: float = 1.0) -> None:
         super().__init__()
@@ -48,7 +47,6 @@ class BGC(OfImages):
             )
         self.p = p
         self.blit, self.geometric, self.colour = blit, geometric, colour
-        self.register_buffer("h", torch.tensor(SYM6), persistent=False)
 
     def changed(self, x: Tensor) -> Tensor:
         if x.shape[1] not in (1, 3) or min(x.shape[2:]) < SMALLEST:
@@ -60,7 +58,7 @@ class BGC(OfImages):
             if self.blit:
                 seen = blitted(seen, *self._blitting(seen))
             if self.geometric:
-                seen = transformed(seen, *self._geometry(seen), self.h.to(seen.dtype))
+                seen = transformed(seen, *self._geometry(seen))
             if self.colour:
                 seen = recoloured(seen, self._colours(seen))
             return seen.to(x.dtype)
@@ -152,15 +150,16 @@ def blitted(x: Tensor, flip: Tensor, turns: Tensor, shift: Tensor) -> Tensor:
     return x.flatten(2).gather(2, index.expand(-1, x.shape[1], -1)).reshape(x.shape)
 
 
-def transformed(x: Tensor, back: Tensor, shift: Tensor, h: Tensor) -> Tensor:
+def transformed(x: Tensor, back: Tensor, shift: Tensor) -> Tensor:
     """x [B, C, H, W] at the places that back [B, 2, 2] (about the centre) has for those of the result, which is then moved by
-    shift [B, 2]; (rows, columns) in pixels. Sampled at twice the resolution between two passes of the orthonormal filter h, so
+    shift [B, 2]; (rows, columns) in pixels. Sampled at twice the resolution between two passes of an orthonormal filter, so
     that nothing changes where nothing is to; what lies outside is mirrored."""
-    (b, c, height, width), tap = x.shape, len(h)
-    fine = pad(x, [MARGIN] * 4, mode="reflect").flatten(0, 1)[:, None]
-    fine = conv_transpose2d(fine, 2**0.5 * h.reshape(1, 1, tap, 1), stride=(2, 1))
-    fine = conv_transpose2d(fine, 2**0.5 * h.reshape(1, 1, 1, tap), stride=(1, 2))  # pixel n lies at 2 (n + MARGIN) + CENTRE
-    rows, columns = ((torch.arange(2 * n + tap - 2, device=x.device, dtype=x.dtype) - CENTRE) / 2 for n in (height, width))
+    height, width = x.shape[2:]
+    up, down = zip(*(_filters(n, x.dtype, x.device) for n in (height, width)), strict=True)
+    fine = up[0] @ x @ up[1].mT  # pixel n lies at 2 (n + MARGIN) + CENTRE
+    rows, columns = (
+        (torch.arange(2 * n + len(SYM6) - 2, device=x.device, dtype=x.dtype) - CENTRE) / 2 for n in (height, width)
+    )
     rows = rows[:, None] - (height - 1) / 2 - shift[:, 0, None, None]  # [B, 2 H + 10, 1]
     columns = columns - (width - 1) / 2 - shift[:, 1, None, None]
     m = back[:, :, :, None, None]
@@ -169,10 +168,21 @@ def transformed(x: Tensor, back: Tensor, shift: Tensor, h: Tensor) -> Tensor:
         (2 * (_banded(place + (size - 1) / 2, size) + MARGIN) + CENTRE) * (2 / (extent - 1)) - 1
         for place, size, extent in zip(places, (height, width), fine.shape[2:], strict=True)
     ]
-    fine = fine.reshape(b, c, *fine.shape[2:])
-    fine = grid_sample(fine, torch.stack(grid[::-1], -1), padding_mode="border", align_corners=True).flatten(0, 1)[:, None]
-    fine = conv2d(fine, 2**-0.5 * h.reshape(1, 1, tap, 1), stride=(2, 1))
-    return conv2d(fine, 2**-0.5 * h.reshape(1, 1, 1, tap), stride=(1, 2)).reshape(x.shape)
+    fine = grid_sample(fine, torch.stack(grid[::-1], -1), padding_mode="border", align_corners=True)
+    return down[0] @ fine @ down[1].mT
+
+
+@lru_cache(maxsize=16)
+def _filters(n: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, Tensor]:
+    """What brings n pixels to twice the resolution, with mirrored ones beyond: [2 (n + 2 MARGIN) + 10, n]; and what brings them
+    back: [n, 2 n + 10]. One after the other at the same places, they are 1."""
+    wide, taps = n + 2 * MARGIN, torch.tensor(SYM6, dtype=dtype)
+    up, down = torch.zeros(2 * wide + len(SYM6) - 2, n, dtype=dtype), torch.zeros(n, 2 * n + len(SYM6) - 2, dtype=dtype)
+    for i, pixel in enumerate(_mirrored(torch.arange(wide) - MARGIN, n).tolist()):
+        up[2 * i : 2 * i + len(SYM6), pixel] += 2**0.5 * taps
+    for i in range(n):
+        down[i, 2 * i : 2 * i + len(SYM6)] = taps / 2**0.5
+    return up.to(device), down.to(device)
 
 
 def recoloured(x: Tensor, colours: Tensor) -> Tensor:

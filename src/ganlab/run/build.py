@@ -97,9 +97,8 @@ def game_of(settings: Settings) -> GAN:
         raise UserError("schedule.momentum needs optimizers that have one: use optim=sgd, or schedule.momentum=null")
     loss, augment = build_as(Loss, settings.loss, "loss"), build_as(Augment, settings.augment, "augment")
     if augment.images and len(settings.shape) != 3:
-        raise UserError(
-            f"augment = {type(augment).__name__} is of images but shape is {settings.shape}: try augment=instance_noise"
-        )
+        told = f"augment = {type(augment).__name__} is of images (C, H, W) but shape is {settings.shape}"
+        raise UserError(f"{told}: try augment=instance_noise")
     updates, average = build_as(Order, settings.updates, "updates"), average_of(settings.model_dump())
     if updates.only_k not in (None, settings.k):
         raise UserError(f"k = {settings.k} but updates = {type(updates).__name__} is defined for k={updates.only_k}: set that")

@@ -92,6 +92,8 @@ def check(node: Any, key: str, given: Iterable[str]) -> Node:
     for name, value in own.items():
         if isinstance(value, Mapping) and "_target_" in value:
             own[name] = check(value, f"{key}.{name}", given=())
+        elif isinstance(value, Mapping) and value and all(isinstance(v, Mapping) and "_target_" in v for v in value.values()):
+            own[name] = {part: check(inner, f"{key}.{name}.{part}", given=()) for part, inner in value.items()}
         elif name in hints:
             own[name] = validated(hints[name], value, f"{key}.{name}")
     return {"_target_": node["_target_"], **own}
