@@ -86,6 +86,7 @@ class Game(_Part):
     model: Model
     objective: Node
     loss: Node
+    adjust: dict[str, Node]  # what is done to the loss, by names; the last one outermost
     penalty: dict[str, Node]  # terms by their names, of D and of G
     augment: Node
     updates: Node

@@ -27,10 +27,10 @@ from ganlab.files.result import commit, now, provenance, without_nan
 from ganlab.files.run import RunDirectory
 from ganlab.metrics.cards import refuse_unlike
 from ganlab.metrics.scoring import Scorer
-from ganlab.run.averages import average_of
 from ganlab.run.build import scorer_of
 from ganlab.run.command_line import conf_dir
 from ganlab.run.config import build_as, refuse_foreign_code, resolve, validated
+from ganlab.run.parts import average_of
 from ganlab.settings import Metrics
 from ganlab.types import Extractor, Prior, Source
 

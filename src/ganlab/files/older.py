@@ -25,8 +25,8 @@ def migrated(config: dict[str, Any]) -> dict[str, Any]:
     """A config as today's ganlab would have written it; one of today's is left as it is."""
     if "penalty" not in config:
         return config
-    config = config if "objective" in config else _in_parts(config)
-    return config if "average" in config else {**config, "average": {"_target_": "ganlab.game.averages.Decay"}}
+    config = {"adjust": {}, "average": {"_target_": "ganlab.game.averages.Decay"}, **config}
+    return config if "objective" in config else _in_parts(config)
 
 
 def _in_parts(config: dict[str, Any]) -> dict[str, Any]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ganlab.game.players import Players, Terms
+from ganlab.game.terms import batch_norm
 from ganlab.game.updates import Order
 from ganlab.types import Batch
 
@@ -21,6 +22,15 @@ class Consensus(Order):
         if not gamma > 0:
             raise ValueError(f"consensus needs gamma > 0, got {gamma}: try updates=simultaneous")
         self.gamma = gamma
+
+    def doubts(self, play: Players) -> Iterator[str]:
+        third = [name for name, term in play.terms.items() if term.of == "D" and (term.gradients or term.separate)]
+        if third and (name := batch_norm(play.D)):
+            raise ValueError(
+                f"consensus takes the third derivative of penalty.{third[0]}, which BatchNorm ({name} of D) does not have: "
+                "take model.D.norm=none or another order of updates"
+            )
+        yield from ()
 
     def __call__(self, game: Any, batch: Batch) -> None:
         *first, (x, y) = zip(batch.x, batch.y, strict=True)

@@ -25,7 +25,7 @@ class Unrolled(Alternating):
 
     The steps ahead see the data of D's last step and the noise of G's, as the authors' code does; each draws its own dropout
     and the like. What a term does after a step, as clipping, is not done to a D that is looked ahead. With several processes
-    each looks ahead on its share. A step of G costs as many more of D, with second derivatives. D's optimizer: SGD, Adam, AdamW.
+    each looks ahead on its share. A step of G costs as many more of D, with second derivatives. Of D's: SGD, Adam, AdamW.
     """
 
     def __init__(self, steps: int, g_steps: int = 1) -> None:

@@ -27,12 +27,13 @@ from ganlab.metrics.cards import card, fingerprint, name_of
 from ganlab.metrics.scoring import Scorer
 from ganlab.metrics.several import kinds
 from ganlab.networks.layers import Discriminator, Packed, packed_shape
-from ganlab.run.averages import average_of
 from ganlab.run.checkpoint import AtomicCheckpointIO
 from ganlab.run.config import build, build_as, resolve, takes, validate
 from ganlab.run.numbers import numbers_of
+from ganlab.run.pairs import refuse_unfit
+from ganlab.run.parts import average_of, losses_of
 from ganlab.settings import Metrics, Node, Settings
-from ganlab.types import Loss, Prior, Source
+from ganlab.types import Prior, Source
 
 
 def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
@@ -90,24 +91,24 @@ def game_of(settings: Settings) -> GAN:
     G, D = build(settings.model.G, "model.G"), _discriminator(settings)
     objective = build_as(Adversarial, settings.objective, "objective", **_features_of(D, settings))
     terms = {name: _term(name, node) for name, node in settings.penalty.items()}
+    for term in terms.values():
+        term.attach(G if term.of == "G" else D)
     opt_G = build(settings.optim.G, "optim.G", params=G.parameters())
     opt_D = build(settings.optim.D, "optim.D", params=[*D.parameters(), *objective.parameters()])
     momentum = settings.schedule.momentum
     if momentum and not all("momentum" in group for opt in (opt_G, opt_D) for group in opt.param_groups):
         raise UserError("schedule.momentum needs optimizers that have one: use optim=sgd, or schedule.momentum=null")
-    loss, augment = build_as(Loss, settings.loss, "loss"), build_as(Augment, settings.augment, "augment")
-    if augment.images and len(settings.shape) != 3:
-        told = f"augment = {type(augment).__name__} is of images (C, H, W) but shape is {settings.shape}"
-        raise UserError(f"{told}: try augment=instance_noise")
+    losses = losses_of(settings)
+    augment = build_as(Augment, settings.augment, "augment")
     updates, average = build_as(Order, settings.updates, "updates"), average_of(settings.model_dump())
-    if updates.only_k not in (None, settings.k):
-        raise UserError(f"k = {settings.k} but updates = {type(updates).__name__} is defined for k={updates.only_k}: set that")
-    parts = {"loss": loss, "penalty": terms, "augment": augment, "objective": objective, "updates": updates, "average": average}
+    refuse_unfit(settings, augment, updates)
+    parts = {"loss": losses[""], "adjust": {name: loss for name, loss in losses.items() if name}, "penalty": terms,
+             "augment": augment, "objective": objective, "updates": updates, "average": average}  # fmt: skip
     return GAN(
         G,
         D,
         prior=prior,
-        loss=loss,
+        loss=losses[next(reversed(losses))],
         terms=terms,
         augment=augment,
         objective=objective,

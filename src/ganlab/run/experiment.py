@@ -40,6 +40,7 @@ from ganlab.run.build import game_of, held_out_of, logger_of, scorer_of, setting
 from ganlab.run.config import build, build_as, check, plain
 from ganlab.run.interrupt import Interrupt
 from ganlab.run.names import given_lines
+from ganlab.run.pairs import doubts_of
 from ganlab.run.progress import ProgressBar
 from ganlab.settings import GROUPS, NAMED, Settings
 from ganlab.theory.optimum import Unsolved
@@ -112,6 +113,8 @@ class Experiment:
         self.gan = game_of(settings)
         if tuple(settings.shape) != self.source.shape:
             raise UserError(f"shape = {settings.shape} but the data has {list(self.source.shape)}: change one of them")
+        for doubt in doubts_of(self.gan, settings.batch_size, settings.model.pack):
+            log.warning("%s", doubt)
         if hasattr(self.source, "mean") and hasattr(self.gan.G, "start_near"):
             self.gan.G.start_near(self.source.mean())  # type: ignore[operator]
             for average in self.gan.averages:

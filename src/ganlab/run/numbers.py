@@ -45,7 +45,8 @@ def _slots(parts: Mapping[str, Any], optimizers: Mapping[str, Optimizer]) -> Ite
     for group, part in parts.items():
         for name, one in part.items() if isinstance(part, Mapping) else [("", part)]:
             kind = {"kind": OnHost} if group == "average" else {}
-            yield from ((".".join(filter(None, [group, name, rest])), slot) for rest, slot in slots_of(one, **kind))
+            own = [(rest, slot) for rest, slot in slots_of(one, **kind) if group != "adjust" or not rest.startswith("loss.")]
+            yield from ((".".join(filter(None, [group, name, rest])), slot) for rest, slot in own)
     for player, optimizer in optimizers.items():
         yield from ((f"optim.{player}.{rest}", slot) for rest, slot in slots_of_optimizer(optimizer))
 
@@ -78,6 +79,8 @@ def _checked(settings: Settings, key: str, schedule: Schedule, t: int) -> None:
             betas = list(node["betas"])
             betas[BETAS.index(name)] = value
             name, value = "betas", betas
+    elif group == "adjust":
+        given["loss"] = build(settings.loss, "loss")
     elif group in ("objective", "average"):
         return  # these are told more than their node says
     try:
