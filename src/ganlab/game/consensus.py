@@ -24,12 +24,7 @@ class Consensus(Order):
         self.gamma = gamma
 
     def doubts(self, play: Players) -> Iterator[str]:
-        third = [name for name, term in play.terms.items() if term.of == "D" and (term.gradients or term.separate)]
-        if third and (name := batch_norm(play.D)):
-            raise ValueError(
-                f"consensus takes the third derivative of penalty.{third[0]}, which BatchNorm ({name} of D) does not have: "
-                "take model.D.norm=none or another order of updates"
-            )
+        third_derivatives(play, "consensus")
         yield from ()
 
     def __call__(self, game: Any, batch: Batch) -> None:
@@ -46,6 +41,16 @@ class Consensus(Order):
         game.now.D_terms, game.now.G_terms = D, G
         game.D_step()
         game.G_step()
+
+
+def third_derivatives(play: Players, who: str) -> None:
+    """Raises ValueError where a D has none, for an order of updates that takes them of terms with gradients."""
+    third = [name for name, term in play.terms.items() if term.of == "D" and (term.gradients or term.separate)]
+    if third and (name := batch_norm(play.D)):
+        raise ValueError(
+            f"{who} takes the third derivative of penalty.{third[0]}, which BatchNorm ({name} of D) does not have: "
+            "take model.D.norm=none or another order of updates"
+        )
 
 
 def moved(

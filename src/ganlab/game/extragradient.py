@@ -19,7 +19,9 @@ class Extragradient(Order):
     gradients, as in the paper's Extra-Adam. Both see one minibatch and one noise (Mishchenko et al., 2020), hence k = 1; terms
     and augmentations follow the step that counts. Twice the cost of simultaneous."""
 
-    only_k = 1
+    def fits(self, k: int, opt_D: Optimizer) -> None:
+        if k != 1:
+            raise ValueError(f"extragradient takes one step of each player: set k=1, got {k}")
 
     def __call__(self, game: Any, batch: Batch) -> None:
         (x,), (y,), z = batch.x, batch.y, game.noise()
@@ -40,8 +42,9 @@ class Extragradient(Order):
 
 class Optimistic(Simultaneous):
     """Daskalakis et al. (2018), equation 4 and algorithm 1: with u the step that an optimizer would take, w <- w + 2 u - u of
-    before; the first step is u. With plain SGD these are the points at which past-extragradient takes its gradients (Gidel et
-    al., 2019, equation 15). Simultaneous, for any k and optimizer, at its cost; the optimizer's state keeps the step before."""
+    before; the first step is u, as if the one before had been the same. With plain SGD these are the points at which
+    past-extragradient takes its gradients (Gidel et al., 2019, equation 15). Simultaneous, for any k and optimizer, at its cost;
+    the optimizer's state keeps the step before."""
 
     @torch.no_grad()
     def step(self, optimizer: Optimizer) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from torch.func import functional_call
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from ganlab.errors import at_least_one
+from ganlab.game.consensus import third_derivatives
 from ganlab.game.players import Players, Terms
 from ganlab.game.updates import Alternating
 from ganlab.types import Batch
@@ -32,6 +33,13 @@ class Unrolled(Alternating):
         super().__init__(g_steps)
         at_least_one(steps=steps)
         self.steps = self.ahead = steps
+
+    def fits(self, k: int, opt_D: Optimizer) -> None:
+        rule_of(opt_D)
+
+    def doubts(self, play: Players) -> Iterator[str]:
+        third_derivatives(play, "unrolled")
+        yield from ()
 
     def __call__(self, game: Any, batch: Batch) -> None:
         for x, y in zip(batch.x, batch.y, strict=True):
@@ -91,9 +99,9 @@ def rule_of(optimizer: Optimizer) -> Rule:
     elif isinstance(optimizer, AdamW | Adam) and not any(group["amsgrad"] for group in optimizer.param_groups):
         rule = adam
     else:
-        raise ValueError(f"updates=unrolled goes through SGD and Adam without amsgrad, not {type(optimizer).__name__}")
+        raise ValueError(f"unrolled goes through SGD and Adam without amsgrad, not {type(optimizer).__name__}: try optim=adam")
     if any(group["maximize"] for group in optimizer.param_groups):
-        raise ValueError("updates=unrolled goes through optimizers that descend: leave maximize out")
+        raise ValueError("unrolled goes through optimizers that descend: leave maximize out")
     return rule
 
 

@@ -101,7 +101,7 @@ def game_of(settings: Settings) -> GAN:
     losses = losses_of(settings)
     augment = build_as(Augment, settings.augment, "augment")
     updates, average = build_as(Order, settings.updates, "updates"), average_of(settings.model_dump())
-    refuse_unfit(settings, augment, updates)
+    refuse_unfit(settings, augment, updates, opt_D)
     parts = {"loss": losses[""], "adjust": {name: loss for name, loss in losses.items() if name}, "penalty": terms,
              "augment": augment, "objective": objective, "updates": updates, "average": average}  # fmt: skip
     return GAN(
