@@ -43,8 +43,8 @@ class Extragradient(Order):
 class Optimistic(Simultaneous):
     """Daskalakis et al. (2018), equation 4 and algorithm 1: with u the step that an optimizer would take, w <- w + 2 u - u of
     before; the first step is u, as if the one before had been the same. With plain SGD these are the points at which
-    past-extragradient takes its gradients (Gidel et al., 2019, equation 15). Simultaneous, for any k and optimizer, at its cost;
-    the optimizer's state keeps the step before."""
+    past-extragradient takes its gradients (Gidel et al., 2019, equation 15). Simultaneous, for any k and optimizer; the
+    optimizer's state keeps the step before."""
 
     @torch.no_grad()
     def step(self, optimizer: Optimizer) -> None:
