@@ -40,6 +40,7 @@ class Schedule(_Part):
     G: Node
     D: Node
     momentum: Node | None
+    numbers: dict[str, Any] | None = None  # any other number that moves: schedules under the keys of the config
 
 
 class Pictures(_Part):
@@ -92,6 +93,7 @@ class Game(_Part):
     prior: Node
     optim: Optim
     schedule: Schedule
+    average: Node
     k: Count
     batch_size: Count
     ema_decay: Annotated[float, Field(ge=0, lt=1)]

@@ -25,9 +25,12 @@ def migrated(config: dict[str, Any]) -> dict[str, Any]:
     """A config as today's ganlab would have written it; one of today's is left as it is."""
     if "penalty" not in config:
         return config
-    config = {"adjust": {}, **config}
-    if "objective" in config:
-        return config
+    config = {"adjust": {}, "average": {"_target_": "ganlab.game.averages.Decay"}, **config}
+    return config if "objective" in config else _in_parts(config)
+
+
+def _in_parts(config: dict[str, Any]) -> dict[str, Any]:
+    """Of before objectives."""
     config = {**config, "objective": {"_target_": "ganlab.game.objectives.Adversarial"}}
     config["updates"] = _order(config.get("updates"))
     config = _moved(config)

@@ -161,9 +161,9 @@ class Players(NamedTuple):
         fake = self.G(z, y)
         on_fake, features = self.on(fake, y)
 
-        @torch.no_grad()
         def real() -> Tensor:
-            return self.on(x, y)[0]
+            with torch.set_grad_enabled(self.through):  # a D that has answered G is a function of it on data, too
+                return self.on(x, y)[0]
 
         def pull(v: Tensor) -> Tensor:
             def along(z: Tensor) -> tuple[Tensor, Any]:

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from torch.optim import Optimizer
+
 from ganlab.errors import UserError
+from ganlab.game.augment import Augment
 from ganlab.game.module import GAN
+from ganlab.game.updates import Order
+from ganlab.settings import Settings
 
 
 def doubts_of(gan: GAN, batch_size: int, pack: int) -> Iterator[str]:
@@ -20,6 +25,17 @@ def doubts_of(gan: GAN, batch_size: int, pack: int) -> Iterator[str]:
                 yield f"{key}: {doubt}"
         except ValueError as error:
             raise UserError(f"{key}: {error}") from error
+
+
+def refuse_unfit(settings: Settings, augment: Augment, updates: Order, opt_D: Optimizer) -> None:
+    """Raises UserError for what does not fit the numbers of the config, or D's optimizer."""
+    if augment.images and len(settings.shape) != 3:
+        told = f"augment = {type(augment).__name__} is of images (C, H, W) but shape is {settings.shape}"
+        raise UserError(f"{told}: try augment=instance_noise")
+    try:
+        updates.fits(settings.k, opt_D)
+    except ValueError as error:
+        raise UserError(f"updates: {error}") from error
 
 
 def _parts(gan: GAN) -> Iterator[tuple[str, Any]]:
