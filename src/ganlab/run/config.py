@@ -107,8 +107,8 @@ def takes(node: Any, key: str, name: str) -> bool:
 HARMLESS = (  # where what a run directory may name has to be defined: nothing there writes a file that a config can name
     *(f"ganlab.game.{file}" for file in ("priors", "losses", "fdivergences", "terms", "augment", "objectives", "updates",
                                          "consensus")),
-    *(f"ganlab.{room}" for room in ("networks.", "metrics.", "data.toy", "data.mixture", "data.polygons", "data.line", "data.datasets",
-                                    "data.stacked", "features.classifier", "features.inception")),
+    *(f"ganlab.{room}" for room in ("networks.", "metrics.", "features.classifier", "features.inception")),
+    *(f"ganlab.data.{file}" for file in ("toy", "mixture", "polygons", "line", "datasets", "stacked")),
     "torch.nn.modules.activation",
 )  # fmt: skip
 
