@@ -138,6 +138,16 @@ class Modal(Source, Protocol):
 
 
 @runtime_checkable
+class OnManifold(Source, Protocol):
+    """A source of pictures whose support is known."""
+
+    def squared_distance(self, x: Tensor, starts: int) -> Tensor:
+        """Of x [n, C, H, W] in [-1, 1] to the nearest picture of the support, in greys from 0 to 1, [n] in float64, by searches
+        from so many starts."""
+        ...
+
+
+@runtime_checkable
 class LineSource(Source, LogDensity, Protocol):
     """A source on the line whose distribution function F is known."""
 

@@ -1,6 +1,7 @@
-"""Maps of the line that turn back: p_g is infinite at their folds. Against scipy's adaptive quadrature, the fold substituted."""
+"""Maps of the line that turn back: p_g is infinite at their folds. Against scipy's adaptive quadrature with a substitution."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -46,7 +47,7 @@ def integral(f, folds):
     """Over the line; from each fold on both sides by x = fold -+ t^2, which takes the root out of the density."""
     ends = [-120.0, *folds, 120.0]
     total = 0.0
-    for a, b in zip(ends[:-1], ends[1:], strict=True):
+    for a, b in pairwise(ends):
         middle = (a + b) / 2 if a in folds and b in folds else (b if a == -120.0 else a)
         for fold, other in ((a, middle), (b, middle)) if a in folds and b in folds else ((middle, a + b - middle),):
             sign, T = math.copysign(1, other - fold), math.sqrt(abs(other - fold))
