@@ -1,10 +1,11 @@
-"""How fast is the bench? Ratios against a plain PyTorch loop and against torchvision's data path, in one process.
+"""How fast is the bench? Ratios against hand-written loops (loops.py) and against torchvision's data path, in one process.
 
     python benchmarks/speed.py [--root data] [--rounds 5]
 
 Rounds are interleaved and their order alternates, one thread, CPU time: the figures that mean something on a busy machine
-are the ratios, given as median [first and third quartile]. The plain loop has the same networks, the same optimizers, fresh
-data and noise in each step and the same losses; it has no average of G, no seeds per iteration and no logging.
+are the ratios, given as median [first and third quartile]. The loops have the same networks, the same optimizer, fresh
+data and noise in each step and the same losses. `bare` is ganlab with pictures, scores and theory off, `default` with everything
+at its default, over the training itself.
 """
 
 from __future__ import annotations
@@ -17,31 +18,31 @@ import statistics
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import loops
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import open_dict
-from torch.nn.functional import softplus
 from torch.utils.data import DataLoader
 
 import ganlab.run.command_line  # noqa: F401 (registers the resolvers)
-from ganlab.data.images import Images
 from ganlab.data.module import Minibatches
 from ganlab.files.run import RunDirectory
-from ganlab.run.build import game_of
 from ganlab.run.config import build, resolve, validate
 from ganlab.run.experiment import Experiment
 from ganlab.run.progress import ProgressBar
 from ganlab.settings import Settings
-from ganlab.types import Source
 
+Loop = Callable[[Settings, int, int], float]
+LOOPS: dict[str, Loop] = {"tuned": loops.tuned, "tutorial": loops.tutorial, "usual Lightning": loops.lightning}
 CONF = Path(__file__).resolve().parent.parent / "conf"
 QUIET = ("logger=csv", "metrics=none", "theory=none", "checkpoint.every=1000000")
+DEFAULT = ("logger=csv",)
 
 
 class Stopwatch(pl.Callback):
@@ -63,9 +64,9 @@ class Stopwatch(pl.Callback):
         return (self.ended[1] - self.begun[1]) / (self.ended[0] - self.begun[0])
 
 
-def configured(*overrides: str) -> tuple[Settings, dict[str, Any]]:
+def configured(*overrides: str, base: tuple[str, ...] = QUIET) -> tuple[Settings, dict[str, Any]]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        cfg = compose("config", overrides=[*QUIET, *overrides], return_hydra_config=True)
+        cfg = compose("config", overrides=[*base, *overrides], return_hydra_config=True)
         HydraConfig.instance().set_config(cfg)
         with open_dict(cfg):
             del cfg["hydra"]
@@ -73,16 +74,16 @@ def configured(*overrides: str) -> tuple[Settings, dict[str, Any]]:
     return validate(config), config
 
 
-def bench(overrides: tuple[str, ...], warm: int, n: int) -> float:
+def bench(overrides: tuple[str, ...], warm: int, n: int, base: tuple[str, ...] = QUIET) -> float:
     """Seconds per iteration of ganlab."""
     watch = Stopwatch(warm)
-    trained((*overrides, f"iterations={warm + n + 1}"), watch)
+    trained((*overrides, f"iterations={warm + n + 1}"), watch, base=base)
     return watch.seconds
 
 
-def trained(overrides: tuple[str, ...], *more: pl.Callback) -> Experiment:
+def trained(overrides: tuple[str, ...], *more: pl.Callback, base: tuple[str, ...] = QUIET) -> Experiment:
     with tempfile.TemporaryDirectory() as folder:
-        settings, config = configured(*overrides)
+        settings, config = configured(*overrides, base=base)
         run = RunDirectory(folder)
         experiment = Experiment(settings, run, {}, 0)
         callbacks = experiment.trainer.callbacks  # type: ignore[attr-defined]
@@ -102,39 +103,6 @@ def theory(*overrides: str) -> None:
     seconds = experiment.observation.clock.seconds
     share = experiment.observation.seconds[experiment.measure.name] / seconds
     print(f"{'theory: ' + ' '.join(overrides):58} {share:7.1%} of {seconds:.0f} s of training")
-
-
-def plain(overrides: tuple[str, ...], warm: int, n: int) -> float:
-    """Seconds per iteration of the loop that one would write by hand."""
-    settings, _ = configured(*overrides)
-    game, source = game_of(settings), build(settings.data, "data")
-    G, D = game.G.train(), game.D.train()
-    opt_G, opt_D = game.configure_optimizers()
-    data = plain_batches(source, settings.batch_size)
-    y, Z = torch.zeros(settings.batch_size, dtype=torch.long), settings.prior["dim"]
-    start = 0.0
-    for t in range(warm + n):
-        if t == warm:
-            start = time.process_time()
-        x = next(data)
-        with torch.no_grad():
-            fake = G(torch.randn(len(x), Z), y)
-        opt_D.zero_grad()
-        (softplus(-D(x, y)).mean() + softplus(D(fake, y)).mean()).backward()
-        opt_D.step()
-        opt_G.zero_grad()
-        softplus(-D(G(torch.randn(len(x), Z), y), y)).mean().backward()
-        opt_G.step()
-    return (time.process_time() - start) / n
-
-
-def plain_batches(source: Source, batch_size: int) -> Iterator[torch.Tensor]:
-    if isinstance(source, Images):
-        while True:
-            yield source.x[torch.randint(len(source.x), (batch_size,))].float() / 127.5 - 1
-    generator = torch.Generator()
-    while True:
-        yield source.sample(batch_size, generator)[0]
 
 
 def data_path(root: str, batch_size: int = 128, n: int = 60) -> tuple[Callable[[], float], Callable[[], float]]:
@@ -185,7 +153,15 @@ def main() -> None:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     print(f"{'speed relative to the reference':58}  ratio   quartiles    one of ours")
     toy = ("data=ring", "model=mlp")
-    compare("toy iteration, mlp 2x128, batch 128 / plain loop", arguments.rounds, *_pair(toy, 50, 400))
+    for name, loop in LOOPS.items():
+        compare(f"toy iteration, mlp 2 x 128, batch 128, bare / {name} loop", arguments.rounds, *_pair(toy, loop, 50, 400))
+    large = (*toy, "batch_size=2048")
+    compare("toy iteration, batch 2048, bare / tuned loop", arguments.rounds, *_pair(large, loops.tuned, 10, 60))
+    compare(
+        "toy, everything at its default / tuned loop",
+        max(1, arguments.rounds // 2),
+        *_pair(toy, loops.tuned, 50, 4000, DEFAULT),
+    )
     theory("data=ring", "theory=estimate")
     theory("experiment=figure1", "theory=line")
     if not (Path(arguments.root) / "MNIST" / "raw").is_dir():
@@ -193,12 +169,15 @@ def main() -> None:
         return
     images = ("data=mnist", f"data.root={arguments.root}", "model=dcgan", "shape=[1,32,32]", "threads=1",
               "model.G.width=32", "model.D.width=32")  # fmt: skip
-    compare("dcgan iteration, 32 x 32, width 32, batch 64 / plain loop", arguments.rounds, *_pair(images, 2, 10))
+    compare("dcgan iteration, 32 x 32, width 32, batch 64 / tuned loop", arguments.rounds, *_pair(images, loops.tuned, 2, 10))
     compare("MNIST minibatch of 128 / torchvision DataLoader", arguments.rounds, *data_path(arguments.root))
 
 
-def _pair(overrides: tuple[str, ...], warm: int, n: int) -> tuple[Callable[[], float], Callable[[], float]]:
-    return lambda: bench(overrides, warm, n), lambda: plain(overrides, warm, n)
+def _pair(
+    overrides: tuple[str, ...], loop: Loop, warm: int, n: int, base: tuple[str, ...] = QUIET
+) -> tuple[Callable[[], float], Callable[[], float]]:
+    settings, _ = configured(*overrides)
+    return lambda: bench(overrides, warm, n, base), lambda: loop(settings, warm, min(n, 400))
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from ganlab.game.augment import Augment
 from ganlab.game.averages import Average
 from ganlab.game.numbers import Numbers
 from ganlab.game.players import Players, Terms
+from ganlab.game.quick import forget, quicken
 from ganlab.game.terms import Term
 from ganlab.networks.weights import follower, frozen, gradient_norm, trained_by
 from ganlab.random import Draws, handed, seed_foreign_layers, seed_of
@@ -157,7 +158,7 @@ class GAN(pl.LightningModule):
         if self.now.looked_at:
             self.now.gradient_norms[player] = gradient_norm(net)
         self.updates.step(optimizer)
-        optimizer.zero_grad()
+        forget(self.weights_D if player == "D" else self.weights_G)
         for term in (term for term in self.players.terms.values() if term.of == player):
             term.after_step(net, terms.seen)
         self.now.penalties |= {name: value.detach() for name, value in terms.penalties.items()}
@@ -208,6 +209,8 @@ class GAN(pl.LightningModule):
         # for every k and any number of steps of G
         self._progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
         self._draws, self._noise = Draws(self.device), Draws(self.device)
+        quicken(self.opt_G)
+        quicken(self.opt_D)
         self._follow = [follower(average, self.G) for average in self.averages]
         self.numbers.to(self.device)
         several = self.trainer.world_size > 1  # DDP wants to be told of each backward, and D's weights out of G's graph
