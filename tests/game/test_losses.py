@@ -5,7 +5,7 @@ import torch
 from torch.testing import assert_close
 
 from ganlab.game.adjust import Smoothed, TopK
-from ganlab.game.discrepancies import MMD, Energy
+from ganlab.game.discrepancies import Energy, MeanDiscrepancy
 from ganlab.game.fdivergences import JensenShannon, TotalVariation
 from ganlab.game.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from ganlab.game.relativistic import RelativisticAverage, RelativisticPair
@@ -132,9 +132,9 @@ def test_mmd_of_four_numbers_with_a_kernel_by_hand():
     a, b = double(0.0, 4.0), double(1.0, 7.0)
     k = lambda r: (1 + r * r / 2) ** -1  # alpha = 1  # noqa: E731
     by_hand = k(4) + k(6) - 2 * (k(1) + k(7) + k(3) + k(3)) / 4
-    assert MMD((1.0,)).between(a, b).item() == pytest.approx(by_hand, rel=1e-12)
+    assert MeanDiscrepancy((1.0,)).between(a, b).item() == pytest.approx(by_hand, rel=1e-12)
     with pytest.raises(ValueError, match="alphas"):
-        MMD(())
+        MeanDiscrepancy(())
 
 
 def test_label_smoothing_tells_D_of_some_data_that_they_are_samples():

@@ -22,7 +22,7 @@ from ganlab.game.regularisers import (
     LatentDiversity,
     LeCam,
     PathLength,
-    Transport,
+    TransportCost,
 )
 from ganlab.game.terms import R1, R2, Dragan, GradientPenalty, OneSidedGradientPenalty, WeightClipping
 from ganlab.networks import mlp
@@ -155,9 +155,9 @@ def test_path_length_of_images_is_per_pixel():
 
 
 def test_transport_is_the_squared_way_and_wants_equal_dimensions():
-    assert_close(Transport(0.5)(glance(lambda z: 3 * z)), 0.5 * (2 * points()).square().sum(1).mean())
+    assert_close(TransportCost(0.5)(glance(lambda z: 3 * z)), 0.5 * (2 * points()).square().sum(1).mean())
     with pytest.raises(ValueError, match="z has 2, x 1"):
-        Transport(0.5)(glance(lambda z: z[:, :1]))
+        TransportCost(0.5)(glance(lambda z: z[:, :1]))
 
 
 def conv():
@@ -213,7 +213,8 @@ def test_weights_of_g_can_be_clipped():
 
 TERMS = [R1(2.0, 4), R2(2.0, 4), GradientPenalty(2.0, 1.0, 4), OneSidedGradientPenalty(2.0, 0.01, 4), Dragan(2.0, 0.5, 1.0, 4),
          LeCam(0.3, 0.0, 4), Centring(2.0, 4), Consistency(2.0, Doubled(), 4), BalancedConsistency(2.0, 3.0, Doubled(), 4),
-         LatentConsistency(5.0, 0.1, 4), LatentDiversity(0.5, 0.1, 4), PathLength(2.0, 0.0, 4), Transport(0.5, 4)]  # fmt: skip
+         LatentConsistency(5.0, 0.1, 4), LatentDiversity(0.5, 0.1, 4), PathLength(2.0, 0.0, 4),
+         TransportCost(0.5, 4)]  # fmt: skip
 
 
 @pytest.mark.parametrize("term", TERMS, ids=lambda term: type(term).__name__)

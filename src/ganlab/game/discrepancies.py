@@ -42,7 +42,7 @@ class Energy(_Discrepancy):
 
 
 @dataclass(frozen=True)
-class MMD(_Discrepancy):
+class MeanDiscrepancy(_Discrepancy):
     """The squared maximum mean discrepancy of D's outputs (Li et al., 2017), with the sum of the rational quadratic kernels
     (1 + r^2 / (2 alpha))^-alpha for alpha in `alphas` (Binkowski et al., 2018, section 4.1), which see several scales."""
 

@@ -190,7 +190,8 @@ class GAN(pl.LightningModule):
     def generate(self, z: Tensor, y: Tensor, chunk: int = 1000) -> Tensor:
         """G_ema(z) [n, *S] in evaluation mode, for z [n, Z] and y [n]."""
         self.G_ema.eval()
-        return torch.cat([self.G_ema(*part).float() for part in zip(z.split(chunk), y.split(chunk), strict=True)])
+        with torch.set_grad_enabled(z.requires_grad):  # a score that inverts G
+            return torch.cat([self.G_ema(*part).float() for part in zip(z.split(chunk), y.split(chunk), strict=True)])
 
     def configure_optimizers(self) -> list[Optimizer]:
         return [self.opt_G, self.opt_D]

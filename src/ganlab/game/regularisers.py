@@ -132,7 +132,7 @@ class PathLength(Term):
             self.mean.copy_(seen.kept[self])
 
 
-class Transport(Term):
+class TransportCost(Term):
     """weight * E ||G(z) - z||^2, where z and x have the same dimension: of all G with the same p_g, the one that moves its
     noise least. On the line that is the monotone one, the inverse CDF (adversarial flow models, 2025, take it for images)."""
 

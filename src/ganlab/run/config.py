@@ -110,8 +110,8 @@ HARMLESS = (  # where what a run directory may name has to be defined: nothing t
     *(f"ganlab.game.{file}" for file in ("priors", "losses", "fdivergences", "terms", "augment", "objectives", "updates",
                                          "consensus", "relativistic", "discrepancies", "adjust", "regularisers",
                                          "constraints", "averages", "unrolled", "extragradient")),
-    *(f"ganlab.{room}" for room in ("networks.", "metrics.", "data.toy", "data.line", "data.datasets", "data.stacked",
-                                    "features.classifier", "features.inception")),
+    *(f"ganlab.{room}" for room in ("networks.", "metrics.", "features.classifier", "features.inception")),
+    *(f"ganlab.data.{file}" for file in ("toy", "mixture", "polygons", "line", "datasets", "stacked")),
     "torch.nn.modules.activation",
 )  # fmt: skip
 
