@@ -138,7 +138,10 @@ def test_numbers_of_parts_within_parts_have_longer_keys():
     assert slots["loss.b"] == InPart(wrapped.loss, "b")
 
 
-@pytest.mark.parametrize("group", ["loss", "adjust", "penalty", "augment"])
+MANY = [pytest.param(group, marks=pytest.mark.slow) for group in ("loss", "penalty")]
+
+
+@pytest.mark.parametrize("group", [*MANY, "adjust", "augment"])
 def test_every_number_that_conf_has_may_be_a_tensor(group):
     """As one that moves is: the losses of both players stay what they are, and what comes after a step goes through."""
     for name in contract.names(group):
