@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import test_contract as contract
 import torch
 from conftest import ROOT, composed, same_state
 from torch.testing import assert_close
@@ -14,6 +15,7 @@ from ganlab.game.losses import LeastSquares
 from ganlab.game.numbers import InOptimizer, InPart, Numbers, slots_of, slots_of_optimizer
 from ganlab.game.schedules import HalfCosine, Linear, Steps
 from ganlab.game.terms import R1
+from ganlab.random import Recorded, handed
 from ganlab.run.build import game_of
 from ganlab.run.config import resolve, validate
 
@@ -134,3 +136,37 @@ def test_numbers_of_parts_within_parts_have_longer_keys():
     slots = dict(slots_of(wrapped))
     assert slots.keys() == {"loss.a", "loss.b", "loss.c", "share"}
     assert slots["loss.b"] == InPart(wrapped.loss, "b")
+
+
+MANY = [pytest.param(group, marks=pytest.mark.slow) for group in ("loss", "penalty")]
+
+
+@pytest.mark.parametrize("group", [*MANY, "adjust", "augment"])
+def test_every_number_that_conf_has_may_be_a_tensor(group):
+    """As one that moves is: the losses of both players stay what they are, and what comes after a step goes through."""
+    for name in contract.names(group):
+        on = contract.IMAGES if name in contract.OF_IMAGES else contract.POINTS
+        plain, moving = (contract.game(*on, f"{group}={name}", *contract.NARROW["mlp"]) for _ in range(2))
+        found = [slot for part in (moving.loss, *moving.terms.values(), moving.augment) for _, slot in slots_of(part)]
+        for slot in found:
+            slot.open()
+        for player in "DG":  # first, since a term may change its player after a step
+            assert_close(contract.descended(moving, player), contract.descended(plain, player), rtol=1e-6, atol=1e-7)
+        for player in "DG":
+            with handed(Recorded(torch.Generator().manual_seed(1))):
+                seen = getattr(moving.objective, player)(moving.players, *contract.minibatch(moving), 0).seen
+            for term in (term for term in moving.terms.values() if term.of == player):
+                term.after_step(getattr(moving, player), seen)
+    assert found or group in ("loss", "adjust", "augment")
+
+
+def test_the_share_of_a_top_k_loss_moves_by_the_key_of_its_adjustment():
+    steps = "{_target_: ganlab.game.schedules.Steps, values: [1.0, 0.25], at: [5]}"
+    gan = game("adjust=top_k", f"+schedule.numbers.adjust.top_k.share={steps}")
+    fake = torch.tensor([1.0, -2.0, 3.0, -4.0])
+    for t, kept in ((0, fake), (4, fake), (5, torch.tensor([3.0]))):
+        gan.numbers.write(t)
+        assert_close(gan.loss.g(fake, lambda: fake), torch.nn.functional.softplus(-kept).mean())
+    assert gan.numbers.at == {"adjust.top_k.share": 0.25}
+    with pytest.raises(UserError, match=r"top_k\.share, which at iteration 0 is 2: adjust\.top_k\.share: share must lie"):
+        game("adjust=top_k", f"+schedule.numbers.adjust.top_k.share={LINE}")

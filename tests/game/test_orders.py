@@ -2,16 +2,19 @@
 
 import copy
 import math
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from conftest import same_state
+from conftest import ROOT, same_state
 from torch import nn
 from torch.testing import assert_close
 
 from ganlab.errors import UserError
+from ganlab.files.run import RunDirectory
 from ganlab.game.augment import Augment
 from ganlab.game.extragradient import Extragradient, Optimistic
 from ganlab.game.losses import NonSaturating, Wasserstein
@@ -182,6 +185,20 @@ def test_the_dirac_gan_comes_to_rest_as_the_closed_form_says(run):
     assert (sizes[-1] / sizes[0]).item() == pytest.approx((1 - 0.04 + 0.0016) ** 50, rel=1e-4)
     with pytest.raises(UserError, match="updates: extragradient takes one step of each player: set k=1, got 2"):
         run(*given, "updates=extragradient", "k=2", name="k2")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("updates", ["extragradient", "optimistic"])
+def test_two_processes_take_the_steps_of_one(tmp_path, updates):
+    given = ("logger=csv", "metrics=none", "theory=none", "model.G.width=16", "model.D.width=16", "iterations=10",
+             "batch_size=32", "threads=1", "optim=sgd", "optim.lr=0.05", f"updates={updates}")  # fmt: skip
+    states = []
+    for name, devices in (("one", ()), ("two", ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"))):
+        line = [sys.executable, ROOT / "train.py", f"hydra.run.dir={name}", *given, *(devices or ("trainer=cpu",))]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=240)
+        assert done.returncode == 0, done.stderr
+        states.append(torch.load(RunDirectory(tmp_path / name).newest_checkpoint(), weights_only=True)["state_dict"])
+    assert_close(*states, rtol=0, atol=1e-6)
 
 
 # --- unrolled

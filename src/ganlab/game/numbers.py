@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 
 Schedule = Callable[[int], float]
@@ -91,7 +91,7 @@ def slots_of(part: Any, kind: Callable[[Any, str], Slot] = InPart) -> Iterator[t
         elif isinstance(value, Mapping | nn.ModuleDict):
             for key, inner in value.items():
                 yield from ((f"{name}.{key}.{rest}", slot) for rest, slot in slots_of(inner, kind))
-        elif hasattr(value, "__dict__") and not inspect.isroutine(value):
+        elif hasattr(value, "__dict__") and not inspect.isroutine(value) and not isinstance(value, Tensor):
             yield from ((f"{name}.{rest}", slot) for rest, slot in slots_of(value, kind))
 
 
