@@ -30,6 +30,7 @@ from ganlab.metrics.scoring import Scorer
 from ganlab.run.build import scorer_of
 from ganlab.run.command_line import conf_dir
 from ganlab.run.config import build_as, refuse_foreign_code, resolve, validated
+from ganlab.run.identity import about_data, located, refuse_other_data
 from ganlab.settings import Metrics
 from ganlab.types import Extractor, Prior, Source
 
@@ -78,14 +79,15 @@ def evaluate(runs: Sequence[Path], request: EvaluationRequest) -> list[Path]:
 
 
 def _candidate(run: RunDirectory, request: EvaluationRequest) -> Candidate:
-    config = run.config
+    config, overrides = located(run, request.overrides)
     checkpoint = checkpoint_of(run, request.checkpoint)
-    metrics = metrics_of(config, request.metrics, request.overrides)
+    metrics = metrics_of(config, request.metrics, overrides)
     nodes = {"data": config["data"], **{f"metrics.scores.{name}": node for name, node in metrics.scores.items()}}
     refuse_foreign_code(nodes, request.trust)
     averaged = config["ema_decay"] > 0 and not request.raw
     G, prior = generator(config, checkpoint, request.trust, "G_ema" if averaged else "G")
     source: Source = build_as(Source, config["data"], "data")
+    refuse_other_data(run, about_data(config["data"], source), f"{run.path}")
     weights = "EMA" if averaged else "raw"
     z_seed = config["seed"] if request.seed is None else request.seed
     scorer = scorer_of(metrics, config["data"], source, weights, z_seed, seed=config["seed"], commit=commit())
@@ -105,7 +107,9 @@ def metrics_of(config: dict[str, Any], choice: str | None, overrides: Sequence[s
         config = {**config, "metrics": OmegaConf.load(file)}
     for override in overrides:
         if not override.startswith(("metrics.", "features=")):
-            raise UserError(f"{override}: after training only metrics.* and features can be changed")
+            raise UserError(
+                f"{override}: after training only metrics.* and features can be changed, and where data lie: data.source"
+            )
     try:
         tree = OmegaConf.merge(config, OmegaConf.from_dotlist(list(overrides)))
     except OmegaConfBaseException as error:

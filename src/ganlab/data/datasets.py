@@ -14,7 +14,7 @@ from PIL import ImageColor
 
 from ganlab.data.archives import list_files
 from ganlab.data.cache import cached
-from ganlab.data.decode import Allocate, Decoded, Look, decode, digest, fit_all
+from ganlab.data.decode import Allocate, Decoded, Viewing, decode, digest, fit_all
 from ganlab.data.idx import find_idx, is_idx, labels_beside, read_idx_pair
 from ganlab.data.images import Images
 from ganlab.data.layout import names_of
@@ -76,7 +76,7 @@ def torchvision_images(
     return choose(split, ("train", "test"), load)
 
 
-def _from_source(source: str, shape: tuple[int, ...], split: str, classes: list[str], how: Look) -> Decoded:
+def _from_source(source: str, shape: tuple[int, ...], split: str, classes: list[str], how: Viewing) -> Decoded:
     path = _path(source, "data.source")
     try:
         path.stat()
@@ -172,14 +172,14 @@ def _checked(shape: Sequence[int]) -> tuple[int, ...]:
     return tuple(shape)
 
 
-def _how(background: str, max_megapixels: float) -> Look:
+def _how(background: str, max_megapixels: float) -> Viewing:
     try:
         ImageColor.getrgb(background)
     except ValueError as error:
         raise UserError(f"data.background = {background} is no colour: take white, black, or one as '#808080'") from error
     if not 0 < max_megapixels < float("inf"):
         raise UserError(f"data.max_megapixels = {max_megapixels} must be > 0 and finite")
-    return Look(background, max_megapixels)
+    return Viewing(background, max_megapixels)
 
 
 def _images(pictures: Decoded, flip: bool) -> Images:

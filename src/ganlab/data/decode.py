@@ -36,19 +36,19 @@ class Decoded(NamedTuple):
     left_out: str = ""  # a sentence
 
 
-class Look(NamedTuple):
+class Viewing(NamedTuple):
     """How pictures are read."""
 
     background: str = "white"
     max_megapixels: float = 64.0
 
 
-AS_USUAL = Look()
+AS_USUAL = Viewing()
 Allocate = Callable[[tuple[int, ...]], np.ndarray]  # shape -> uint8 array to write into, on disk or in memory
 Job = tuple[int, str, Callable[[], Image.Image]]  # row of x, name for errors, what opens the picture
 
 
-def decode(source: Path, shape: tuple[int, ...], allocate: Allocate, split: str = "train", how: Look = AS_USUAL) -> Decoded:
+def decode(source: Path, shape: tuple[int, ...], allocate: Allocate, split: str = "train", how: Viewing = AS_USUAL) -> Decoded:
     """The pictures under a folder, .zip or .tar[.gz], in the order of their names, each made to fit `shape` (C, H, W), with the
     classes of `layout.arranged`. Raises UserError for a source without pictures, a damaged archive, and pictures that are
     damaged or too large, of which it names up to five."""
@@ -105,7 +105,7 @@ def fit(image: Image.Image, shape: tuple[int, ...], background: str = "white") -
     return np.asarray(image).reshape(H, W, C).transpose(2, 0, 1)
 
 
-def _fill(x: np.ndarray, jobs: Iterable[Job], title: str, how: Look) -> None:
+def _fill(x: np.ndarray, jobs: Iterable[Job], title: str, how: Viewing) -> None:
     """Write each job's picture into its row of x, in threads (PIL decodes without the GIL), with a bar on a terminal.
 
     Raises UserError that names the first bad pictures, at most five, in the order of the jobs.

@@ -37,6 +37,7 @@ from ganlab.observers.observer import Observer
 from ganlab.random import seed_of
 from ganlab.run.build import game_of, held_out_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
 from ganlab.run.config import build, build_as, check, plain
+from ganlab.run.identity import about_data, refuse_other_data
 from ganlab.run.interrupt import Interrupt
 from ganlab.run.names import given_lines
 from ganlab.run.progress import ProgressBar
@@ -94,10 +95,13 @@ def _train(settings: Settings, run: RunDirectory, overrides: list[str], choices:
         log.warning("%s has collapsed and was ended: health.stop=false trains on", run.path)
         return None
     experiment = Experiment(settings, run, choices, start)
+    about = about_data(settings.data, experiment.source)
+    if checkpoint is not None:
+        refuse_other_data(RunDirectory(checkpoint.parent.parent), about, f"resume = {settings.resume}")
     if not experiment.trainer.is_global_zero:
         experiment.run_to_the_end(config, checkpoint)
         return None  # rank 0 speaks for all
-    run.create(config, overrides)
+    run.create(config, overrides, about)
     return experiment.run_to_the_end(config, checkpoint)
 
 
