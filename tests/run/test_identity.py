@@ -126,6 +126,13 @@ def test_a_run_from_before_fingerprints_goes_on(trained, place, caplog):
     assert trained.data["fingerprint"]
 
 
+@pytest.mark.parametrize("content", ["", "[1]", "{}", '{"fingerprint": "a", "place": 3}', '{"place": {"source": 3}}', "\xff"])
+def test_a_damaged_data_json_is_as_none(trained, content):
+    trained.data_file.write_bytes(content.encode("latin-1"))
+    assert trained.data == {}
+    assert _candidate(trained, EvaluationRequest()).source.fingerprint
+
+
 def test_resume_auto_finds_the_run_of_the_same_data_alone(run, trained, place):
     def config(source):
         data = {**trained.config["data"], "source": str(source)}

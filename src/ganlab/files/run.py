@@ -91,7 +91,11 @@ class RunDirectory:
             found = json.loads(self.data_file.read_text())
         except (OSError, ValueError):
             found = None
-        return found if isinstance(found, dict) else {}
+        if not isinstance(found, dict):
+            return {}
+        place = found.get("place")
+        whole = isinstance(place, dict) and all(isinstance(path, str) for path in place.values())
+        return {"fingerprint": found.get("fingerprint"), "place": place} if whole else {}
 
     def write_result(self, result: dict[str, Any]) -> None:
         write_whole(self.result_file, json.dumps(result, indent=2, allow_nan=False) + "\n")
