@@ -65,7 +65,8 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
         if not SHARED.is_dir():
             pytest.skip("needs ../shared/data")
         overrides.append(f"data.source={SHARED}/MNIST/raw")  # Fashion-MNIST has the same format
-    if str(config) in {"model/dcgan", "metrics/images", "metrics/classifier", "metrics/inception"}:
+    of_images = {"model/dcgan", "metrics/images", "metrics/classifier", "metrics/inception"}
+    if str(config) in of_images | {"augment/ada", "augment/bgc", "augment/diffaugment"}:
         overrides[:0] = ["data=images", f"data.source={pictures}"]
     if str(config) in {"metrics/classifier", "metrics/stacked"}:
         overrides.append(classifier(tmp_path, (1, 28, 28) if name == "stacked" else (3, 64, 64)))
@@ -156,6 +157,9 @@ MISTAKES = {
     "iterations=0": "iterations = 0",
     "seed=-1": "seed = -1",
     "seed=5000000000": "seed = 5000000000",
+    "augment=ada": "augment = Adaptive is of images (C, H, W) but shape is [2]: try augment=instance_noise",
+    "augment=diffaugment": "augment = Chain is of images (C, H, W) but shape is [2]",
+    "average=power average.stds=[0.1,0.5]": "average: the relative width of an average lies in 0..0.289, got 0.5",
     "ema_decay=1.0": "ema_decay = 1.0",
     "ema_ramp=1": "ema_ramp = 1",
     "optim.lr=abc": "optim.lr = 'abc'",

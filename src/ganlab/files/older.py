@@ -29,8 +29,14 @@ def migrated(config: dict[str, Any]) -> dict[str, Any]:
     data = config.get("data")
     if isinstance(data, Mapping) and data.get("_target_") == PICTURES["_target_"]:
         config = {**config, "data": {**data, **{key: data.get(key, value) for key, value in PICTURES.items()}}}
-    if "objective" in config or "penalty" not in config:
+    if "penalty" not in config:
         return config
+    config = {"adjust": {}, "average": {"_target_": "ganlab.game.averages.Decay"}, **config}
+    return config if "objective" in config else _in_parts(config)
+
+
+def _in_parts(config: dict[str, Any]) -> dict[str, Any]:
+    """Of before objectives."""
     config = {**config, "objective": {"_target_": "ganlab.game.objectives.Adversarial"}}
     config["updates"] = _order(config.get("updates"))
     config = _moved(config)

@@ -34,12 +34,14 @@ from ganlab.observers.health import Health
 from ganlab.observers.log import Log
 from ganlab.observers.measure import Measure, function_of, labels_of
 from ganlab.observers.observer import Observer
+from ganlab.observers.snapshots import Snapshots
 from ganlab.random import seed_of
 from ganlab.run.build import game_of, held_out_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
 from ganlab.run.config import build, build_as, check, plain
-from ganlab.run.identity import about_data, refuse_other_data
+from ganlab.run.identity import data_to_go_on_with
 from ganlab.run.interrupt import Interrupt
 from ganlab.run.names import given_lines
+from ganlab.run.pairs import doubts_of
 from ganlab.run.progress import ProgressBar
 from ganlab.settings import GROUPS, NAMED, Settings
 from ganlab.theory.optimum import Unsolved
@@ -95,9 +97,7 @@ def _train(settings: Settings, run: RunDirectory, overrides: list[str], choices:
         log.warning("%s has collapsed and was ended: health.stop=false trains on", run.path)
         return None
     experiment = Experiment(settings, run, choices, start)
-    about = about_data(settings.data, experiment.source)
-    if checkpoint is not None:
-        refuse_other_data(RunDirectory(checkpoint.parent.parent), about, f"resume = {settings.resume}")
+    about = data_to_go_on_with(settings, experiment.source, checkpoint)
     if not experiment.trainer.is_global_zero:
         experiment.run_to_the_end(config, checkpoint)
         return None  # rank 0 speaks for all
@@ -115,12 +115,15 @@ class Experiment:
         self.gan = game_of(settings)
         if tuple(settings.shape) != self.source.shape:
             raise UserError(f"shape = {settings.shape} but the data has {list(self.source.shape)}: change one of them")
+        for doubt in doubts_of(self.gan, settings.batch_size, settings.model.pack):
+            log.warning("%s", doubt)
         if hasattr(self.source, "mean") and hasattr(self.gan.G, "start_near"):
             self.gan.G.start_near(self.source.mean())  # type: ignore[operator]
-            self.gan.G_ema.load_state_dict(self.gan.G.state_dict())
+            for average in self.gan.averages:
+                average.load_state_dict(self.gan.G.state_dict())
         self.table = RunTable(run.table_file, start)
         metrics = settings.metrics
-        weights = "EMA" if settings.ema_decay > 0 else "raw"
+        weights = "EMA" if self.gan.average.on else "raw"
         commit = self.provenance["commit"]
         made = {"seed": settings.seed, "commit": commit}
         scorer = scorer_of(metrics, settings.data, self.source, weights, settings.seed, **made)
@@ -136,16 +139,13 @@ class Experiment:
         if metrics.picture is not None:
             picture = build(metrics.picture.draw, "metrics.picture.draw", source=self.source)
             observers.append(Draw(metrics.picture.every, picture, run.samples, settings.seed))
+        if every := self.gan.average.every:
+            observers.append(Snapshots(every, run.averages))
         observers.append(Checkpoint(settings.checkpoint.every, run.checkpoints, settings.checkpoint.keep))
         chosen = [choices[group] for group in GROUPS if choices.get(group) and group not in NAMED]
         tags = [tag for tag in chosen + [name for group in NAMED for name in getattr(settings, group)] if tag != "none"]
-        given = {
-            "run_dir": run.path,
-            "name": settings.name,
-            "group": _group(settings),
-            "tags": tags,
-            "runs": Path(settings.runs),
-        }
+        runs = Path(settings.runs)
+        given = {"run_dir": run.path, "name": settings.name, "group": _group(settings), "tags": tags, "runs": runs}
         named = settings.logger.items()
         self.loggers = [self.table, *(logger_of(node, f"logger.{name}", **given) for name, node in named)]
         self.interrupt = Interrupt(settings.log_every)

@@ -10,7 +10,7 @@ from typing import Any
 from ganlab.errors import UserError
 from ganlab.files.run import PLACE, RunDirectory, place_of
 from ganlab.run.config import build_as
-from ganlab.settings import Node
+from ganlab.settings import Node, Settings
 from ganlab.types import Source
 
 log = logging.getLogger(__name__)
@@ -47,6 +47,14 @@ def refuse_other_data(run: RunDirectory, about: dict[str, Any], what: str) -> No
     log.warning(
         "%s is from before data had fingerprints: %s is taken to be what lay at %s", what, where, " ".join(lay.values())
     )
+
+
+def data_to_go_on_with(settings: Settings, source: Source, checkpoint: Path | None) -> dict[str, Any]:
+    """What `data.json` is to hold; raises UserError where the run of the checkpoint was trained on other data."""
+    about = about_data(settings.data, source)
+    if checkpoint is not None:
+        refuse_other_data(RunDirectory(checkpoint.parent.parent), about, f"resume = {settings.resume}")
+    return about
 
 
 def refuse_elsewhere(run: RunDirectory, node: Node) -> None:
