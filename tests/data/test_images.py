@@ -16,7 +16,7 @@ from conftest import SHARED
 from PIL import Image
 from torch.testing import assert_close
 
-from ganlab.data import cache, datasets, decode
+from ganlab.data import archives, cache, datasets, decode
 from ganlab.data.idx import read_idx, read_idx_pair
 from ganlab.data.images import Images
 from ganlab.errors import UserError
@@ -227,6 +227,7 @@ def test_fitting_covers_a_target_that_is_not_square():
 
 def test_modes_become_grey_or_rgb():
     rgba = noise(5, 5, 4)
+    rgba[..., 3] = 255
     assert np.array_equal(decode.fit(Image.fromarray(rgba), (3, 5, 5)), rgba[..., :3].transpose(2, 0, 1))
     grey = noise(5, 5)
     assert np.array_equal(decode.fit(Image.fromarray(grey), (3, 5, 5)), np.stack([grey] * 3))
@@ -237,7 +238,8 @@ def test_a_transparent_palette_is_decoded_without_a_warning(tmp_path):
     image = Image.new("P", (4, 4), 1)
     image.putpalette([0, 0, 0, 10, 20, 30])
     image.save(tmp_path / "a.png", transparency=b"\x80\x80")
-    assert in_memory(tmp_path, (3, 4, 4)).x[0, :, 0, 0].tolist() == [10, 20, 30]
+    on_white = [round((colour * 0x80 + 255 * 0x7F) / 255) for colour in (10, 20, 30)]
+    assert in_memory(tmp_path, (3, 4, 4)).x[0, :, 0, 0].tolist() == pytest.approx(on_white, abs=1)
 
 
 # IDX
@@ -453,11 +455,11 @@ def test_bad_pictures_are_named_up_to_five(tmp_path):
     assert not list((tmp_path / ".ganlab").iterdir())
 
 
-@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
-def test_more_than_eight_bits_are_refused(tmp_path, dtype):
+@pytest.mark.parametrize("dtype", [np.int32, np.float32])
+def test_more_than_sixteen_bits_are_refused(tmp_path, dtype):
     (tmp_path / "pets").mkdir()
     Image.fromarray(np.full((4, 4), 40_000, dtype)).save(tmp_path / "pets" / "deep.tif")
-    with pytest.raises(UserError, match=r"deep.tif \(mode (I|I;16|F) has more than 8 bits a channel: convert"):
+    with pytest.raises(UserError, match=r"deep.tif \(mode (I|F) has more than 16 bits a channel, of no known range: convert"):
         datasets.images(str(tmp_path / "pets"), [1, 4, 4])
 
 
@@ -494,7 +496,7 @@ def test_sources_without_pictures_are_refused(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         file.writestr("notes.txt", "no picture")
     for source, sentence in (
-        ("empty", "empty holds no pictures: data.source needs files of .bmp"),
+        ("empty", "empty holds no pictures: data.source needs files as .apng"),
         ("a.zip", "a.zip holds no pictures"),
         ("a.rar", "a.rar is no archive: data.source takes"),
         ("absent", r"data.source=.*absent cannot be read \(No such file or directory\): give a folder"),
@@ -506,11 +508,10 @@ def test_sources_without_pictures_are_refused(tmp_path):
 def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     source = write_folder(tmp_path / "pets", noise(4, 4, 4))
 
-    def walk(folder: Path, onerror, followlinks: bool):
-        onerror(PermissionError(13, "Permission denied", f"{folder}/cat"))
-        yield from ()
+    def scandir(folder: Path):
+        raise PermissionError(13, "Permission denied", f"{folder}/cat")
 
-    monkeypatch.setattr(decode.os, "walk", walk)  # root may read everything, so no mode would do
+    monkeypatch.setattr(archives.os, "scandir", scandir)  # root may read everything, so no mode would do
     with pytest.raises(UserError, match=r"pets/cat cannot be read \(Permission denied\): check its permissions"):
         datasets.images(str(source), [1, 4, 4])
 

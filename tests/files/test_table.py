@@ -24,6 +24,15 @@ def written_as_a_whole(path, rows):
     return path.read_bytes()
 
 
+def test_no_cell_is_a_formula():
+    for text in ("=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", "\t=1", "-x"):
+        assert table.no_formula(text) == f"'{text}"
+    for value in ("k=2", "-1e-3", "+5", "-inf", "", -0.5, 3, None, "loss=hinge"):
+        assert table.no_formula(value) is value
+    written = table.lines([{"iteration": 1, "=eval/x": "=1+1"}, {"iteration": -2, "=eval/x": -0.5}], ["iteration", "=eval/x"])
+    assert written == b"1,'=1+1\r\n-2,-0.5\r\n"
+
+
 @pytest.fixture
 def traffic(monkeypatch):
     """What is written, as (how, bytes)."""

@@ -295,6 +295,7 @@ def renamed(path, scores):
 def test_a_run_of_before_one_metric_gave_several_scores_is_scored_as_it_was(two):
     """Value by value and card by card; and by the names that it had then."""
     kinds = {"modes": "modes.Modes", "high_quality": "modes.HighQuality", "reverse_kl": "modes.ReverseKL"}
+    kinds["mode_jsd"] = "modes.ModeJSD"
     renamed(two[1], {name: alone(kind) for name, kind in kinds.items()})
     after, during = (
         json.loads(evaluate(two[1:], EvaluationRequest())[0].read_text()),

@@ -30,6 +30,7 @@ from ganlab.metrics.scoring import Scorer
 from ganlab.run.build import scorer_of
 from ganlab.run.command_line import conf_dir
 from ganlab.run.config import build_as, refuse_foreign_code, resolve, validated
+from ganlab.run.identity import about_data, located, refuse_other_data
 from ganlab.run.parts import average_of
 from ganlab.settings import Metrics
 from ganlab.types import Extractor, Prior, Source
@@ -80,9 +81,9 @@ def evaluate(runs: Sequence[Path], request: EvaluationRequest) -> list[Path]:
 
 
 def _candidate(run: RunDirectory, request: EvaluationRequest) -> Candidate:
-    config = run.config
+    config, overrides = located(run, request.overrides)
     checkpoint = checkpoint_of(run, request.checkpoint)
-    metrics = metrics_of(config, request.metrics, request.overrides)
+    metrics = metrics_of(config, request.metrics, overrides)
     nodes = {
         "data": config["data"],
         "average": config["average"],
@@ -94,6 +95,7 @@ def _candidate(run: RunDirectory, request: EvaluationRequest) -> Candidate:
     averaged = average_of(config).on and not request.raw
     G, prior = generator(config, checkpoint, request.trust, "G_ema" if averaged else "G", request.ema_std)
     source: Source = build_as(Source, config["data"], "data")
+    refuse_other_data(run, about_data(config["data"], source), f"{run.path}")
     weights = "raw" if not averaged else "EMA" if request.ema_std is None else f"EMA of width {request.ema_std:g}"
     z_seed = config["seed"] if request.seed is None else request.seed
     scorer = scorer_of(metrics, config["data"], source, weights, z_seed, seed=config["seed"], commit=commit())
@@ -113,7 +115,9 @@ def metrics_of(config: dict[str, Any], choice: str | None, overrides: Sequence[s
         config = {**config, "metrics": OmegaConf.load(file)}
     for override in overrides:
         if not override.startswith(("metrics.", "features=")):
-            raise UserError(f"{override}: after training only metrics.* and features can be changed")
+            raise UserError(
+                f"{override}: after training only metrics.* and features can be changed, and where data lie: data.source"
+            )
     try:
         tree = OmegaConf.merge(config, OmegaConf.from_dotlist(list(overrides)))
     except OmegaConfBaseException as error:

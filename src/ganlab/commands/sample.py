@@ -18,6 +18,7 @@ from ganlab.files.run import RunDirectory, checkpoints
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
 from ganlab.run.config import build, build_as, refuse_foreign_code
+from ganlab.run.identity import located
 from ganlab.types import Prior, Source
 
 log = logging.getLogger(__name__)
@@ -32,7 +33,7 @@ def sample(
     UserError."""
     if n < 1:
         raise UserError(f"--n must be >= 1, got {n}")
-    config, path = run.config, checkpoint or checkpoint_of(run, None)
+    (config, _), path = located(run, ()), checkpoint or checkpoint_of(run, None)
     G, prior = generator(config, path, trust, ema_std=ema_std)
     out = out or run.path / "generated" / f"{path.stem}-seed{seed}{f'-std{ema_std:g}' if ema_std is not None else ''}"
     out.mkdir(parents=True, exist_ok=True)

@@ -1,8 +1,8 @@
 """Pictures that were decoded once are opened afterwards as a memory map.
 
-An entry is two files, NAME-HASH.npy (x) and NAME-HASH.json (labels and class names). The hash is of the source's files
-(name, size, time of change) and of the options that they were decoded with, so an entry is never out of date: when the
-source changes, another one is made. It lies in `.ganlab` beside the source, or where that cannot be written, in
+An entry is two files, NAME-HASH.npy (x) and NAME-HASH.json (labels, class names, the fingerprint of the content). The hash is
+of the source's files (name, size, time of change) and of the options that they were decoded with, so an entry is never out of
+date: when the source changes, another one is made. It lies in `.ganlab` beside the source, or where that cannot be written, in
 $XDG_CACHE_HOME/ganlab (~/.cache/ganlab).
 """
 
@@ -27,7 +27,7 @@ from ganlab.files.atomic import substitute
 
 log = logging.getLogger(__name__)
 
-FORMAT = 1  # raise it when decode.py makes something else of the same file
+FORMAT = 2  # raise it when decode.py makes something else of the same file
 
 
 def cached(
@@ -44,11 +44,11 @@ def cached(
     """
     name = f"{source.stem}-{_hash(source, files, {**options, 'shape': shape, 'format': FORMAT})}.npy"
     beside = source.parent / ".ganlab"
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ganlab"
-    for folder in (beside, home):
+    home = _home()
+    for folder in filter(None, (beside, home)):
         with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
             return _open(folder / name, shape)
-    folder = beside if _writable(beside) else home
+    folder = beside if home is None or _writable(beside) else home
     log.info("decoding %s once, into %s", source, folder / name)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -61,21 +61,34 @@ def cached(
     return _open(folder / name, shape)
 
 
+def _home() -> Path | None:
+    """None for a user without a home directory."""
+    if given := os.environ.get("XDG_CACHE_HOME"):
+        return Path(given) / "ganlab"
+    try:
+        return Path.home() / ".cache" / "ganlab"
+    except RuntimeError:
+        return None
+
+
 def _open(path: Path, shape: tuple[int, ...]) -> Decoded:
     # copy-on-write and not read-only, because torch warns of memory that it may not write
     x = np.lib.format.open_memmap(path, mode="c")
     about = json.loads(path.with_suffix(".json").read_text())
     y, classes = np.array(about["labels"], np.int64), list(about["classes"])
+    if about["left_out"]:
+        log.info(about["left_out"])
     if x.dtype != np.uint8 or x.shape != (len(y), *shape):
         raise ValueError(f"{path} is damaged")
-    return Decoded(x, y, classes)
+    return Decoded(x, y, classes, str(about["sha256"]), str(about["left_out"]))
 
 
 def _write(path: Path, build: Callable[[Allocate], Decoded]) -> None:
     # Of processes that do this at once the last one wins, with the same bytes as the others
     with substitute(path) as x, substitute(path.with_suffix(".json")) as about:
         pictures = build(partial(_allocate, x))
-        about.write_text(json.dumps({"classes": pictures.classes, "labels": pictures.y.tolist()}))
+        more = {"sha256": pictures.sha256, "left_out": pictures.left_out}
+        about.write_text(json.dumps({"classes": pictures.classes, "labels": pictures.y.tolist(), **more}))
 
 
 def _allocate(path: Path, shape: tuple[int, ...]) -> np.ndarray:

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from ganlab.errors import UserError
 
+DEFLATE = 1032  # bytes that one of a .gz can hold at most
 _PREFIX = {"train": "train", "test": "t10k"}
 
 
@@ -90,7 +91,12 @@ def _content(path: Path) -> np.ndarray:
     if path.suffix == ".gz":
         try:
             with gzip.open(path) as file:
-                return np.frombuffer(bytearray(file.read()), np.uint8)  # bytearray: torch wants memory it may write
+                head = file.read(4)
+                lengths = file.read(4 * head[3]) if len(head) == 4 else b""
+                size = math.prod(struct.unpack(f">{len(lengths) // 4}I", lengths[: len(lengths) // 4 * 4]))
+                # one byte more than it says, so that more is noticed; and no memory for what deflate cannot hold
+                rest = file.read(min(size, DEFLATE * path.stat().st_size) + 1)
+                return np.frombuffer(bytearray(head + lengths + rest), np.uint8)  # bytearray: torch wants memory it may write
         except (EOFError, zlib.error, gzip.BadGzipFile) as error:
             raise UserError(f"{path} is a truncated or damaged .gz file ({error}): download it again") from error
     if path.stat().st_size == 0:

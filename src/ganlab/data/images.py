@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 
 import torch
@@ -23,8 +24,10 @@ class Images:
     With `flip`, each image of a minibatch is mirrored left to right with probability 1/2; `sample` never mirrors.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, classes: list[str], flip: bool = False) -> None:
-        self.x, self.y, self.names, self.flip = x, y, classes, flip
+    def __init__(
+        self, x: Tensor, y: Tensor, classes: list[str], flip: bool = False, origin: Sequence[Callable[[], str]] = ()
+    ) -> None:
+        self.x, self.y, self.names, self.flip, self.origin = x, y, classes, flip, tuple(origin)
         self.device = x.device  # where batches go; x itself stays behind on the host when it is too large
 
     def __len__(self) -> int:
@@ -37,6 +40,11 @@ class Images:
     @property
     def classes(self) -> int:
         return len(self.names)
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the content that the images come from, whatever part of it they are and wherever it lies; None if unknown."""
+        return "+".join(dict.fromkeys(find() for find in self.origin)) or None
 
     def to(self, device: torch.device) -> Images:
         """Batches on `device`; x moves there as well if it takes at most half of the GPU memory that is free."""

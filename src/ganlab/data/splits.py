@@ -45,11 +45,12 @@ def choose(split: str, known: Collection[str], load: Callable[[str], Images]) ->
     for part in parts(split, known):
         whole = load(part.name)
         where = part.of(len(whole))
-        chosen.append(Images(whole.x[where], whole.y[where], whole.names, whole.flip))
+        chosen.append(Images(whole.x[where], whole.y[where], whole.names, whole.flip, whole.origin))
     if len(chosen) == 1:
         return chosen[0]
     x, y = torch.cat([images.x for images in chosen]), torch.cat([images.y for images in chosen])
-    return Images(x, y, chosen[0].names, chosen[0].flip)
+    origin = dict.fromkeys(find for images in chosen for find in images.origin)
+    return Images(x, y, chosen[0].names, chosen[0].flip, [*origin])
 
 
 def overlap(a: str, b: str, known: Collection[str]) -> bool:

@@ -32,6 +32,10 @@ class StackedDigits:
         self.shape = (CHANNELS, *images.shape[1:])
         self.classes = images.classes**CHANNELS
 
+    @property
+    def fingerprint(self) -> str | None:
+        return self.images.fingerprint
+
     def to(self, device: torch.device) -> StackedDigits:
         moved = copy.copy(self)
         moved.images = self.images.to(device)

@@ -21,8 +21,14 @@ ORDERS = {"alternating": {"_target_": "ganlab.game.updates.Alternating", "g_step
 NAMES = {"R1": "r1", "GradientPenalty": "gradient_penalty", "WeightClipping": "weight_clipping"}
 
 
+PICTURES = {"_target_": "ganlab.data.datasets.images", "background": "white", "max_megapixels": 64.0}
+
+
 def migrated(config: dict[str, Any]) -> dict[str, Any]:
     """A config as today's ganlab would have written it; one of today's is left as it is."""
+    data = config.get("data")
+    if isinstance(data, Mapping) and data.get("_target_") == PICTURES["_target_"]:
+        config = {**config, "data": {**data, **{key: data.get(key, value) for key, value in PICTURES.items()}}}
     if "penalty" not in config:
         return config
     config = {"adjust": {}, "average": {"_target_": "ganlab.game.averages.Decay"}, **config}

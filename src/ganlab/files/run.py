@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,13 +55,16 @@ class RunDirectory:
         self.samples = self.path / "samples"
         self.figures = self.path / "figures"
         self.theory = self.path / "theory"
+        self.data_file = self.path / "data.json"
 
-    def create(self, config: dict[str, Any], overrides: list[str]) -> None:
-        """Lay out the directory of a run that is about to begin, or to go on."""
+    def create(self, config: dict[str, Any], overrides: list[str], data: Mapping[str, Any] | None = None) -> None:
+        """Lay out the directory of a run that is about to begin, or to go on; `data` is what `self.data` gives back."""
         for folder in (self.checkpoints, self.samples, self.figures):
             folder.mkdir(parents=True, exist_ok=True)
         write_whole(self.overrides_file, yaml.safe_dump(overrides))
         write_whole(self.config_file, yaml.safe_dump(config, sort_keys=False))
+        if data is not None:
+            write_whole(self.data_file, json.dumps(data, indent=2) + "\n")
         self.result_file.unlink(missing_ok=True)
 
     @contextmanager
@@ -90,6 +94,19 @@ class RunDirectory:
     def result(self) -> dict[str, Any] | None:
         return scores(json.loads(self.result_file.read_text())) if self.result_file.is_file() else None
 
+    @property
+    def data(self) -> dict[str, Any]:
+        """`fingerprint` of what the run was trained on, and `place`, where it lay; empty where nobody has written them down."""
+        try:
+            found = json.loads(self.data_file.read_text())
+        except (OSError, ValueError):
+            found = None
+        if not isinstance(found, dict):
+            return {}
+        place = found.get("place")
+        whole = isinstance(place, dict) and all(isinstance(path, str) for path in place.values())
+        return {"fingerprint": found.get("fingerprint"), "place": place} if whole else {}
+
     def write_result(self, result: dict[str, Any]) -> None:
         write_whole(self.result_file, json.dumps(result, indent=2, allow_nan=False) + "\n")
 
@@ -114,12 +131,32 @@ def natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", str(path))]
 
 
+PLACE = ("source", "root")  # of data: where they lie today
+NO_IDENTITY = (*PLACE, "max_megapixels")
+
+
+def placeless(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A config without what may differ in data that are the same; their content has a fingerprint (`RunDirectory.data`)."""
+    data = config.get("data")
+    if not isinstance(data, Mapping):
+        return config
+    return {**config, "data": {key: value for key, value in data.items() if key not in NO_IDENTITY}}
+
+
+def place_of(data: Any) -> dict[str, str]:
+    """The paths in a data node, absolute."""
+    known = data.items() if isinstance(data, Mapping) else ()
+    return {key: os.path.realpath(Path(value).expanduser()) for key, value in known if key in PLACE and isinstance(value, str)}
+
+
 FROM_DATA = ("shape", "z_dim", "classes")  # of a network: what data and prior say, where it does not say it itself
 
 
-def differences(old: dict[str, Any], new: dict[str, Any], keys: tuple[str, ...] = GAME) -> list[str]:
-    """`key: old -> new` for each value, however deep, in which two configs differ under these keys."""
+def differences(old: Mapping[str, Any], new: Mapping[str, Any], keys: tuple[str, ...] = GAME) -> list[str]:
+    """`key: old -> new` for each value, however deep, in which two configs differ under these keys; where data lie is none."""
     found = []
+    if keys is GAME:
+        old, new = placeless(old), placeless(new)
     for key in keys:
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
@@ -129,12 +166,18 @@ def differences(old: dict[str, Any], new: dict[str, Any], keys: tuple[str, ...] 
     return found
 
 
-def newest_like(config: dict[str, Any], runs: Path) -> Path | None:
-    """The newest run directory under `runs` that has a checkpoint and the identity of this config."""
+def newest_like(config: dict[str, Any], runs: Path, fingerprint: Callable[[], str | None] = lambda: None) -> Path | None:
+    """The newest run directory under `runs` that has a checkpoint and the identity of this config: its data lie at the same
+    place, or have the same fingerprint, which is asked for only then."""
+    place = place_of(config.get("data"))
     for file in sorted(runs.glob("**/config.yaml"), key=lambda f: f.stat().st_mtime, reverse=True):
         run = RunDirectory(file.parent)
         if checkpoints(run.checkpoints) and not differences(run.config, config):
-            return run.path
+            known = run.data
+            if place in (known.get("place"), place_of(run.config.get("data"))):
+                return run.path
+            if known.get("fingerprint") is not None and known["fingerprint"] == fingerprint():
+                return run.path
     return None
 
 

@@ -68,8 +68,19 @@ def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 
 def lines(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> bytes:
     text = io.StringIO()
-    csv.DictWriter(text, columns).writerows(rows)
+    csv.DictWriter(text, columns).writerows({name: no_formula(value) for name, value in row.items()} for row in rows)
     return text.getvalue().encode()
+
+
+def no_formula(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: text that begins like one and is no number has an apostrophe before."""
+    if not isinstance(cell, str) or not cell.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell
 
 
 def append(path: Path, text: bytes, to_the_disk: bool) -> None:

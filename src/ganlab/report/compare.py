@@ -22,6 +22,7 @@ from ganlab.errors import UserError
 from ganlab.files.atomic import write_whole
 from ganlab.files.result import now
 from ganlab.files.status import Status
+from ganlab.files.table import no_formula
 from ganlab.report import text
 from ganlab.report.budget import Budget, at, budget_of
 from ganlab.report.comparable import comparable, partly, scores_of, senses
@@ -256,7 +257,7 @@ def table(study: Study) -> str:
 
 
 def _cell(value: Any) -> Any:
-    return "" if isinstance(value, float) and math.isnan(value) else value
+    return "" if isinstance(value, float) and math.isnan(value) else no_formula(value)
 
 
 def show(study: Study, console: Console | None = None) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganlab.errors import UserError, did_you_mean
+from ganlab.files.run import RunDirectory
 from ganlab.files.status import Status
 from ganlab.metrics.cards import name_of
 from ganlab.report.budget import Budget
@@ -58,8 +59,12 @@ def by_data(runs: Sequence[Run]) -> dict[str, list[Run]]:
     groups: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         data = run.config.get("data")
-        skipped = ("root", "split", "shape", "flip", *(("source",) if isinstance(data, dict) and "name" in data else ()))
+        known = RunDirectory(run.path).data.get("fingerprint")
+        named = isinstance(data, dict) and ("name" in data or known)
+        skipped = ("root", "split", "shape", "flip", "max_megapixels", *(("source",) if named else ()))
         own = {key: value for key, value in data.items() if key not in skipped} if isinstance(data, dict) else data
+        if known and isinstance(own, dict) and "name" not in own:
+            own |= {"fingerprint": known.split("+")[0]}
         groups[json.dumps(own, sort_keys=True, default=str)].append(run)
     return groups
 

@@ -130,11 +130,12 @@ def with_saved_overrides(argv: list[str]) -> list[str]:
 def run_dir(resume: str | None, fresh: str, *, _root_: DictConfig) -> str:
     """`${run_dir:${resume},...}`: the directory of the run to go on with, otherwise a fresh one."""
     from ganlab.files.run import newest_like
+    from ganlab.run.identity import fingerprint_of
     from ganlab.settings import GAME
 
     if resume == "auto":
         config = {key: _plain(_root_[key]) for key in GAME}
-        if (found := newest_like(config, Path(_root_.runs))) is not None:
+        if (found := newest_like(config, Path(_root_.runs), lambda: fingerprint_of(config["data"]))) is not None:
             return str(found)
     elif resume is not None and not resume.endswith(".ckpt"):
         return resume

@@ -38,6 +38,7 @@ from ganlab.observers.snapshots import Snapshots
 from ganlab.random import seed_of
 from ganlab.run.build import game_of, held_out_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
 from ganlab.run.config import build, build_as, check, plain
+from ganlab.run.identity import data_to_go_on_with
 from ganlab.run.interrupt import Interrupt
 from ganlab.run.names import given_lines
 from ganlab.run.pairs import doubts_of
@@ -96,10 +97,11 @@ def _train(settings: Settings, run: RunDirectory, overrides: list[str], choices:
         log.warning("%s has collapsed and was ended: health.stop=false trains on", run.path)
         return None
     experiment = Experiment(settings, run, choices, start)
+    about = data_to_go_on_with(settings, experiment.source, checkpoint)
     if not experiment.trainer.is_global_zero:
         experiment.run_to_the_end(config, checkpoint)
         return None  # rank 0 speaks for all
-    run.create(config, overrides)
+    run.create(config, overrides, about)
     return experiment.run_to_the_end(config, checkpoint)
 
 
@@ -142,13 +144,8 @@ class Experiment:
         observers.append(Checkpoint(settings.checkpoint.every, run.checkpoints, settings.checkpoint.keep))
         chosen = [choices[group] for group in GROUPS if choices.get(group) and group not in NAMED]
         tags = [tag for tag in chosen + [name for group in NAMED for name in getattr(settings, group)] if tag != "none"]
-        given = {
-            "run_dir": run.path,
-            "name": settings.name,
-            "group": _group(settings),
-            "tags": tags,
-            "runs": Path(settings.runs),
-        }
+        runs = Path(settings.runs)
+        given = {"run_dir": run.path, "name": settings.name, "group": _group(settings), "tags": tags, "runs": runs}
         named = settings.logger.items()
         self.loggers = [self.table, *(logger_of(node, f"logger.{name}", **given) for name, node in named)]
         self.interrupt = Interrupt(settings.log_every)

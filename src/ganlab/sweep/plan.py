@@ -22,6 +22,7 @@ from ganlab.files.run import RunDirectory, differences
 from ganlab.run.build import settings_of
 from ganlab.run.config import plain
 from ganlab.run.experiment import rehearse
+from ganlab.run.identity import refuse_elsewhere
 from ganlab.run.names import jobs_of
 from ganlab.settings import Settings
 from ganlab.sweep.jobs import Job, mapping, quoted
@@ -126,3 +127,5 @@ def _same(path: Path, settings: Settings) -> None:
     run = RunDirectory(path)
     if run.config_file.exists() and (changed := differences(run.config, plain(settings))):
         raise UserError(f"{path} was trained with another config ({'; '.join(changed[:3])}): name a new study=NAME")
+    if run.config_file.exists():
+        refuse_elsewhere(run, settings.data)

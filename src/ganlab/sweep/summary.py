@@ -18,6 +18,7 @@ from rich.table import Table
 
 from ganlab.figures.search import Mark, Scale, drawn
 from ganlab.files.atomic import write_whole
+from ganlab.files.table import no_formula
 from ganlab.sweep.driver import say, where_to_look
 from ganlab.sweep.jobs import Job
 from ganlab.sweep.outcomes import STATES, spread_of, value_of
@@ -41,12 +42,12 @@ class Summary:
         marks = [Mark(one.number, STATES[one.state], value_of(one), spread_of(one), one.params) for one in trials]
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(["trial", "state", self.score, "sd", "seeds", *self.space, "note", "directory"])
+        writer.writerow(map(no_formula, ["trial", "state", self.score, "sd", "seeds", *self.space, "note", "directory"]))
         for trial, mark in zip(trials, marks, strict=True):
             params = [override(value, self.space[key]) for key, value in trial.params.items()]
             seeds = len(trial.user_attrs.get("values", ()))
-            writer.writerow([trial.number, mark.state, mark.value, mark.spread, seeds, *params,
-                             *(trial.user_attrs.get(name, "") for name in ("note", "directory"))])  # fmt: skip
+            more = (trial.user_attrs.get(name, "") for name in ("note", "directory"))
+            writer.writerow(map(no_formula, [trial.number, mark.state, mark.value, mark.spread, seeds, *params, *more]))
         write_whole(self.folder / "tune.csv", out.getvalue())
         table, rows = self.folder / "jobs.jsonl", dict[str, str]()
         if table.exists():
