@@ -29,7 +29,7 @@ from ganlab.metrics.cards import refuse_unlike
 from ganlab.metrics.scoring import Scorer
 from ganlab.run.build import scorer_of
 from ganlab.run.command_line import conf_dir
-from ganlab.run.config import build_as, refuse_foreign_code, resolve, validated
+from ganlab.run.config import build_as, classes_told, refuse_foreign_code, resolve, validated
 from ganlab.settings import Metrics
 from ganlab.types import Extractor, Prior, Source
 
@@ -88,7 +88,8 @@ def _candidate(run: RunDirectory, request: EvaluationRequest) -> Candidate:
     source: Source = build_as(Source, config["data"], "data")
     weights = "EMA" if averaged else "raw"
     z_seed = config["seed"] if request.seed is None else request.seed
-    scorer = scorer_of(metrics, config["data"], source, weights, z_seed, seed=config["seed"], commit=commit())
+    told = classes_told(config["model"]["G"])
+    scorer = scorer_of(metrics, config["data"], source, weights, z_seed, told is not None, seed=config["seed"], commit=commit())
     if scorer is None:
         raise UserError(f"{run.path} has metrics=none: name some, with --metrics {_choices()}")
     return Candidate(run, checkpoint, G, prior, source, metrics, scorer)

@@ -16,6 +16,7 @@ def main() -> None:
     command.add_argument("run", metavar="RUN", help="a run directory")
     command.add_argument("--n", type=int, default=64, help="samples (default 64)")
     command.add_argument("--seed", type=int, default=0, help="of z (default 0)")
+    command.add_argument("--classes", type=_numbers, help="what G is asked for, by turns: 3,7 (default: as the data have them)")
     command.add_argument("--checkpoint", help="a file or its name (default: the newest)")
     command.add_argument("--out", type=Path, help="folder (default: RUN/generated/CHECKPOINT-seedSEED)")
     command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
@@ -62,7 +63,11 @@ def _sample(arguments: argparse.Namespace) -> None:
     run = RunDirectory(arguments.run)
     run.config  # noqa: B018 (a wrong path is reported before a wrong checkpoint)
     checkpoint = checkpoint_of(run, arguments.checkpoint)
-    print(sample(run, arguments.n, arguments.seed, checkpoint, arguments.out, arguments.trust))
+    print(sample(run, arguments.n, arguments.seed, checkpoint, arguments.out, arguments.trust, arguments.classes))
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
 
 
 def _compare(arguments: argparse.Namespace) -> None:
