@@ -25,6 +25,7 @@ from ganlab.types import Batch
 R, B = 2, 8
 GROUPS = ("loss", "penalty", "model", "augment", "objective", "prior", "updates", "condition")
 POINTS, IMAGES = ("data=ring",), ("data=cifar10", "shape=[3,16,16]")
+LABELLED = ("data=dirac", "data._target_=outsiders.Noise", "shape=[3,16,16]")  # images whose classes are known without a file
 NARROW = {"dcgan": ("model.G.width=4", "model.D.width=4"), "maxout": ("model.G.width=8", "model.D.units=6"),
           "mlp": ("model.G.width=8", "model.D.width=8"), "pacgan": ("model.G.width=8", "model.D.units=6"),
           "dirac": ()}  # fmt: skip
@@ -70,7 +71,7 @@ CHOICES = [
     *[(*ON.get(name, IMAGES), f"model={name}", *NARROW.get(name, ())) for name in names("model")],
     *[(*POINTS, f"model={name}", *NARROW.get(name, ())) for name in names("model") if name not in {"dcgan", "dirac"}],
     *[(*POINTS, f"condition={name}", *NARROW["mlp"]) for name in names("condition")],
-    *[(*IMAGES, "model=dcgan", f"condition={name}", *NARROW["dcgan"]) for name in names("condition") if name != "none"],
+    *[(*LABELLED, "model=dcgan", f"condition={name}", *NARROW["dcgan"]) for name in names("condition") if name != "none"],
     (*POINTS, "penalty=[r1,gradient_penalty,weight_clipping]", "augment=instance_noise", "loss=hinge", *NARROW["maxout"],
      "model=maxout"),
     (*POINTS, "+penalty.lecam={_target_: outsiders.LeCam, weight: 0.1}",

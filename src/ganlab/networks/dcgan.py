@@ -15,16 +15,18 @@ from torch import Tensor, nn
 from ganlab.errors import at_least_one
 from ganlab.networks import layers
 from ganlab.networks.norms import Norm, chosen
-from ganlab.networks.told import NOTHING, Told
+from ganlab.networks.told import Told
 
 
 class Generator(nn.Module):
     """z [B, Z] -> x [B, C, H, W] in [-1, 1]; `width` channels before the last stage, twice as many in each one above."""
 
-    def __init__(self, shape: Sequence[int], z_dim: int, width: int, told: Told = NOTHING, norm: str | Norm = "batch") -> None:
+    def __init__(
+        self, shape: Sequence[int], z_dim: int, width: int, told: Told | None = None, norm: str | Norm = "batch"
+    ) -> None:
         super().__init__()
         at_least_one(width=width)
-        norm = chosen(norm)
+        told, norm = told or Told(), chosen(norm)
         channels, *size = _image(shape)
         stages = _stages(size)
         base = [math.ceil(side / 2**stages) for side in size]
@@ -88,7 +90,7 @@ def _initialise(layer: nn.Module) -> None:
     """Weights N(0, 0.02^2), BatchNorm scales N(1, 0.02^2), biases 0 (Radford et al., 2016, section 4)."""
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(layer.weight, 0.0, 0.02)
-    elif isinstance(layer, nn.BatchNorm2d):
+    elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
         nn.init.normal_(layer.weight, 1.0, 0.02)
     else:
         return

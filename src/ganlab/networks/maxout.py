@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganlab.errors import at_least_one
 from ganlab.networks import layers
-from ganlab.networks.told import NOTHING, Told
+from ganlab.networks.told import Told
 
 
 class Maxout(nn.Module):
@@ -32,9 +32,12 @@ class Maxout(nn.Module):
 class Generator(nn.Module):
     """z [B, Z] -> x [B, *S]: two ReLU layers; weights U(-irange, irange), biases 0 until `start_near`."""
 
-    def __init__(self, shape: Sequence[int], z_dim: int, width: int = 1200, irange: float = 0.05, told: Told = NOTHING) -> None:
+    def __init__(
+        self, shape: Sequence[int], z_dim: int, width: int = 1200, irange: float = 0.05, told: Told | None = None
+    ) -> None:
         super().__init__()
         at_least_one(width=width)
+        told = told or Told()
         self.net = nn.Sequential(
             nn.Linear(z_dim + told.size, width),
             nn.ReLU(),

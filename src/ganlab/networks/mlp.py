@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ganlab.errors import at_least_one
 from ganlab.networks import layers
 from ganlab.networks.norms import Norm, chosen
-from ganlab.networks.told import NOTHING, Told
+from ganlab.networks.told import Told
 
 
 class Generator(nn.Module):
@@ -25,12 +25,13 @@ class Generator(nn.Module):
         width: int,
         depth: int,
         activation: nn.Module,
-        told: Told = NOTHING,
+        told: Told | None = None,
         norm: str | Norm = "none",
     ) -> None:
         super().__init__()
         at_least_one(width=width, depth=depth)
-        sizes, norm = [z_dim + told.size, *[width] * depth], chosen(norm)
+        told, norm = told or Told(), chosen(norm)
+        sizes = [z_dim + told.size, *[width] * depth]
         hidden: list[nn.Module] = []
         for a, b in pairwise(sizes):
             normed = norm(b, 0)

@@ -13,7 +13,7 @@ from ganlab.errors import at_least_one
 from ganlab.networks import layers
 from ganlab.networks.maxout import Maxout
 from ganlab.networks.norms import Norm, chosen
-from ganlab.networks.told import NOTHING, Told
+from ganlab.networks.told import Told
 
 
 class Generator(nn.Module):
@@ -26,12 +26,12 @@ class Generator(nn.Module):
         width: int,
         depth: int,
         std: float,
-        told: Told = NOTHING,
+        told: Told | None = None,
         norm: str | Norm = "batch",
     ) -> None:
         super().__init__()
         at_least_one(width=width, depth=depth)
-        norm, hidden = chosen(norm), list[nn.Module]()
+        told, norm, hidden = told or Told(), chosen(norm), list[nn.Module]()
         for a, b in pairwise([z_dim + told.size, *[width] * depth]):
             normed = norm(b, 0)
             hidden += [nn.Linear(a, b, bias=not normed), *normed, nn.ReLU()]
