@@ -44,7 +44,7 @@ def at_least_one(**counts: int) -> None:
             raise ValueError(f"{name} must be >= 1, got {value}")
 
 
-def not_negative(**values: float) -> None:
+def none_negative(**values: float) -> None:
     """Raise ValueError for the first of the named values that is below 0, or no number."""
     for name, value in values.items():
         if not value >= 0:

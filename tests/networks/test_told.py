@@ -7,7 +7,7 @@ from torch.testing import assert_close
 
 from ganlab.networks import dcgan, mlp, pacgan
 from ganlab.networks.heads import Concatenation, Projection
-from ganlab.networks.layers import Chain, LinearHead, one_hot
+from ganlab.networks.layers import LinearHead, Telling, one_hot
 from ganlab.networks.norms import WORDS, ClassBatch, chosen
 from ganlab.networks.told import OneHot, Told
 
@@ -152,7 +152,7 @@ def test_g_makes_another_x_of_another_class_and_that_of_its_own_class(family, mo
 
 
 def test_a_chain_hands_y_to_those_that_are_told():
-    chain = Chain(nn.Linear(2, 6), *ClassBatch(3)(6, 0), nn.ReLU())
+    chain = Telling(nn.Linear(2, 6), *ClassBatch(3)(6, 0), nn.ReLU())
     x = torch.randn(4, 2)
     assert torch.equal(chain(x, Y), chain[2](chain[1](chain[0](x), Y)))
 

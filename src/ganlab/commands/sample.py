@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from ganlab.commands.average import synthesised
 from ganlab.errors import UserError
 from ganlab.figures import pictures
 from ganlab.files.run import RunDirectory, checkpoints
@@ -34,20 +35,21 @@ def sample(
     checkpoint: Path | None,
     out: Path | None,
     trust: bool,
+    ema_std: float | None = None,
     classes: Sequence[int] | None = None,
 ) -> Path:
-    """Write n samples of the run's G_ema into a folder, which is returned. Where G is told y, or z has a code, `classes` are
-    asked for by turns; None is as the data have them. Raises UserError."""
+    """Write n samples of the run's G_ema, or of the power average of width ema_std, into a folder, which is returned. Where G
+    is told y, or z has a code, `classes` are asked for by turns; None is as the data have them. Raises UserError."""
     if n < 1:
         raise UserError(f"--n must be >= 1, got {n}")
     config, path = run.config, checkpoint or checkpoint_of(run, None)
-    G, prior = generator(config, path, trust)
+    G, prior = generator(config, path, trust, ema_std=ema_std)
     code = prior if isinstance(prior, Coded) else None
     kinds = classes_told(config["model"]["G"]) or (code.classes if code else 1)
     if classes is not None and (bad := [label for label in classes if not 0 <= label < kinds or kinds == 1]):
         known = f"give numbers from 0 to {kinds - 1}" if kinds > 1 else "this G is not told any: leave it out"
         raise UserError(f"--classes {bad[0]}: {known}")
-    out = out or run.path / "generated" / f"{path.stem}-seed{seed}"
+    out = out or run.path / "generated" / f"{path.stem}-seed{seed}{f'-std{ema_std:g}' if ema_std is not None else ''}"
     out.mkdir(parents=True, exist_ok=True)
     z, y = prior.sample(n, generator_of(seed, "sample")), labels(config, n, seed)
     if classes is not None:
@@ -85,14 +87,20 @@ def sample(
     return out
 
 
-def generator(config: dict[str, Any], checkpoint: Path, trust: bool = False, net: str = "G_ema") -> tuple[nn.Module, Prior]:
-    """G_ema, or G itself, in evaluation mode on the CPU, and its prior. A run directory may come from anyone: what its config
-    names is only built if it is ganlab's own, or trusted."""
+def generator(
+    config: dict[str, Any], checkpoint: Path, trust: bool = False, net: str = "G_ema", ema_std: float | None = None
+) -> tuple[nn.Module, Prior]:
+    """G_ema, or G itself, or its power average of width ema_std, in evaluation mode on the CPU, and its prior. A run directory
+    may come from anyone: what its config names is only built if it is ganlab's own, or trusted."""
     refuse_foreign_code({"model.G": config["model"]["G"], "prior": config["prior"], "data": config["data"]}, trust)
     G: nn.Module = build(config["model"]["G"], "model.G")
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-        G.load_state_dict({name.removeprefix(f"{net}."): v for name, v in state.items() if name.startswith(f"{net}.")})
+        if ema_std is None:
+            G.load_state_dict({name.removeprefix(f"{net}."): v for name, v in state.items() if name.startswith(f"{net}.")})
+        else:
+            weights = [name for name, _ in G.named_parameters()]
+            G.load_state_dict(synthesised(config, checkpoint, state, weights, ema_std))
     except (OSError, RuntimeError, KeyError) as error:
         raise UserError(f"{checkpoint} does not fit its config.yaml or is damaged: {str(error).splitlines()[0]}") from error
     return G.eval(), build(config["prior"], "prior")

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from ganlab.errors import at_least_one, not_negative
+from ganlab.errors import at_least_one, none_negative
 from ganlab.game.players import Players, Terms
 from ganlab.game.priors import Coded
 from ganlab.networks.layers import labelled
@@ -42,7 +42,7 @@ class AuxiliaryClassifier(Adversarial):
 
     def __init__(self, features: int, classes: int, on_data: float, on_samples: float, of_G: float) -> None:
         super().__init__()
-        not_negative(on_data=on_data, on_samples=on_samples, of_G=of_G)
+        none_negative(on_data=on_data, on_samples=on_samples, of_G=of_G)
         self.on_data, self.on_samples, self.of_G = on_data, on_samples, of_G
         self.classifier = nn.Linear(features, labelled("an auxiliary classifier", classes))
 
@@ -79,7 +79,7 @@ class InfoGAN(Adversarial):
         if not isinstance(prior, Coded):
             raise ValueError(f"InfoGAN needs a prior with a code, and {type(prior).__name__} has none: use prior=coded")
         at_least_one(width=width)
-        not_negative(weight=weight, weight_continuous=weight_continuous)
+        none_negative(weight=weight, weight_continuous=weight_continuous)
         if not least_std > 0:
             raise ValueError(f"least_std must be > 0, got {least_std}")
         self.prior, self.weight, self.weight_continuous, self.least = prior, weight, weight_continuous, math.log(least_std)

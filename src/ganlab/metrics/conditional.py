@@ -13,7 +13,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from ganlab.metrics.frechet import Moments, between_halves, brought_to, frechet_distance, moments
 from ganlab.metrics.samples import TwoFeatures, finite, nan
-from ganlab.types import Extractor, Source
+from ganlab.types import Extractor, Modal, Source
 
 
 class Accuracy(Metric):
@@ -57,19 +57,15 @@ class ComponentAccuracy(Accuracy):
     data whose components do not overlap, and 1/K of a G that does not listen. A sample may lie far from all of them: read it
     with HighQuality."""
 
-    means: Tensor  # [K, d]
-    stds: Tensor  # [K, d]
-
     def __init__(self, source: Source, **kwargs: Any) -> None:
         super().__init__(source, **kwargs)
-        for name in ("means", "stds"):
-            if not hasattr(source, name):
-                raise ValueError(f"{type(self).__name__} needs a mixture, and this data has no components: leave it out")
-            self.register_buffer(name, getattr(source, name).clone())
+        if not isinstance(source, Modal):
+            raise ValueError(f"{type(self).__name__} needs a mixture, and this data has no components: leave it out")
+        self.mixture: Modal = source
 
     def verdict(self, x: Tensor) -> Tensor:
-        nearest = ((x[:, None] - self.means) / self.stds).square().sum(2).argmin(1)
-        return nearest.where(x.isfinite().all(1), -1)
+        self.mixture = self.mixture.to(x.device)
+        return self.mixture.deviations(x).argmin(1).where(x.isfinite().all(1), -1)
 
 
 class ClassAccuracy(Accuracy):

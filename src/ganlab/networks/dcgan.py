@@ -32,7 +32,7 @@ class Generator(nn.Module):
         base = [math.ceil(side / 2**stages) for side in size]
         widths = [width * 2**i for i in reversed(range(stages))]
         normed = norm(widths[0], 2)
-        self.project = layers.Chain(
+        self.project = layers.Telling(
             nn.Linear(z_dim + told.size, widths[0] * math.prod(base), bias=not normed),
             nn.Unflatten(1, (widths[0], *base)),
             *normed,
@@ -42,7 +42,7 @@ class Generator(nn.Module):
         for a, b in pairwise(widths):
             normed = norm(b, 2)
             up += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=not normed), *normed, nn.ReLU()]
-        self.up = layers.Chain(*up, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
+        self.up = layers.Telling(*up, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
         self.size, self.told = size, told
         self.apply(_initialise)
 

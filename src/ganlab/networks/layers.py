@@ -22,7 +22,7 @@ class Discriminator(nn.Module):
         return self.head(self.trunk(x), y)
 
 
-class Chain(nn.Sequential):
+class Telling(nn.Sequential):
     """Layers one after the other; those that are told y (`told = True`) are handed it."""
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]

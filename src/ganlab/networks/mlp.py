@@ -36,7 +36,7 @@ class Generator(nn.Module):
         for a, b in pairwise(sizes):
             normed = norm(b, 0)
             hidden += [nn.Linear(a, b, bias=not normed), *normed, activation]
-        self.net = layers.Chain(*hidden, nn.Linear(sizes[-1], math.prod(shape)))
+        self.net = layers.Telling(*hidden, nn.Linear(sizes[-1], math.prod(shape)))
         self.shape, self.told, self.output = tuple(shape), told, layers.output_range(shape)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:

@@ -35,7 +35,7 @@ class Generator(nn.Module):
         for a, b in pairwise([z_dim + told.size, *[width] * depth]):
             normed = norm(b, 0)
             hidden += [nn.Linear(a, b, bias=not normed), *normed, nn.ReLU()]
-        self.net = layers.Chain(*hidden, nn.Linear(width, math.prod(shape)))
+        self.net = layers.Telling(*hidden, nn.Linear(width, math.prod(shape)))
         self.told, self.shape, self.output = told, tuple(shape), layers.output_range(shape)
         _normal(self, std)
 

@@ -34,7 +34,7 @@ class Log(Observer):
 
 def statistics(gan: GAN) -> dict[str, float]:
     """The newest minibatch's losses, the paper's V(D, G) in nats whatever the loss, D's mean output on both
-    sides, and the learning rates."""
+    sides, the learning rates, and what else moves."""
     D, G = gan.now.D_terms, gan.now.G_terms
     values = {
         "train/loss_D": D.loss,
@@ -49,9 +49,11 @@ def statistics(gan: GAN) -> dict[str, float]:
         values |= {f"train/penalty_{name}": value for name, value in gan.now.penalties.items()}
     if any(term.of == "G" for term in gan.players.terms.values()):
         values["train/penalty_G"] = _total(gan, "G")
+    values |= {f"train/{name}": value for name, value in gan.augment.readings().items()}
     read = dict(zip(values, torch.stack([v.detach().float() for v in values.values()]).tolist(), strict=True))  # one sync
     rates = {"train/lr_G": gan.opt_G, "train/lr_D": gan.opt_D}  # of their first parameter groups
-    return read | {name: optimizer.param_groups[0]["lr"] for name, optimizer in rates.items()}
+    read |= {name: optimizer.param_groups[0]["lr"] for name, optimizer in rates.items()}
+    return read | {f"train/{key}": value for key, value in gan.numbers.at.items()}
 
 
 def _total(gan: GAN, player: str) -> Tensor:

@@ -34,11 +34,13 @@ from ganlab.observers.health import Health
 from ganlab.observers.log import Log
 from ganlab.observers.measure import Measure, function_of, labels_of
 from ganlab.observers.observer import Observer
+from ganlab.observers.snapshots import Snapshots
 from ganlab.random import seed_of
 from ganlab.run.build import game_of, held_out_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
 from ganlab.run.config import build, build_as, check, classes_told, plain
 from ganlab.run.interrupt import Interrupt
 from ganlab.run.names import given_lines
+from ganlab.run.pairs import doubts_of
 from ganlab.run.progress import ProgressBar
 from ganlab.settings import GROUPS, NAMED, Settings
 from ganlab.theory.optimum import Unsolved
@@ -111,12 +113,15 @@ class Experiment:
         self.gan = game_of(settings)
         if tuple(settings.shape) != self.source.shape:
             raise UserError(f"shape = {settings.shape} but the data has {list(self.source.shape)}: change one of them")
+        for doubt in doubts_of(self.gan, settings.batch_size, settings.model.pack):
+            log.warning("%s", doubt)
         if hasattr(self.source, "mean") and hasattr(self.gan.G, "start_near"):
             self.gan.G.start_near(self.source.mean())  # type: ignore[operator]
-            self.gan.G_ema.load_state_dict(self.gan.G.state_dict())
+            for average in self.gan.averages:
+                average.load_state_dict(self.gan.G.state_dict())
         self.table = RunTable(run.table_file, start)
         metrics = settings.metrics
-        weights = "EMA" if settings.ema_decay > 0 else "raw"
+        weights = "EMA" if self.gan.average.on else "raw"
         commit = self.provenance["commit"]
         made = {"seed": settings.seed, "commit": commit}
         told = classes_told(settings.model.G)
@@ -133,6 +138,8 @@ class Experiment:
         if metrics.picture is not None:
             picture = build(metrics.picture.draw, "metrics.picture.draw", source=self.source)
             observers.append(Draw(metrics.picture.every, picture, run.samples, settings.seed, told or 1))
+        if every := self.gan.average.every:
+            observers.append(Snapshots(every, run.averages))
         observers.append(Checkpoint(settings.checkpoint.every, run.checkpoints, settings.checkpoint.keep))
         chosen = [choices[group] for group in GROUPS if choices.get(group) and group not in NAMED]
         tags = [tag for tag in chosen + [name for group in NAMED for name in getattr(settings, group)] if tag != "none"]
