@@ -65,7 +65,15 @@ def test_the_two_ways_to_type_ac_gan_and_infogan_are_one(tmp_path):
         assert by_condition == by_objective
 
 
-@pytest.mark.parametrize("choices", [("condition=cbn",), ("condition=ac_gan",), ("condition=infogan", "prior.continuous=2")])
+@pytest.mark.parametrize(
+    "choices",
+    [
+        pytest.param(("condition=cbn",), marks=pytest.mark.slow),
+        ("condition=ac_gan",),
+        pytest.param(("condition=infogan", "prior.continuous=2"), marks=pytest.mark.slow),
+    ],
+    ids=["cbn", "ac_gan", "infogan"],
+)
 def test_a_run_goes_on_as_if_nothing_had_happened(choices, run, tmp_path):
     whole = run(*choices, *TINY, "iterations=6", "checkpoint.every=3", name="whole")
     run(*choices, *TINY, "iterations=3", name="parts")
