@@ -4,8 +4,8 @@
 
 Rounds are interleaved and their order alternates, one thread, CPU time: the figures that mean something on a busy machine
 are the ratios, given as median [first and third quartile]. The loops have the same networks, the same optimizer, fresh
-data and noise in each step and the same losses. `bare` is ganlab with pictures, scores and theory off, `default` with everything
-at its default, over the training itself.
+data and noise in each step and the same losses. `bare` is ganlab with pictures, scores and theory off, `default` with
+everything at its default, over the training itself.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
+from ganlab.data.toy import Distribution
 from ganlab.game.objectives import Adversarial
 from ganlab.game.terms import Term
 from ganlab.networks import mlp
@@ -88,3 +89,34 @@ class Unstackable(nn.Module):
 
     def forward(self, x, y):
         return self.net(x)
+
+
+class Noise(Distribution):
+    """Images of noise, brighter by their class."""
+
+    shape = (3, 16, 16)
+    classes = 4
+
+    def sample(self, n, generator):
+        y = torch.randint(self.classes, (n,), generator=generator, device=generator.device)
+        noise = torch.randn(n, *self.shape, generator=generator, device=generator.device)
+        return (0.2 * noise + y[:, None, None, None] / 2 - 0.75).clamp(-1, 1), y
+
+
+class Bilinear:
+    """A head: the class chooses a direction in the features, and a shift; nothing is shared between classes."""
+
+    def __init__(self, classes: int) -> None:
+        self.classes = classes
+
+    def __call__(self, features: int) -> nn.Module:
+        return BilinearHead(features, self.classes)
+
+
+class BilinearHead(nn.Module):
+    def __init__(self, features: int, classes: int) -> None:
+        super().__init__()
+        self.features, self.rows = features, nn.Linear(features, classes)
+
+    def forward(self, features, y):
+        return self.rows(features).gather(1, y[:, None])[:, 0]

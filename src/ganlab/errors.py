@@ -42,3 +42,10 @@ def at_least_one(**counts: int) -> None:
     for name, value in counts.items():
         if value < 1:
             raise ValueError(f"{name} must be >= 1, got {value}")
+
+
+def none_negative(**values: float) -> None:
+    """Raise ValueError for the first of the named values that is below 0, or no number."""
+    for name, value in values.items():
+        if not value >= 0:
+            raise ValueError(f"{name} must be >= 0, got {value}")

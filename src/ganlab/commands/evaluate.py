@@ -29,7 +29,7 @@ from ganlab.metrics.cards import refuse_unlike
 from ganlab.metrics.scoring import Scorer
 from ganlab.run.build import scorer_of
 from ganlab.run.command_line import conf_dir
-from ganlab.run.config import build_as, refuse_foreign_code, resolve, validated
+from ganlab.run.config import build_as, classes_told, refuse_foreign_code, resolve, validated
 from ganlab.run.identity import about_data, located, refuse_other_data
 from ganlab.run.parts import average_of
 from ganlab.settings import Metrics
@@ -98,7 +98,8 @@ def _candidate(run: RunDirectory, request: EvaluationRequest) -> Candidate:
     refuse_other_data(run, about_data(config["data"], source), f"{run.path}")
     weights = "raw" if not averaged else "EMA" if request.ema_std is None else f"EMA of width {request.ema_std:g}"
     z_seed = config["seed"] if request.seed is None else request.seed
-    scorer = scorer_of(metrics, config["data"], source, weights, z_seed, seed=config["seed"], commit=commit())
+    told = classes_told(config["model"]["G"])
+    scorer = scorer_of(metrics, config["data"], source, weights, z_seed, told is not None, seed=config["seed"], commit=commit())
     if scorer is None:
         raise UserError(f"{run.path} has metrics=none: name some, with --metrics {_choices()}")
     return Candidate(run, checkpoint, G, prior, source, metrics, scorer)

@@ -18,6 +18,7 @@ def main() -> None:
     command.add_argument("run", metavar="RUN", help="a run directory")
     command.add_argument("--n", type=int, default=64, help="samples (default 64)")
     command.add_argument("--seed", type=int, default=0, help="of z (default 0)")
+    command.add_argument("--classes", type=_numbers, help="what G is asked for, by turns: 3,7 (default: as the data have them)")
     command.add_argument("--checkpoint", help="a file or its name (default: the newest)")
     command.add_argument("--ema-std", type=float, metavar="WIDTH", help=WIDTH)
     command.add_argument("--out", type=Path, help="folder (default: RUN/generated/CHECKPOINT-seedSEED)")
@@ -66,7 +67,12 @@ def _sample(arguments: argparse.Namespace) -> None:
     run = RunDirectory(arguments.run)
     run.config  # noqa: B018 (a wrong path is reported before a wrong checkpoint)
     checkpoint = checkpoint_of(run, arguments.checkpoint)
-    print(sample(run, arguments.n, arguments.seed, checkpoint, arguments.out, arguments.trust, arguments.ema_std))
+    given = (arguments.n, arguments.seed, checkpoint, arguments.out, arguments.trust, arguments.ema_std, arguments.classes)
+    print(sample(run, *given))
+
+
+def _numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
 
 
 def _compare(arguments: argparse.Namespace) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +16,49 @@ from ganlab.commands.average import synthesised
 from ganlab.errors import UserError
 from ganlab.figures import pictures
 from ganlab.files.run import RunDirectory, checkpoints
+from ganlab.game.priors import Coded
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
-from ganlab.run.config import build, build_as, refuse_foreign_code
+from ganlab.run.config import build, build_as, classes_told, refuse_foreign_code
 from ganlab.run.identity import located
 from ganlab.types import Prior, Source
 
 log = logging.getLogger(__name__)
 
 WALKS, STEPS, FINE = 8, 10, 200  # of an interpolation: so many walks, of so many images or points
+COLUMNS = 8  # of a grid that has a row for each class
 
 
 def sample(
-    run: RunDirectory, n: int, seed: int, checkpoint: Path | None, out: Path | None, trust: bool, ema_std: float | None = None
+    run: RunDirectory,
+    n: int,
+    seed: int,
+    checkpoint: Path | None,
+    out: Path | None,
+    trust: bool,
+    ema_std: float | None = None,
+    classes: Sequence[int] | None = None,
 ) -> Path:
-    """Write n samples of the run's G_ema, or of the power average of width ema_std, into a folder, which is returned. Raises
-    UserError."""
+    """Write n samples of the run's G_ema, or of the power average of width ema_std, into a folder, which is returned. Where G
+    is told y, or z has a code, `classes` are asked for by turns; None is as the data have them. Raises UserError."""
     if n < 1:
         raise UserError(f"--n must be >= 1, got {n}")
     (config, _), path = located(run, ()), checkpoint or checkpoint_of(run, None)
     G, prior = generator(config, path, trust, ema_std=ema_std)
+    code = prior if isinstance(prior, Coded) else None
+    kinds = classes_told(config["model"]["G"]) or (code.classes if code else 1)
+    if classes is not None and (bad := [label for label in classes if not 0 <= label < kinds or kinds == 1]):
+        known = f"give numbers from 0 to {kinds - 1}" if kinds > 1 else "this G is not told any: leave it out"
+        raise UserError(f"--classes {bad[0]}: {known}")
     out = out or run.path / "generated" / f"{path.stem}-seed{seed}{f'-std{ema_std:g}' if ema_std is not None else ''}"
     out.mkdir(parents=True, exist_ok=True)
-    x = _generate(G, prior.sample(n, generator_of(seed, "sample")), labels(config, n, seed))
+    z, y = prior.sample(n, generator_of(seed, "sample")), labels(config, n, seed)
+    if classes is not None:
+        y = torch.tensor(classes)[torch.arange(n) % len(classes)]
+        z = code.steered(z, y) if code else z
+    elif code and not classes_told(config["model"]["G"]):
+        y = code.code(z)[0].argmax(1)
+    x = _generate(G, z, y)
     ends = prior.sample(2 * WALKS, generator_of(seed, "interpolation")).split(WALKS)
     share = torch.linspace(0, 1, STEPS if x.dim() == 4 else FINE)
     walk = _generate(
@@ -47,15 +68,22 @@ def sample(
     )  # [WALKS * len(share), *S]
     if x.dim() == 4:
         for i, image in enumerate(to_uint8(x).permute(0, 2, 3, 1).numpy()):
-            Image.fromarray(image.squeeze()).save(out / f"{i:05d}.png")
-        pictures.tiled(x, columns=max(1, round(n**0.5))).save(out / "grid.png")
+            Image.fromarray(image.squeeze()).save(out / (f"{i:05d}-class{y[i]}.png" if kinds > 1 else f"{i:05d}.png"))
+        if kinds > 1:
+            shown = torch.tensor(classes or range(kinds))[: pictures.MOST_ROWS]
+            rows = shown.repeat_interleave(columns := min(n, COLUMNS))
+            again = z[:columns].repeat(len(shown), 1)
+            of_class = _generate(G, code.steered(again, rows) if code else again, rows)
+            pictures.labelled_rows(of_class, columns, [str(label) for label in shown.tolist()]).save(out / "grid.png")
+        else:
+            pictures.tiled(x, columns=max(1, round(n**0.5))).save(out / "grid.png")
         pictures.tiled(walk, columns=STEPS).save(out / "interpolation.png")
     else:
-        np.savetxt(
-            out / "samples.csv", x.numpy(), delimiter=",", header=",".join(f"x{i + 1}" for i in range(x.shape[1])), comments=""
-        )
+        columns_of = [f"x{i + 1}" for i in range(x.shape[1])] + (["y"] if kinds > 1 else [])
+        table = torch.cat([x.double(), y[:, None]], 1) if kinds > 1 else x
+        np.savetxt(out / "samples.csv", table.numpy(), delimiter=",", header=",".join(columns_of), comments="")
         draw = pictures.Points(build(config["data"], "data"), n)
-        draw.draw(x, f"{n:,} samples").save(out / "samples.png")
+        draw.draw(x, f"{n:,} samples", y=y if kinds > 1 else None).save(out / "samples.png")
         draw.draw(walk, f"{WALKS} walks through the prior", walks=WALKS).save(out / "interpolation.png")
     return out
 
@@ -81,14 +109,14 @@ def generator(
 
 def labels(config: dict[str, Any], n: int, seed: int) -> Tensor:
     """y [n] for a G that is told it: as the data have them, or, where the data are not here, all classes alike."""
-    if "classes" not in config["model"]["G"]:
+    if (kinds := classes_told(config["model"]["G"])) is None:
         return torch.zeros(n, dtype=torch.long)
     try:
         source: Source = build_as(Source, config["data"], "data")
         return source.sample(n, generator_of(seed, "sample labels"))[1]
     except UserError as error:
         log.warning("the data are not here (%s): labels are drawn from all classes alike", error)
-        return torch.arange(n) % int(config["model"]["G"]["classes"])
+        return torch.arange(n) % kinds
 
 
 @torch.no_grad()

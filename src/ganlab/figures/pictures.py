@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+import torch
+from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import make_grid
 
@@ -19,6 +21,8 @@ from ganlab.random import generator_of
 from ganlab.types import Source
 
 DATA, SAMPLES = "#0072B2", "#D55E00"  # Okabe and Ito: told apart by colour-blind readers
+BEHIND = "#999999"  # data behind samples that have the colours of their classes
+MOST_ROWS = 20
 
 
 class Picture(Protocol):
@@ -27,6 +31,18 @@ class Picture(Protocol):
     n: int
 
     def draw(self, x: Tensor, caption: str) -> Image.Image: ...
+
+
+@runtime_checkable
+class ByClass(Protocol):
+    """A picture that shows what was asked for."""
+
+    def rows(self, classes: int) -> tuple[Tensor, Tensor] | None:
+        """Which class each sample is to be asked for, and by which of n z, both long and of equal length; None for n samples of
+        classes as they come."""
+        ...
+
+    def draw(self, x: Tensor, caption: str, *, y: Tensor) -> Image.Image: ...
 
 
 class Points:
@@ -41,21 +57,43 @@ class Points:
         middle = (self.data.max(0) + self.data.min(0)) / 2
         half = 0.65 * (self.data.max(0) - self.data.min(0)).max()  # equal axes, with room for what G has not learnt yet
         self.low, self.high = middle - half, middle + half
+        self.classes = source.classes
 
-    def draw(self, x: Tensor, caption: str, walks: int = 0) -> Image.Image:
-        """x [n, d]; with `walks`, x is that many walks of equal length one after the other, drawn as lines."""
+    def rows(self, classes: int) -> None:
+        """Points of all classes go over each other."""
+        return None
+
+    def draw(self, x: Tensor, caption: str, walks: int = 0, y: Tensor | None = None) -> Image.Image:
+        """x [n, d]; with `walks`, x is that many walks of equal length one after the other, drawn as lines. y [n] are the
+        classes that were asked for, each of which gets a colour."""
         points = x.cpu().numpy()
-        points = points if walks else points[np.isfinite(points).all(1)]  # of a run that has diverged, what there is
+        clear = np.isfinite(points).all(1) | bool(walks)  # of a run that has diverged, what there is
+        points = points[clear]
         figure = Figure(figsize=(self.inches, self.inches), dpi=self.dpi, layout="constrained")
         axes = figure.add_subplot()
         if self.data.shape[1] == 1:
             bins = np.linspace(self.low[0], self.high[0], 81).tolist()
             axes.stairs(_density(self.data[:, 0], bins), bins, color=DATA, fill=True, alpha=0.5, label="data")
             axes.stairs(_density(points[:, 0], bins), bins, color=SAMPLES, lw=1.5, label="samples of G")
+            for kind, shade in enumerate(() if y is None else self._colours(y)):
+                of_class = points[y.cpu().numpy()[clear] == kind, 0]  # type: ignore[union-attr]
+                share = len(of_class) / max(len(points), 1)
+                axes.stairs(_density(of_class, bins) * share, bins, color=shade, lw=1.0)
             axes.set(xlabel="x", ylabel="density", xlim=(bins[0], bins[-1]))
         else:
-            axes.scatter(self.data[:, 0], self.data[:, 1], s=3, color=DATA, alpha=0.35, linewidths=0, label="data")
-            axes.scatter(points[:, 0], points[:, 1], s=5, color=SAMPLES, alpha=0.6, linewidths=0, label="samples of G")
+            by_class = y is not None
+            axes.scatter(
+                self.data[:, 0],
+                self.data[:, 1],
+                s=3,
+                color=BEHIND if by_class else DATA,
+                alpha=0.35,
+                linewidths=0,
+                label="data",
+            )
+            colour: Any = SAMPLES if y is None else self._colours(y)[y.cpu().numpy()[clear]]
+            label = "samples of G, by the class asked for" if by_class else "samples of G"
+            axes.scatter(points[:, 0], points[:, 1], s=5, color=colour, alpha=0.6, linewidths=0, label=label)
             for walk in np.split(points, walks) if walks else ():
                 axes.plot(walk[:, 0], walk[:, 1], color=SAMPLES, lw=0.8, alpha=0.6)
             axes.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
@@ -66,6 +104,11 @@ class Points:
                 handle.set_alpha(1)
         axes.set_title(caption, fontsize=11)
         return render(figure)
+
+    def _colours(self, y: Tensor) -> np.ndarray:
+        """One for each class, [K, 4]: around the circle of hues, light and dark by turns."""
+        K = max(self.classes, int(y.max()) + 1)
+        return colormaps["hsv"](np.arange(K) / K) * np.array([[0.85, 0.85, 0.85, 1], [0.55, 0.55, 0.55, 1]])[np.arange(K) % 2]
 
 
 def _density(values: np.ndarray, bins: list[float]) -> np.ndarray:
@@ -81,9 +124,20 @@ class Grid:
         if len(source.shape) != 3:
             raise ValueError(f"Grid draws images but shape is {list(source.shape)}: try metrics=points")
         self.n, self.columns = n, columns
+        self.names = getattr(source, "names", None) or [str(label) for label in range(source.classes)]
 
-    def draw(self, x: Tensor, caption: str) -> Image.Image:
-        return tiled(x, self.columns)
+    def rows(self, classes: int) -> tuple[Tensor, Tensor]:
+        """One row for each class, of the same z; the first 20 classes."""
+        shown, columns = min(classes, MOST_ROWS), min(self.columns, self.n)
+        return torch.arange(shown).repeat_interleave(columns), torch.arange(columns).repeat(shown)
+
+    def draw(self, x: Tensor, caption: str, y: Tensor | None = None) -> Image.Image:
+        """x [n, C, H, W]; y [n] as in `rows`, whose classes are then written beside them."""
+        if y is None:
+            return tiled(x, self.columns)
+        columns = min(self.columns, self.n)
+        labels = y[::columns].tolist()
+        return labelled_rows(x, columns, [self.names[i] if i < len(self.names) else str(i) for i in labels])
 
 
 def tiled(x: Tensor, columns: int) -> Image.Image:
@@ -92,6 +146,20 @@ def tiled(x: Tensor, columns: int) -> Image.Image:
     scale = max(1, round(500 / max(tiles.shape[:2])))
     image = Image.fromarray(tiles.cpu().numpy())
     return image.resize((image.width * scale, image.height * scale), Image.Resampling.NEAREST)
+
+
+def labelled_rows(x: Tensor, columns: int, names: Sequence[str]) -> Image.Image:
+    """x [n, C, H, W] in [-1, 1], with a name to the left of each row."""
+    tiles = tiled(x, columns).convert("RGB")
+    height = tiles.height / len(names)
+    font = ImageFont.load_default(size=min(20, max(9, 0.5 * height)))
+    room = round(max(font.getlength(name) for name in names)) + 12
+    image = Image.new("RGB", (tiles.width + room, tiles.height), "white")
+    image.paste(tiles, (room, 0))
+    pen = ImageDraw.Draw(image)
+    for i, name in enumerate(names):
+        pen.text((room - 6, (i + 0.5) * height), name, fill="black", anchor="rm", font=font)
+    return image
 
 
 def animation(frames: Sequence[Path], out: Path, most: int = 60) -> None:

@@ -83,15 +83,19 @@ class GLook:
     kept: dict[Any, Tensor] = field(default_factory=dict)
 
 
+_NOTHING: Mapping[str, Tensor] = {}
+
+
 class Terms(NamedTuple):
     """What a player descends, and out of what: scalars, and logits [B]."""
 
     loss: Tensor  # penalties included
     penalties: Mapping[str, Tensor]  # of the terms that were due, each as of one step
     seen: Any  # Look or GLook
+    said: Mapping[str, Tensor] = _NOTHING  # scalars that an objective wants logged, as train/NAME
 
-    def plus(self, more: Tensor) -> Terms:
-        return self._replace(loss=self.loss + more)
+    def plus(self, more: Tensor, **said: Tensor) -> Terms:
+        return self._replace(loss=self.loss + more, said={**self.said, **said})
 
 
 class Players(NamedTuple):

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, distributions
 
 from ganlab.errors import at_least_one
+from ganlab.networks.layers import one_hot
 
 
 class Normal:
@@ -43,6 +44,42 @@ class Uniform:
     def interpolate(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor:
         """Along the straight line, which stays in the cube: share [n] in 0..1 -> [n, Z]."""
         return torch.lerp(a, b, share[:, None])
+
+
+class Coded:
+    """InfoGAN's z (Chen et al., 2016): noise N(0, I_dim), then a category as one of `classes` ones, all alike, and so many
+    `continuous` codes U(-1, 1). Without `classes` of its own it has as many as the data."""
+
+    def __init__(self, dim: int, classes: int, continuous: int) -> None:
+        if classes < 2 or continuous < 0:
+            raise ValueError(
+                f"a code needs classes >= 2 and continuous >= 0, got {classes} and {continuous}: give prior.classes=10"
+            )
+        self.noise, self.classes, self.continuous = Normal(dim), classes, continuous
+        self.dim, self.coordinate = dim + classes + continuous, self.noise.coordinate  # of the noise
+
+    def sample(self, n: int, generator: torch.Generator) -> Tensor:
+        category = torch.randint(self.classes, (n,), generator=generator, device=generator.device)
+        continuous = torch.rand(n, self.continuous, generator=generator, device=generator.device).mul_(2).sub_(1)
+        return torch.cat([self.noise.sample(n, generator), one_hot(category, self.classes, like=continuous), continuous], 1)
+
+    def code(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """z [n, Z] -> category [n, classes] and continuous [n, continuous]."""
+        _, category, continuous = z.split([self.noise.dim, self.classes, self.continuous], 1)
+        return category, continuous
+
+    def steered(self, z: Tensor, category: Tensor) -> Tensor:
+        """z [n, Z] with other categories [n]."""
+        noise, _, continuous = z.split([self.noise.dim, self.classes, self.continuous], 1)
+        return torch.cat([noise, one_hot(category, self.classes, like=z), continuous], 1)
+
+    def interpolate(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor:
+        """The noise as its own prior has it, continuous codes along the line; the category is a's in the first half."""
+        at = self.noise.dim
+        noise = self.noise.interpolate(a[:at], b[:at], share)
+        z = torch.cat([noise, torch.lerp(a[at:], b[at:], share[:, None])], 1)
+        of_a, of_b = (self.code(end[None])[0].argmax() for end in (a, b))
+        return self.steered(z, torch.where(share < 0.5, of_a, of_b))
 
 
 def _exact(a: float, b: float) -> tuple[Tensor, Tensor]:

@@ -94,7 +94,7 @@ class FrechetDistance(TwoFeatures):
         n, m = (sum(map(len, part)) for part in (self.real, self.fake))
         if n < 4 or not finite(self.real):
             return math.nan
-        return self.of_real(_between_halves) * (n // 2) / 2 * (1 / n + 1 / m)
+        return brought_to(self.of_real(between_halves), n, m)
 
     def _warn(self) -> None:
         d = self.real[0].shape[1]
@@ -108,7 +108,12 @@ class FrechetDistance(TwoFeatures):
             )  # fmt: skip
 
 
-def _between_halves(x: Tensor) -> float:
+def brought_to(between: float, n: int, m: int) -> float:
+    """The FID to be expected of n real ones and m samples of one law, from that `between_halves` of n."""
+    return between * (n // 2) / 2 * (1 / n + 1 / m)
+
+
+def between_halves(x: Tensor) -> float:
     """FID of two random halves of x [n, d]."""
     order = torch.randperm(len(x), generator=generator_of(0, "halves")).to(x.device)
     a, b = order[: len(x) // 2], order[len(x) // 2 : len(x) // 2 * 2]

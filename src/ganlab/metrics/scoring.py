@@ -17,11 +17,21 @@ from ganlab.types import Prior
 CHUNK = 500  # examples that are generated, and seen by an extractor, at once
 
 
+def conditional(metric: Metric) -> bool:
+    """Whether it wants to be told what was asked for: its `update` takes y [n] as well."""
+    return getattr(metric, "conditional", False)
+
+
+def feed(metric: Metric, x: Tensor, y: Tensor, real: bool) -> None:
+    metric.update(x, real, **({"y": y} if conditional(metric) else {}))
+
+
 def _silent(stage: str, count: int) -> None: ...
 
 
 class Scorer:
-    """Metrics of n samples of G against real examples x [n_real, *S] with labels y; z is the same every time.
+    """Metrics of n samples of G against real examples x [n_real, *S] with labels y, which are those asked of G as well; z is
+    the same every time.
 
     A metric gives one score under its own name, or several under theirs. `cards` say how each is obtained, `higher_is_better`
     which end of it is better. `stages` is what `advance` has been told of when the first evaluation ends.
@@ -50,8 +60,8 @@ class Scorer:
         for metric in self.metrics.values():
             metric.to(device).reset()
         if not self._seen_real:  # the metrics keep what they have seen of it
-            for x in self.real.split(CHUNK):
-                self._update(x.to(device), real=True)
+            for x, y in zip(self.real.split(CHUNK), self.y.split(CHUNK), strict=True):
+                self._update(x.to(device), y.to(device), real=True)
                 advance("real and generated", len(x))
             self._seen_real = True
         z = prior.sample(self.n, generator_of(self.seed, "evaluation")).to(device)  # the same on every device
@@ -59,7 +69,7 @@ class Scorer:
         for i, part in enumerate(zip(z.split(CHUNK), y.split(CHUNK), strict=True)):
             x = G(*part).float()
             self.samples = self.samples if i else x
-            self._update(x, real=False)
+            self._update(x, part[1], real=False)
             advance("real and generated", len(x))
         for metric in self.metrics.values():
             invert = getattr(metric, "invert", None)  # of one that asks G for more than samples
@@ -81,6 +91,6 @@ class Scorer:
             for score in kinds(name, metric)
         }
 
-    def _update(self, x: Tensor, real: bool) -> None:
+    def _update(self, x: Tensor, y: Tensor, real: bool) -> None:
         for metric in self.metrics.values():
-            metric.update(x, real)
+            feed(metric, x, y, real)

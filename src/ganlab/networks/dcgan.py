@@ -14,50 +14,62 @@ from torch import Tensor, nn
 
 from ganlab.errors import at_least_one
 from ganlab.networks import layers
+from ganlab.networks.norms import Norm, chosen
+from ganlab.networks.told import Told
 
 
 class Generator(nn.Module):
     """z [B, Z] -> x [B, C, H, W] in [-1, 1]; `width` channels before the last stage, twice as many in each one above."""
 
-    def __init__(self, shape: Sequence[int], z_dim: int, width: int) -> None:
+    def __init__(
+        self, shape: Sequence[int], z_dim: int, width: int, told: Told | None = None, norm: str | Norm = "batch"
+    ) -> None:
         super().__init__()
         at_least_one(width=width)
+        told, norm = told or Told(), chosen(norm)
         channels, *size = _image(shape)
         stages = _stages(size)
         base = [math.ceil(side / 2**stages) for side in size]
         widths = [width * 2**i for i in reversed(range(stages))]
-        self.project = nn.Sequential(
-            nn.Linear(z_dim, widths[0] * math.prod(base), bias=False),
+        normed = norm(widths[0], 2)
+        self.project = layers.Telling(
+            nn.Linear(z_dim + told.size, widths[0] * math.prod(base), bias=not normed),
             nn.Unflatten(1, (widths[0], *base)),
-            nn.BatchNorm2d(widths[0]),
+            *normed,
             nn.ReLU(),
         )
         up: list[nn.Module] = []
         for a, b in pairwise(widths):
-            up += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.ReLU()]
-        self.up = nn.Sequential(*up, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
-        self.size = size
+            normed = norm(b, 2)
+            up += [nn.ConvTranspose2d(a, b, 4, 2, 1, bias=not normed), *normed, nn.ReLU()]
+        self.up = layers.Telling(*up, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
+        self.size, self.told = size, told
         self.apply(_initialise)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        x = self.up(self.project(z))
+        x = self.up(self.project(self.told(z, y), y), y)
         return x[..., : self.size[0], : self.size[1]]
 
 
 class Discriminator(layers.Discriminator):
-    """x [B, C, H, W] -> logit [B]; `width` channels after the first stage, twice as many after each one below."""
+    """x [B, C, H, W] -> logit [B]; `width` channels after the first stage, twice as many after each one below. `norm` is after
+    all stages but the first."""
 
-    def __init__(self, shape: Sequence[int], width: int) -> None:
+    def __init__(
+        self, shape: Sequence[int], width: int, norm: str | Norm = "batch", head: layers.Head = layers.LinearHead
+    ) -> None:
         super().__init__()
         at_least_one(width=width)
+        norm = chosen(norm)
         channels, *size = _image(shape)
         stages = _stages(size)
         widths = [width * 2**i for i in range(stages)]
         down: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         for a, b in pairwise(widths):
-            down += [nn.Conv2d(a, b, 4, 2, 1, bias=False), nn.BatchNorm2d(b), nn.LeakyReLU(0.2)]
+            normed = norm(b, 2)
+            down += [nn.Conv2d(a, b, 4, 2, 1, bias=not normed), *normed, nn.LeakyReLU(0.2)]
         features = widths[-1] * math.prod(side // 2**stages for side in size)
-        self.trunk, self.head = nn.Sequential(*down, nn.Flatten()), layers.LinearHead(features)
+        self.trunk, self.head = nn.Sequential(*down, nn.Flatten()), head(features)
         self.apply(_initialise)
 
 
@@ -78,7 +90,7 @@ def _initialise(layer: nn.Module) -> None:
     """Weights N(0, 0.02^2), BatchNorm scales N(1, 0.02^2), biases 0 (Radford et al., 2016, section 4)."""
     if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(layer.weight, 0.0, 0.02)
-    elif isinstance(layer, nn.BatchNorm2d):
+    elif isinstance(layer, nn.BatchNorm2d) and layer.affine:
         nn.init.normal_(layer.weight, 1.0, 0.02)
     else:
         return

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from ganlab.random import bernoulli
@@ -21,6 +22,15 @@ class Discriminator(nn.Module):
         return self.head(self.trunk(x), y)
 
 
+class Telling(nn.Sequential):
+    """Layers one after the other; those that are told y (`told = True`) are handed it."""
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
+        for layer in self:
+            x = layer(x, y) if getattr(layer, "told", False) else layer(x)
+        return x
+
+
 class LinearHead(nn.Module):
     """Features [B, F] -> logit [B], whatever y is."""
 
@@ -30,6 +40,21 @@ class LinearHead(nn.Module):
 
     def forward(self, features: Tensor, y: Tensor) -> Tensor:
         return self.linear(features).flatten()
+
+
+Head = Callable[[int], nn.Module]  # features F -> ([B, F], y [B]) -> logit [B]
+
+
+def labelled(what: str, classes: int) -> int:
+    """The number of classes, for a part that is told which it is; raises ValueError where there is one only."""
+    if classes < 2:
+        raise ValueError(f"{what} wants labels and the data have none (classes = {classes}): take others, or tell nobody y")
+    return classes
+
+
+def one_hot(y: Tensor, classes: int, like: Tensor) -> Tensor:
+    """y [B] -> [B, classes], of the dtype of `like`; torch's own looks at the values, and waits for them."""
+    return (y[:, None] == torch.arange(classes, device=y.device)).to(like.dtype)
 
 
 class Packed(nn.Module):

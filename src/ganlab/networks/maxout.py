@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ganlab.errors import at_least_one
 from ganlab.networks import layers
+from ganlab.networks.told import Told
 
 
 class Maxout(nn.Module):
@@ -31,13 +32,20 @@ class Maxout(nn.Module):
 class Generator(nn.Module):
     """z [B, Z] -> x [B, *S]: two ReLU layers; weights U(-irange, irange), biases 0 until `start_near`."""
 
-    def __init__(self, shape: Sequence[int], z_dim: int, width: int = 1200, irange: float = 0.05) -> None:
+    def __init__(
+        self, shape: Sequence[int], z_dim: int, width: int = 1200, irange: float = 0.05, told: Told | None = None
+    ) -> None:
         super().__init__()
         at_least_one(width=width)
+        told = told or Told()
         self.net = nn.Sequential(
-            nn.Linear(z_dim, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, math.prod(shape))
+            nn.Linear(z_dim + told.size, width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+            nn.ReLU(),
+            nn.Linear(width, math.prod(shape)),
         )
-        self.shape, self.image = tuple(shape), len(shape) == 3
+        self.told, self.shape, self.image = told, tuple(shape), len(shape) == 3
         _uniform(self, irange)
 
     @torch.no_grad()
@@ -48,7 +56,7 @@ class Generator(nn.Module):
         last.bias.copy_(torch.logit((mean.flatten() + 1) / 2, eps=1e-7))
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        x = self.net(z).unflatten(1, self.shape)
+        x = self.net(self.told(z, y)).unflatten(1, self.shape)
         return 2 * torch.sigmoid(x) - 1 if self.image else x
 
 
@@ -62,6 +70,7 @@ class Discriminator(layers.Discriminator):
         pieces: int = 5,
         dropout: Sequence[float] = (0.2, 0.5, 0.5),
         irange: float = 0.005,
+        head: layers.Head = layers.LinearHead,
     ) -> None:
         super().__init__()
         at_least_one(units=units, pieces=pieces)
@@ -76,7 +85,7 @@ class Discriminator(layers.Discriminator):
             Maxout(units, units, pieces),
             layers.Dropout(third),
         )
-        self.head = layers.LinearHead(units)
+        self.head = head(units)
         _uniform(self, irange)
 
 

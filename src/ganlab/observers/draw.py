@@ -5,16 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 
 from ganlab.figures.pictures import Picture
+from ganlab.observers.asking import ask
 from ganlab.observers.observer import Observer, View
 from ganlab.random import generator_of
 
 
 class Draw(Observer):
-    """Every n iterations, and before the first, one picture in `samples/`; z is the same every time."""
+    """Every n iterations, and before the first, one picture in `samples/`; z is the same every time. `classes` are those that G
+    is told of, 1 for none; what a code in z asks for counts as well."""
 
-    def __init__(self, every: int, picture: Picture, folder: Path, seed: int) -> None:
+    def __init__(self, every: int, picture: Picture, folder: Path, seed: int, classes: int = 1) -> None:
         super().__init__(every)
-        self.picture, self.folder, self.seed = picture, folder, seed
+        self.picture, self.folder, self.seed, self.classes = picture, folder, seed, classes
 
     def at_start(self, t: int) -> bool:
         return True
@@ -23,7 +25,9 @@ class Draw(Observer):
         n, game = self.picture.n, view.game
         _, y = view.source.sample(n, generator_of(self.seed, "picture labels", device=view.device))
         z = game.prior.sample(n, generator_of(self.seed, "picture", device=view.device))
-        path = self.folder / f"step-{view.t:09d}.png"
-        self.picture.draw(game.generate(z, y), f"iteration {view.t:,}").save(path)
+        path, caption = self.folder / f"step-{view.t:09d}.png", f"iteration {view.t:,}"
+        asked = ask(self.picture, game.prior, self.classes, z, y)
+        x = game.generate(asked.z, asked.y)
+        self.picture.draw(x, caption, **asked.shown).save(path)
         view.show("samples", path)
         return {}

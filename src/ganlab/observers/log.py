@@ -44,6 +44,7 @@ def statistics(gan: GAN) -> dict[str, float]:
         "train/D_real": D.seen.on_x.sigmoid().mean(),
         "train/D_fake": D.seen.on_fake.sigmoid().mean(),
     }
+    values |= {f"train/{name}": value for terms in (D, G) for name, value in terms.said.items()}  # of an objective
     if len(gan.terms) > 1:  # one by one
         values |= {f"train/penalty_{name}": value for name, value in gan.now.penalties.items()}
     if any(term.of == "G" for term in gan.players.terms.values()):

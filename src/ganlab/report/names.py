@@ -20,6 +20,7 @@ UNITS = {
     **dict.fromkeys(("theory/jsd", "theory/C", "theory/identity_error", "theory/kl", "theory/reverse_kl"), "nats"),
     **dict.fromkeys(("theory/floor", "theory/V", "train/V", "health/V"), "nats"),
     **dict.fromkeys(("high_quality", "precision", "recall", "coverage", "theory/total_variation", "theory/monotone"), "share"),
+    **dict.fromkeys(("component_accuracy", "class_accuracy"), "share"),
     **dict.fromkeys(("health/accuracy", "health/accuracy_held_out", "theory/uncovered"), "share"),
     **dict.fromkeys(("train/D_real", "train/D_fake", "theory/D_error"), "probability"),
     **dict.fromkeys(("modes", "classes"), "count"),
@@ -28,6 +29,7 @@ UNITS = {
 WORDS = {
     "fid": "FID",
     "kid": "KID",
+    "class_fid": "FID within classes",
     "mmd": "MMD",
     "inception_score": "Inception score",
     "reverse_kl": "reverse KL",

@@ -24,11 +24,12 @@ from ganlab.game.updates import Order
 from ganlab.loggers.base import RunLogger
 from ganlab.loggers.foreign import Foreign
 from ganlab.metrics.cards import card, fingerprint, name_of
-from ganlab.metrics.scoring import Scorer
+from ganlab.metrics.scoring import Scorer, conditional, feed
 from ganlab.metrics.several import kinds
 from ganlab.networks.layers import Discriminator, Packed, packed_shape
 from ganlab.run.checkpoint import AtomicCheckpointIO
-from ganlab.run.config import build, build_as, resolve, takes, validate
+from ganlab.run.completed import completed
+from ganlab.run.config import build, build_as, classes_told, resolve, takes, validate
 from ganlab.run.numbers import numbers_of
 from ganlab.run.pairs import refuse_unfit
 from ganlab.run.parts import average_of, losses_of
@@ -67,20 +68,6 @@ def _refuse_unchosen(name: str, node: Any, key: str) -> None:
         raise UserError(f"penalty.{name} is set but not chosen: add penalty={name}, or leave {key} out")
 
 
-def completed(settings: Settings) -> Settings:
-    """The settings with what a network asks for and is not given: shape, z_dim and classes come from data and prior."""
-    known: dict[str, Callable[[], Any]] = {
-        "shape": lambda: settings.shape,
-        "z_dim": lambda: build_as(Prior, settings.prior, "prior").dim,
-        "classes": lambda: build_as(Source, settings.data, "data").classes,
-    }
-    nets = {}
-    for net, node in (("G", settings.model.G), ("D", settings.model.D)):
-        asked = [name for name in known if name not in node and takes(node, f"model.{net}", name)]
-        nets[net] = {**node, **{name: known[name]() for name in asked}}
-    return settings.model_copy(update={"model": settings.model.model_copy(update=nets)})
-
-
 LOGGER = ("run_dir", "name", "group", "tags", "runs")
 
 
@@ -89,7 +76,7 @@ def game_of(settings: Settings) -> GAN:
     settings = completed(settings)
     prior = build_as(Prior, settings.prior, "prior")
     G, D = build(settings.model.G, "model.G"), _discriminator(settings)
-    objective = build_as(Adversarial, settings.objective, "objective", **_features_of(D, settings))
+    objective = build_as(Adversarial, settings.objective, "objective", **_asked_of(D, prior, settings))
     terms = {name: _term(name, node) for name, node in settings.penalty.items()}
     for term in terms.values():
         term.attach(G if term.of == "G" else D)
@@ -145,6 +132,8 @@ def _discriminator(settings: Settings) -> nn.Module:
     node, m = settings.model.D, settings.model.pack
     if m == 1:
         return build(node, "model.D")
+    if classes_told(node):
+        raise UserError(f"model.pack = {m} but D is told y, of which a pack has {m}: leave model.pack at 1")
     if settings.batch_size % m:
         raise UserError(f"batch_size = {settings.batch_size} does not come in packs of {m}: make it a multiple of model.pack")
     if node.get("shape") != settings.shape:
@@ -152,14 +141,18 @@ def _discriminator(settings: Settings) -> nn.Module:
     return Packed(build({**node, "shape": packed_shape(settings.shape, m)}, "model.D"), m)
 
 
-def _features_of(D: nn.Module, settings: Settings) -> dict[str, Any]:
-    """What an objective may ask for: how many features D has before its head, and how many classes the data."""
+def _asked_of(D: nn.Module, prior: Prior, settings: Settings) -> dict[str, Any]:
+    """What an objective may ask for: how many features D has before its head, how many classes the data, and the prior."""
     known: dict[str, Callable[[], Any]] = {
         "features": lambda: _width(D),
         "classes": lambda: build_as(Source, settings.data, "data").classes,
+        "prior": lambda: prior,
     }
-    node = settings.objective
-    return {name: known[name]() for name in known if name not in node and takes(node, "objective", name)}
+    node, m = settings.objective, settings.model.pack
+    asked = [name for name in known if name not in node and takes(node, "objective", name)]
+    if m > 1 and len({*asked} & {"classes", "prior"}):  # of each sample
+        raise UserError(f"model.pack = {m} but this objective has D tell a class of each sample: leave model.pack at 1")
+    return {name: known[name]() for name in asked}
 
 
 def _width(D: nn.Module) -> int:
@@ -201,9 +194,12 @@ def held_out_of(data: Node, split: str | None) -> Source | None:
         raise
 
 
-def scorer_of(metrics: Metrics, data: Node, source: Source, weights: str, z_seed: int, **more: Any) -> Scorer | None:
+def scorer_of(
+    metrics: Metrics, data: Node, source: Source, weights: str, z_seed: int, told: bool = False, **more: Any
+) -> Scorer | None:
     """What scores samples against the source, or against another split of its data; None where nothing is scored. `weights`
-    (EMA or raw) and `more` go into the cards. Raises UserError."""
+    (EMA or raw) and `more` go into the cards. Without a G that is `told` y, scores of what it makes of it are left out. Raises
+    UserError."""
     if not metrics.scores:
         return None
     if metrics.split is not None:
@@ -219,13 +215,15 @@ def scorer_of(metrics: Metrics, data: Node, source: Source, weights: str, z_seed
     for name, node in metrics.scores.items():
         key = f"metrics.scores.{name}"
         score = build_as(Metric, node, key, **({"source": source} if takes(node, key, "source") else {}))
+        if conditional(score) and not told:
+            continue
         for count, value, least in (("n", metrics.n, "least"), ("n_real", n_real, "least_real")):
             if value < (fewest := getattr(score, least, 1)):
                 raise UserError(f"metrics.{count} = {value} is too few for {key}: it needs at least {fewest}")
         if getattr(score, "in_order", False) and finite and n_real != len(source):  # type: ignore[arg-type]
             raise UserError(f"{key} takes all of metrics.split in its order: set metrics.n_real={len(source)}")  # type: ignore[arg-type]
         try:
-            score.update(x[:1], real=False)  # what it cannot look at is refused before anything is trained
+            feed(score, x[:1], y[:1], real=False)  # what it cannot look at is refused before anything is trained
             score.reset()
         except ValueError as error:
             raise UserError(f"{key}: {error}") from error
@@ -234,7 +232,7 @@ def scorer_of(metrics: Metrics, data: Node, source: Source, weights: str, z_seed
                 raise UserError(f"{key} gives the score {each}, which there is already: leave one of the two out")
             cards[each] = card(score, node, about, sha256, n_real, metrics.n, weights, kind, z_seed=z_seed, **more)
         scores[name] = score
-    return Scorer(scores, cards, x, y, metrics.n, z_seed)
+    return Scorer(scores, cards, x, y, metrics.n, z_seed) if scores else None
 
 
 def taken_by_logger(node: Node, key: str) -> tuple[str, ...]:

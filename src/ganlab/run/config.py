@@ -106,6 +106,13 @@ def takes(node: Any, key: str, name: str) -> bool:
     return name in inspect.signature(_target(node["_target_"], key)).parameters
 
 
+def classes_told(node: Any) -> int | None:
+    """How many classes a network, or a part within it, is told that there are: then it looks at y. None where it is not."""
+    if not isinstance(node, Mapping):
+        return None
+    return node.get("classes") or next((told for part in node.values() if (told := classes_told(part))), None)
+
+
 HARMLESS = (  # where what a run directory may name has to be defined: nothing there writes a file that a config can name
     *(f"ganlab.game.{file}" for file in ("priors", "losses", "fdivergences", "terms", "augment", "objectives", "updates",
                                          "consensus", "relativistic", "discrepancies", "adjust", "regularisers",

@@ -37,7 +37,7 @@ from ganlab.observers.observer import Observer
 from ganlab.observers.snapshots import Snapshots
 from ganlab.random import seed_of
 from ganlab.run.build import game_of, held_out_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
-from ganlab.run.config import build, build_as, check, plain
+from ganlab.run.config import build, build_as, check, classes_told, plain
 from ganlab.run.identity import data_to_go_on_with
 from ganlab.run.interrupt import Interrupt
 from ganlab.run.names import given_lines
@@ -126,7 +126,8 @@ class Experiment:
         weights = "EMA" if self.gan.average.on else "raw"
         commit = self.provenance["commit"]
         made = {"seed": settings.seed, "commit": commit}
-        scorer = scorer_of(metrics, settings.data, self.source, weights, settings.seed, **made)
+        told = classes_told(settings.model.G)
+        scorer = scorer_of(metrics, settings.data, self.source, weights, settings.seed, told is not None, **made)
         self.evaluate = Evaluate(metrics.every, scorer) if scorer else None
         watch = settings.health
         held_out = held_out_of(settings.data, watch.split)
@@ -138,7 +139,7 @@ class Experiment:
         observers += [self.measure] if self.measure else []
         if metrics.picture is not None:
             picture = build(metrics.picture.draw, "metrics.picture.draw", source=self.source)
-            observers.append(Draw(metrics.picture.every, picture, run.samples, settings.seed))
+            observers.append(Draw(metrics.picture.every, picture, run.samples, settings.seed, told or 1))
         if every := self.gan.average.every:
             observers.append(Snapshots(every, run.averages))
         observers.append(Checkpoint(settings.checkpoint.every, run.checkpoints, settings.checkpoint.keep))
@@ -169,7 +170,7 @@ class Experiment:
                 "theory is not measured: it is that of a D that sees one x, and model.pack = %d", self.settings.model.pack
             )
             return None
-        if "classes" in self.settings.model.D:
+        if classes_told(self.settings.model.D):
             log.warning("theory is not measured: it is that of a D that sees x alone, and model.D is told y")
             return None
         cpu = torch.device("cpu")
@@ -177,7 +178,7 @@ class Experiment:
         loss = gan.loss if gan.augment.neutral else Unsolved(gan.loss, "augment changes the laws that D sees")
         field = dirac_field(gan.loss, gan.players.terms, gan.augment, gan.objective, gan.updates)
         with evaluation(gan.G, gan.D):  # an instrument may ask for their values now
-            subject = Subject(self.source, gan.prior, loss, G, D, field, "classes" in self.settings.model.G)
+            subject = Subject(self.source, gan.prior, loss, G, D, field, classes_told(self.settings.model.G) is not None)
             instrument = build(theory.instrument, "theory.instrument", subject=subject)
         return Measure(theory.every, instrument, self.run.theory, theory.frames, self.settings.iterations)
 

@@ -1,0 +1,29 @@
+"""What G is shown of y beside z: modules (z [B, Z], y [B]) -> [B, Z + size], derived from `Told`. A family's `told` is any of
+them as a node."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from ganlab.networks.layers import labelled, one_hot
+
+
+class Told(nn.Module):
+    """Nothing: z alone."""
+
+    size = 0
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return z
+
+
+class OneHot(Told):
+    """z and the class, one beside the other (Mirza and Osindero, 2014)."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.size = labelled("a G that is told y", classes)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return torch.cat([z, one_hot(y, self.size, like=z)], 1)
