@@ -15,15 +15,18 @@ def _no_bool(value: Any) -> Any:
 
 
 Node = dict[str, Any]  # a mapping with a `_target_`
-Count = Annotated[int, Field(ge=1), BeforeValidator(_no_bool)]
+Count = Annotated[int, Field(ge=1, le=10**12), BeforeValidator(_no_bool)]
+Few = Annotated[int, Field(ge=1, le=10**6), BeforeValidator(_no_bool)]  # what is made or kept at a time
+Number = Annotated[float, BeforeValidator(_no_bool)]
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\x00-\x1f]+$")]  # of a directory
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Model(_Part):
-    pack: Count
+    pack: Few
     G: Node
     D: Node
 
@@ -31,9 +34,11 @@ class Model(_Part):
 class Optim(_Part):
     G: Node
     D: Node
-    lr: float | None = None  # these three both nodes may refer to; any other number is written into each of them
-    betas: tuple[float, float] | None = None
-    momentum: float | None = None
+    lr: Annotated[Number, Field(ge=0)] | None = (
+        None  # these three both nodes may refer to; any other number is written into each of them
+    )
+    betas: tuple[Number, Number] | None = None
+    momentum: Annotated[Number, Field(ge=0, lt=1)] | None = None
 
 
 class Schedule(_Part):
@@ -49,8 +54,8 @@ class Pictures(_Part):
 
 class Metrics(_Part):
     every: Count
-    n: Count
-    n_real: Count | None = None
+    n: Annotated[Count, Field(le=10**8)]
+    n_real: Annotated[Count, Field(le=10**8)] | None = None
     split: str | None = None
     features: Node | None = None
     scores: dict[str, Node]
@@ -59,13 +64,13 @@ class Metrics(_Part):
 
 class Theory(_Part):
     every: Count
-    frames: Annotated[int, Field(ge=0), BeforeValidator(_no_bool)]
+    frames: Annotated[int, Field(ge=0, le=10**5), BeforeValidator(_no_bool)]
     instrument: Node | None
 
 
 class Watch(_Part):
     every: Count
-    n: Count
+    n: Annotated[Few, Field(ge=2)]
     split: str | None
     stop: bool = False
     patience: Annotated[int, Field(ge=2), BeforeValidator(_no_bool)] = 8
@@ -73,7 +78,12 @@ class Watch(_Part):
 
 class Checkpoints(_Part):
     every: Count
-    keep: Count
+    keep: Few
+
+
+class OnDivergence(_Part):
+    times: Annotated[int, Field(ge=0), BeforeValidator(_no_bool)]
+    factor: Annotated[Number, Field(gt=0, le=1)]
 
 
 class Game(_Part):
@@ -91,11 +101,11 @@ class Game(_Part):
     prior: Node
     optim: Optim
     schedule: Schedule
-    k: Count
-    batch_size: Count
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
-    ema_ramp: Annotated[float, Field(gt=1)]
-    shape: list[Count]
+    k: Few
+    batch_size: Annotated[Count, Field(le=10**8)]
+    ema_decay: Annotated[Number, Field(ge=0, lt=1)]
+    ema_ramp: Annotated[Number, Field(gt=1)]
+    shape: Annotated[list[Count], Field(min_length=1, max_length=3)]
     seed: Annotated[int, Field(ge=0, lt=2**32), BeforeValidator(_no_bool)]
 
 
@@ -107,17 +117,18 @@ class Settings(Game):
     at_once: Count | None = None
     features: str | None
     log_every: Count
-    threads: Count | None
+    threads: Annotated[Few, Field(le=4096)] | None
     resume: str | None
     runs: str
-    study: str | None
-    name: str
+    study: Name | None
+    name: Name
     metrics: Metrics
     theory: Theory
     health: Watch
     trainer: Node
     logger: dict[str, Node]
     checkpoint: Checkpoints
+    on_divergence: OnDivergence
 
 
 NAMED = tuple(name for name, field in Game.model_fields.items() if field.annotation == dict[str, Node])  # nodes by names

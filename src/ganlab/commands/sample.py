@@ -16,7 +16,8 @@ from ganlab.figures import pictures
 from ganlab.files.run import RunDirectory, checkpoints
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
-from ganlab.run.config import build, build_as, refuse_foreign_code
+from ganlab.run.config import build, build_as
+from ganlab.run.gate import refuse_foreign_code, value_at
 from ganlab.types import Prior, Source
 
 log = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def sample(run: RunDirectory, n: int, seed: int, checkpoint: Path | None, out: P
 def generator(config: dict[str, Any], checkpoint: Path, trust: bool = False, net: str = "G_ema") -> tuple[nn.Module, Prior]:
     """G_ema, or G itself, in evaluation mode on the CPU, and its prior. A run directory may come from anyone: what its config
     names is only built if it is ganlab's own, or trusted."""
-    refuse_foreign_code({"model.G": config["model"]["G"], "prior": config["prior"], "data": config["data"]}, trust)
+    refuse_foreign_code({key: value_at(config, key) for key in ("model.G", "prior", "data")}, trust)
     G: nn.Module = build(config["model"]["G"], "model.G")
     try:
         state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]

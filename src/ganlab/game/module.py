@@ -83,6 +83,10 @@ class GAN(pl.LightningModule):
         self.weights_G, self.weights_D = (trained_by(optimizer) for optimizer in (opt_G, opt_D))
         self.k, self.batch_size, self.seed = k, batch_size, seed
         self.ema_decay, self.ema_ramp, self.at_once = ema_decay, ema_ramp, at_once or 10**9
+        self.slower, self.slowed = (
+            1.0,
+            0,
+        )  # a factor on all rates, of a run that has diverged so many times and went on from before
         self.now = Now()
         self.next_look: Callable[[int], int] = lambda t: t + 1  # the next iteration after which somebody wants to look
 
@@ -160,7 +164,7 @@ class GAN(pl.LightningModule):
         factors = self._schedule.G(t), self._schedule.D(t)
         for optimizer, rates, factor in zip((self.opt_G, self.opt_D), self._rates, factors, strict=True):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * factor
+                group["lr"] = rate * factor * self.slower
                 if self._schedule.momentum is not None:
                     group["momentum"] = self._schedule.momentum(t)
 
@@ -185,21 +189,26 @@ class GAN(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint |= {"iteration": self.now.t, "penalties": {k: float(v) for k, v in self.now.penalties.items()}}
+        checkpoint |= {"slower": self.slower, "slowed": self.slowed}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.now.t = checkpoint.get("iteration", checkpoint["global_step"])
         self.now.penalties = {name: torch.tensor(value) for name, value in checkpoint.get("penalties", {}).items()}
+        self.slower *= checkpoint.get("slower", 1.0)
 
     def on_train_start(self) -> None:
+        several = self.trainer.world_size > 1  # DDP wants to be told of each backward, and D's weights out of G's graph
+        self.begin(self.manual_backward if several else torch.autograd.backward, (self.D, self.objective) if several else ())
         # raw optimizers step, and Lightning's count is advanced by hand: its global_step is then the iteration of Algorithm 1
         # for every k and any number of steps of G
         self._progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        self.at_once = 1 if several else self.at_once  # ranks have to leave a call together: each has its own clock
+
+    def begin(self, backward_to: Callable[..., None], kept_out: tuple[nn.Module, ...]) -> None:
+        """What a body needs, where the nets are now."""
         self._draws, self._noise = Draws(self.device), Draws(self.device)
         self._average = follower(self.G_ema, self.G)
-        several = self.trainer.world_size > 1  # DDP wants to be told of each backward, and D's weights out of G's graph
-        self.backward_to: Callable[..., None] = self.manual_backward if several else torch.autograd.backward
-        self._frozen = (self.D, self.objective) if several else ()
-        self.at_once = 1 if several else self.at_once  # ranks have to leave a call together: each has its own clock
+        self.backward_to, self._frozen = backward_to, kept_out
 
 
 class _Noise(NamedTuple):

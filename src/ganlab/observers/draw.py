@@ -17,7 +17,7 @@ class Draw(Observer):
         self.picture, self.folder, self.seed = picture, folder, seed
 
     def at_start(self, t: int) -> bool:
-        return True
+        return t == 0
 
     def observe(self, view: View) -> dict[str, float]:
         n, game = self.picture.n, view.game

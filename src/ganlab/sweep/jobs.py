@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ganlab.errors import UserError
 from ganlab.files.atomic import write_whole
 from ganlab.files.run import RunDirectory
 from ganlab.files.status import Status
@@ -41,7 +42,7 @@ class Job:
         """Empty while there is none that can be read."""
         try:
             return RunDirectory(self.path).result or {}
-        except (OSError, ValueError):
+        except (OSError, UserError):
             return {}
 
     @property
