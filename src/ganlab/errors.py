@@ -72,6 +72,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     return f"; known are {listed if len(listed) < 100 else listed[:100].rpartition(',')[0] + ', ...'}" if known else ""
 
 
+def above_zero(**numbers: float) -> None:
+    """Raise ValueError for the first of the named numbers that is not."""
+    for name, value in numbers.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be > 0, got {value}")
+
+
 def at_least_one(**counts: int) -> None:
     """Raise ValueError for the first of the named counts that is not positive."""
     for name, value in counts.items():

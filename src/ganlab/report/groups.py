@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -177,8 +178,7 @@ def _joined(parts: Mapping[str, str]) -> str:
 def _name(settings: list[Setting], equal: bool) -> None:
     """By the overrides that vary, if they tell the settings apart, otherwise by the configs."""
     if len(settings) == 1:
-        run = settings[0].runs[0]
-        settings[0].name = str(run.config.get("name") or run.name).removesuffix(f"-s{run.seed}")
+        settings[0].name = _common_name(settings[0])
         return
     for setting, parts in zip(settings, _from_overrides(settings, equal) or _from_configs(settings), strict=True):
         setting.parts, setting.name = parts, _joined(parts) or "base"
@@ -187,6 +187,17 @@ def _name(settings: list[Setting], equal: bool) -> None:
         if names.count(setting.name) > 1:
             setting.parts |= {"": str(i + 1)}
             setting.name += f" ({i + 1})"
+
+
+def _common_name(setting: Setting) -> str:
+    """What the names of all its runs are but for the seed; the jobs of a sweep over seeds have nothing else in theirs."""
+    names = {re.sub(rf"(?:^|[-_])(?:s|seed-){run.seed}$", "", str(run.config.get("name") or run.name)) for run in setting.runs}
+    if len(names) == 1 and (name := names.pop()):
+        return name
+    config, targets = setting.config, _targets(setting.config)
+    parts = [targets.get(key, "").split(".") for key in ("data", "model.G", "loss")]
+    words = [parts[0][-1], parts[1][-2] if len(parts[1]) > 1 else "", parts[2][-1]]
+    return "-".join([*filter(None, words), f"k{config.get('k', 1)}"])
 
 
 def _from_overrides(settings: Sequence[Setting], equal: bool) -> list[dict[str, str]] | None:

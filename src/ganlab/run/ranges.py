@@ -15,6 +15,11 @@ OPTIMIZER: dict[str, tuple[Callable[[Any], bool], str]] = {
     "eps": (lambda x: x > 0, "it has to be above 0"),
     "weight_decay": (lambda x: x >= 0, "it cannot be negative"),
 }
+ACTIVATION: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "negative_slope": (lambda x: 0 <= x <= 1, "it has to lie in 0..1"),
+    "alpha": (lambda x: x > 0, "it has to be above 0"),
+    "beta": (lambda x: x > 0, "it has to be above 0"),
+}
 TRAINER: dict[str, tuple[Callable[[Any], bool], str]] = {
     "num_nodes": (lambda x: x >= 1, "it has to be at least 1"),
     "num_sanity_val_steps": (lambda x: x >= 0, "it cannot be negative"),
@@ -24,7 +29,8 @@ TRAINER: dict[str, tuple[Callable[[Any], bool], str]] = {
 def out_of_range(target: Any, name: str, value: Any) -> str | None:
     """What is wrong with a number that goes to this target under this name."""
     home = str(getattr(target, "__module__", ""))
-    ranges = OPTIMIZER if home.startswith("torch.optim") else TRAINER if home.startswith("pytorch_lightning.trainer") else {}
+    known = {"torch.optim": OPTIMIZER, "torch.nn.modules.activation": ACTIVATION, "pytorch_lightning.trainer": TRAINER}
+    ranges = next((table for place, table in known.items() if home.startswith(place)), {})
     if name not in ranges or not isinstance(value, int | float):
         return None
     allowed, otherwise = ranges[name]
