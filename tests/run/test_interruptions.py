@@ -17,8 +17,9 @@ from ganlab.game.module import GAN
 from ganlab.metrics.modes import ModeCounts
 from ganlab.observers.draw import Draw
 
-SCORED = ("iterations=12", "log_every=4", "health.every=6", "metrics=modes", "metrics.every=3", "metrics.n=50", "theory.every=4",
-          "metrics.picture.every=6", "checkpoint.every=5", "theory.frames=2", "model.G.width=8", "model.D.width=8")  # fmt: skip
+SCORED = ("iterations=12", "log_every=4", "health.every=6", "metrics=modes", "metrics.every=3", "metrics.n=50",
+          "theory.every=4", "metrics.picture.every=6", "checkpoint.every=5", "theory.frames=2", "model.G.width=8",
+          "model.D.width=8")  # fmt: skip
 LATER = {"seconds", "seconds_of_theory", "started", "finished", "resumed_from", "name"}
 
 

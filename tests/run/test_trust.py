@@ -71,7 +71,7 @@ def test_what_is_said_again_on_the_line_is_ones_own_and_trust_obeys_the_run(mine
 
 OWN = ["optim.D.lr=${optim.lr}", "name=${hydra:runtime.choices.loss}-x", "schedule=cosine", "penalty=[r1,gradient_penalty]",
        "+penalty.x={_target_:ganlab.game.terms.R1,gamma:1}", "optim.G._target_=torch.optim.SGD", "~metrics.scores.modes",
-       "+model.G.activation={_target_:torch.nn.SELU}", "data.source='/a b/ä'", "+trainer.deterministic=true", "seed=3"]  # fmt: skip
+       "+model.G.activation={_target_:torch.nn.SELU}", "data.source='/a b/ä'", "seed=3", "~augment"]  # fmt: skip
 
 
 def test_ganlabs_own_choices_and_interpolations_are_repeated(mine):
@@ -82,9 +82,11 @@ def test_ganlabs_own_choices_and_interpolations_are_repeated(mine):
 CONFIGS = [
     ("data", "radius", "${oc.create:{_target_: torch.load, f: x}}"), ("data", "source", "${oc.env:HOME}"),
     ("data", "_target_", "builtins.open"), ("data", "std", {"_target_": "os.system", "command": "x"}),
-    ("data", "_args_", [1]), ("model", "G", {"_target_": "torch.nn.Identity"}), ("prior", "_target_", "ganlab.random.Draws.take"),
-    ("prior", "_partial_", True), ("prior", "dim", [{"_target_": "subprocess.run"}]), ("model", "${x}", 1),
-    ("prior", "_target_", "ganlab.game.priors.torch.load"), ("prior", "_target_", 3), ("data", "_target_", "ganlab.data.toy._equal"),
+    ("data", "_args_", [1]), ("model", "G", {"_target_": "torch.nn.Identity"}), ("model", "${x}", 1),
+    ("prior", "_partial_", True), ("prior", "dim", [{"_target_": "subprocess.run"}]),
+    ("prior", "_target_", "ganlab.random.Draws.take"),
+    ("prior", "_target_", "ganlab.game.priors.torch.load"), ("prior", "_target_", 3),
+    ("data", "_target_", "ganlab.data.toy._equal"),
 ]  # fmt: skip
 
 

@@ -119,6 +119,7 @@ class SwissRoll(Distribution):
     classes = 1
 
     def __init__(self, noise: float, scale: float) -> None:
+        above_zero(scale=scale)
         self.noise, self.scale = noise, scale
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -65,7 +65,7 @@ class Wandb(RunLogger):
         entity: str | None = None,
         more_tags: Sequence[str] = (),
     ) -> None:
-        """`entity`: the account or team, otherwise WANDB_ENTITY. `more_tags` and those of WANDB_TAGS come after the run's own."""
+        """`entity`: the account or team, otherwise WANDB_ENTITY. `more_tags` and WANDB_TAGS come after the run's own."""
         super().__init__()
         mode = _mode(mode)
         if not project or len(project) > 128 or not set(project).isdisjoint("/\\#?%:"):

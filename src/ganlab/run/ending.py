@@ -144,5 +144,7 @@ class Ending:
 def _warned(what: str) -> Iterator[None]:
     try:
         yield
+    except OSError as error:  # a full disk, and no fault of anybody's
+        log.warning("%s could not be written: %s", what, error.strerror or error)
     except Exception as error:
         log.warning("%s could not be finished: %s: %s", what, type(error).__name__, error, exc_info=error)
