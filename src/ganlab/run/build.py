@@ -281,7 +281,7 @@ def trainer_of(settings: Settings, callbacks: list[pl.Callback]) -> pl.Trainer:
         use_distributed_sampler=False,
     )
     # Lightning's own handler of SIGTERM ends a run without a checkpoint; `ganlab.signals` has one for each signal
-    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
+    trainer._signal_connector.register_signal_handlers = lambda: None
     if trainer.world_size > 1 and node.get("strategy") == "auto":
         raise UserError(f"{trainer.world_size} processes need trainer=ddp: add it, or leave out trainer.devices")
     return trainer
