@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 
 def _no_bool(value: Any) -> Any:
@@ -18,7 +19,15 @@ Node = dict[str, Any]  # a mapping with a `_target_`
 Count = Annotated[int, Field(ge=1, le=10**12), BeforeValidator(_no_bool)]
 Few = Annotated[int, Field(ge=1, le=10**6), BeforeValidator(_no_bool)]  # what is made or kept at a time
 Number = Annotated[float, BeforeValidator(_no_bool)]
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^/\x00-\x1f]+$")]  # of a directory
+
+
+def _of_a_directory(value: Any) -> Any:
+    if isinstance(value, str) and (not 0 < len(value) <= 200 or "/" in value or not value.isprintable()):
+        raise PydanticCustomError("name", "it names a directory: 1 to 200 characters, and no / among them")
+    return value
+
+
+Name = Annotated[str, BeforeValidator(_of_a_directory)]
 
 
 class _Part(BaseModel):

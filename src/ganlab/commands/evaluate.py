@@ -108,7 +108,7 @@ def metrics_of(config: dict[str, Any], choice: str | None, overrides: Sequence[s
     tree = OmegaConf.create(config)
     try:
         for one in read_overrides(overrides):
-            if one.is_sweep_override() or not f"{one.key_or_group}.".startswith(("metrics.", "features.")):
+            if one.is_sweep_override() or one.is_delete() or not f"{one.key_or_group}.".startswith(("metrics.", "features.")):
                 raise UserError(f"{one.input_line}: after training only metrics.* and features can be changed")
             OmegaConf.update(tree, one.key_or_group, one.value(), merge=True, force_add=True)
     except OmegaConfBaseException as error:

@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -154,7 +155,8 @@ def _file_of(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     if mark is not None and Path(mark.name).is_file():
         return str(mark.name)
-    for file in sorted(conf_dir().rglob("*.yaml")):
+    folders = [conf_dir(), *(Path(word) for flag, word in pairwise(sys.argv) if flag in ("--config-dir", "-cd"))]
+    for file in sorted(file for folder in folders for file in folder.rglob("*.yaml")):
         try:
             file.read_text(encoding="utf-8")
         except (UnicodeDecodeError, OSError):
@@ -200,4 +202,5 @@ def _plain(value: Any) -> Any:
 
 OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
 OmegaConf.register_new_resolver("study", study, replace=True)
+logging.getLogger("hydra._internal.utils").setLevel(logging.CRITICAL)  # what cannot be found is said by us
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # device lists and tips

@@ -200,6 +200,8 @@ def validated(kind: Any, value: Any, key: str) -> Any:
         problem = next(iter(error.errors()))
         place = [str(part) for part in problem["loc"]] if arbitrary else []
         name = ".".join(filter(None, [key, *place]))
+        if problem["type"] == "extra_forbidden" and name == "experiment":
+            raise UserError("this experiment sets nothing: its file begins with `# @package _global_`, then k: 2") from error
         if problem["type"] == "extra_forbidden":
             known = kind.model_fields if len(place) == 1 else ()
             raise UserError(f"unknown key {name}{did_you_mean(place[-1], known)}") from error

@@ -78,7 +78,11 @@ def refuse_foreign_folder(folder: Path, keys: Iterable[str]) -> None:
     if len(files) > FILES:
         raise UserError(f"{folder} has more than {FILES} configs: give it again, as --config-dir {folder}")
     for file in files:
-        if problem := _file_problem(file, file.relative_to(folder), {*keys}):
+        try:
+            problem = _file_problem(file, file.relative_to(folder), {*keys})
+        except UserError:
+            problem = "cannot be read"
+        if problem:
             raise UserError(f"{file} {problem}: give --config-dir {folder} again to use it, or --trust")
 
 

@@ -85,6 +85,8 @@ def with_saved_overrides(argv: Sequence[str]) -> list[str]:
     from is remembered, too. What RUN says may choose among ganlab's own keys; `--trust` lets it do more. Raises UserError."""
     line = read_line(argv)
     resumed = next((one.value() for one in line.parsed if one.key_or_group == "resume" and not one.is_sweep_override()), None)
+    if isinstance(resumed, str) and not resumed.endswith(".ckpt") and Path(resumed).is_file():
+        raise UserError(f"resume = {resumed} is a file: give a run directory, a .ckpt file to branch off from, or auto")
     saved = RunDirectory(resumed) if isinstance(resumed, str) and not resumed.endswith(".ckpt") else None
     if saved is None or not saved.overrides_file.is_file():
         return [word for word in argv if word != TRUST]

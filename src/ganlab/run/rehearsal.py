@@ -40,6 +40,9 @@ def tried(gan: GAN, source: Source, settings: Settings, trainer: pl.Trainer, che
         double.to(device)
         if checkpoint is not None:
             _restored(double, checkpoint)
+        for name, rate in double._schedule._asdict().items():
+            if rate is not None:
+                _refuse_rate(f"schedule.{name}", rate, settings.iterations)
         with trainer.precision_plugin.forward_context():
             try:
                 double.begin(torch.autograd.backward, ())
@@ -49,8 +52,6 @@ def tried(gan: GAN, source: Source, settings: Settings, trainer: pl.Trainer, che
                 raise UserError(_why(copied(gan), trainer, device, batch, error)) from error
             _refuse_shapes(double, batch)
             _look_on(double, source, device)
-        for name, rate in (("G", double._schedule.G), ("D", double._schedule.D)):
-            _refuse_rate(f"schedule.{name}", rate, settings.iterations)
 
 
 def copied(gan: GAN) -> GAN:
@@ -127,7 +128,7 @@ def _refuse_rate(key: str, rate: Callable[[int], float], iterations: int) -> Non
         except Exception as error:
             raise UserError(f"{key} fails at iteration {t:,}: {_said(error)}") from error
         if not 0 <= value < float("inf"):
-            raise UserError(f"{key} gives a factor of {value} at iteration {t:,}: it has to be finite and not negative")
+            raise UserError(f"{key} gives {value} at iteration {t:,}: it has to be finite and not negative")
 
 
 def _why(gan: GAN, trainer: pl.Trainer, device: torch.device, batch: Batch, whole: Exception) -> str:
