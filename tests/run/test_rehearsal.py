@@ -65,14 +65,14 @@ class Training(Term):
         raise KeyError("nothing there")
 
 
-HERE = "test_rehearsal"
+HERE, BARE = "test_rehearsal", "~model.{0}.width ~model.{0}.depth ~model.{0}.activation"
 MISFITS = {
     "+model.G.z_dim=3": "model.G: addmm: mat1 and mat2 shapes cannot be multiplied (128x2 and 3x8); prior.dim is 2",
     "+model.D.shape=[3]": "model.D:",
     f"loss._target_={HERE}.OddLoss": "loss.g: ",
     f"loss._target_={HERE}.LossOfRows": "loss.g: it gives [128], and not one number",
-    f"model.D._target_={HERE}.Flat ~model.D.width ~model.D.depth ~model.D.activation": "model.D gives [128, 1] for 128 inputs: it has to give [128]",
-    f"model.G._target_={HERE}.Wide ~model.G.width ~model.G.depth ~model.G.activation": "model.",
+    f"model.D._target_={HERE}.Flat {BARE.format('D')}": "model.D gives [128, 1] for 128 inputs: it has to give one number",
+    f"model.G._target_={HERE}.Wide {BARE.format('G')}": "model.",
     f"+penalty.own._target_={HERE}.Broken": "penalty.own: ",
     f"+penalty.own._target_={HERE}.Training": "penalty.own: KeyError",
     "loss._target_=abc": "loss._target_ = abc is no class and no function",
