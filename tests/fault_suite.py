@@ -157,7 +157,7 @@ def kills(cwd: Path, n: int) -> Outcome:
                 process.ended()
                 done += 1
                 kept = checkpoints(run.checkpoints)
-                if len(kept) > 1 and draw.random() < 0.25:
+                if len(kept) > 1 and run.status != "completed" and draw.random() < 0.25:
                     damage(kept[-1], draw)
                     damaged += 1
             elif process.ended().returncode != 0:

@@ -11,6 +11,16 @@ def to_float(x: Tensor) -> Tensor:
     return x.float().mul_(2 / 255).sub_(1)
 
 
+def to_unit(x: Tensor) -> Tensor:
+    """[-1, 1] -> 0 (black) ... 1 (white) of the same shape and dtype."""
+    return (x + 1) / 2
+
+
+def from_unit(x: Tensor) -> Tensor:
+    """Inverts `to_unit`."""
+    return 2 * x - 1
+
+
 def to_uint8(x: Tensor) -> Tensor:
     """[-1, 1] -> uint8 0 ... 255 of the same shape, rounded; what lies outside is clamped. Inverts `to_float`."""
     return x.float().add(1).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)

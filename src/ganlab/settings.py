@@ -54,6 +54,7 @@ class Schedule(_Part):
     G: Node
     D: Node
     momentum: Node | None
+    numbers: dict[str, Any] | None = None  # any other number that moves: schedules under the keys of the config
 
 
 class Pictures(_Part):
@@ -104,12 +105,14 @@ class Game(_Part):
     model: Model
     objective: Node
     loss: Node
+    adjust: dict[str, Node]  # what is done to the loss, by names; the last one outermost
     penalty: dict[str, Node]  # terms by their names, of D and of G
     augment: Node
     updates: Node
     prior: Node
     optim: Optim
     schedule: Schedule
+    average: Node
     k: Few
     batch_size: Annotated[Count, Field(le=10**8)]
     ema_decay: Annotated[Number, Field(ge=0, lt=1)]

@@ -119,8 +119,31 @@ class LogDensity(Protocol):
 class Blurrable(Source, Protocol):
     """A source whose density is known at any resolution."""
 
-    def blurred(self, std: float) -> LogDensity:
-        """The law of x + std * N(0, I)."""
+    def blurred(self, std: float | Tensor) -> LogDensity:
+        """The law of x + std * N(0, I); a std of each coordinate [d] is asked for where they have very different ranges."""
+        ...
+
+
+@runtime_checkable
+class Modal(Source, Protocol):
+    """A source of K modes whose shares and distances are known: a mixture of Gaussians."""
+
+    weights: Tensor  # [K], they sum to 1
+
+    def to(self, device: torch.device) -> Modal: ...
+
+    def deviations(self, x: Tensor) -> Tensor:
+        """How many standard deviations x [n, d] lies from the mean of each mode, [n, K]."""
+        ...
+
+
+@runtime_checkable
+class OnManifold(Source, Protocol):
+    """A source of pictures whose support is known."""
+
+    def squared_distance(self, x: Tensor, starts: int) -> Tensor:
+        """Of x [n, C, H, W] in [-1, 1] to the nearest picture of the support, in greys from 0 to 1, [n] in float64, by searches
+        from so many starts."""
         ...
 
 

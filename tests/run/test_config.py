@@ -21,7 +21,11 @@ SMALL = ("iterations=2", "batch_size=8", "metrics.n=16", "metrics.every=1", "the
 CONFIGS = sorted(path.relative_to(ROOT / "conf").with_suffix("") for path in (ROOT / "conf").glob("*/*.yaml"))
 CONFIGS = [config for config in CONFIGS if config.parts[0] != "hydra"]  # part of every run
 CIFAR = {"data/cifar10", "data/cifar100", "experiment/cifar10_dcgan"}  # their own files are not here: our pictures stand in
-ALONE = {"theory/line": "data=normal1d", "theory/dirac": "model=dirac"}  # what is refused on the default's data
+ALONE = {
+    "metrics/polygons": "data=triangles",
+    "theory/line": "data=normal1d",
+    "theory/dirac": "model=dirac",
+}  # what is refused on the default's data
 DRAWN = {"metrics/modes", "metrics/images"}  # and all of theory: each kind of figure there is; others leave them blank
 NARROW = {"dcgan": ("model.G.width=4", "model.D.width=4"), "maxout": ("model.G.width=16", "model.D.units=8")}
 
@@ -61,7 +65,8 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
         if not SHARED.is_dir():
             pytest.skip("needs ../shared/data")
         overrides.append(f"data.source={SHARED}/MNIST/raw")  # Fashion-MNIST has the same format
-    if str(config) in {"model/dcgan", "metrics/images", "metrics/classifier", "metrics/inception"}:
+    of_images = {"model/dcgan", "metrics/images", "metrics/classifier", "metrics/inception"}
+    if str(config) in of_images | {"augment/ada", "augment/bgc", "augment/diffaugment"}:
         overrides[:0] = ["data=images", f"data.source={pictures}"]
     if str(config) in {"metrics/classifier", "metrics/stacked"}:
         overrides.append(classifier(tmp_path, (1, 28, 28) if name == "stacked" else (3, 64, 64)))
@@ -71,6 +76,8 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
         small = (*SMALL[:2], "metrics.n=10", "metrics.every=2", "~metrics.scores.fid")
     if str(config) in {"metrics/parzen", "metrics/stacked"}:
         overrides[:0] = [f"data={'mnist' if name == 'parzen' else 'stacked_mnist'}", f"data.source={SHARED}/MNIST/raw"]
+    if name in {"triangles", "polygons"}:
+        small = (*SMALL, *(f"metrics.scores.manifold.{key}=1" for key in ("most", "starts", "steps")))
     if str(config) in ALONE:
         overrides[:0] = [ALONE[str(config)]]
     if group not in {"data", "experiment", "loss", "theory", "model"}:  # what the instruments depend on
@@ -150,6 +157,9 @@ MISTAKES = {
     "iterations=0": "iterations = 0",
     "seed=-1": "seed = -1",
     "seed=5000000000": "seed = 5000000000",
+    "augment=ada": "augment = Adaptive is of images (C, H, W) but shape is [2]: try augment=instance_noise",
+    "augment=diffaugment": "augment = Chain is of images (C, H, W) but shape is [2]",
+    "average=power average.stds=[0.1,0.5]": "average: the relative width of an average lies in 0..0.289, got 0.5",
     "ema_decay=1.0": "ema_decay = 1.0",
     "ema_ramp=1": "ema_ramp = 1",
     "optim.lr=abc": "optim.lr = 'abc'",

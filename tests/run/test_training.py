@@ -197,7 +197,7 @@ def test_the_run_directory_is_what_the_docs_say(run):
     assert yaml.safe_load(done.config_file.read_text())["data"]["modes"] == 8
     result = json.loads(done.result_file.read_text())
     assert result["status"] == "completed"
-    assert {name for name in result["final"] if "/" not in name} == {"modes", "high_quality", "reverse_kl"}
+    assert {name for name in result["final"] if "/" not in name} == {"modes", "high_quality", "reverse_kl", "mode_jsd"}
     assert result["final"]["theory/C"]["value"] > -1.387
     assert result["final"]["modes"]["iteration"] == 20
     assert torch.__version__.startswith(result["versions"]["torch"])

@@ -20,6 +20,7 @@ from ganlab.figures.stages import stages
 from ganlab.files.run import RunDirectory
 from ganlab.game.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
 from ganlab.game.priors import Normal, Uniform
+from ganlab.game.relativistic import RelativisticPair
 from ganlab.observers.adapter import evaluation
 from ganlab.observers.measure import function_of
 from ganlab.random import generator_of
@@ -128,7 +129,7 @@ def test_what_p_g_does_not_reach_is_stated():
     assert math.isfinite(values["reverse_kl"])
 
 
-@pytest.mark.parametrize("loss", [LeastSquares(), Hinge(), Wasserstein()], ids=repr)
+@pytest.mark.parametrize("loss", [LeastSquares(), Hinge(), Wasserstein(), RelativisticPair()], ids=repr)
 def test_another_loss_is_measured_against_its_own_optimum(loss):
     instrument = line(loss=loss)
     values, frame = instrument.measure(inverse_cdf(NORMAL, 1.0), lambda x: 0.1 * x[:, 0])
@@ -136,10 +137,12 @@ def test_another_loss_is_measured_against_its_own_optimum(loss):
     assert values["D_gap"] > 0.05
     best = lambda x: {  # noqa: E731
         LeastSquares: (0.5 - x[:, 0]).sigmoid(), Hinge: (0.5 - x[:, 0]).sign(), Wasserstein: -x[:, 0],
+        RelativisticPair: 7 - x[:, 0],
     }[type(loss)]  # fmt: skip
     values, _ = instrument.measure(inverse_cdf(NORMAL, 1.0), best)
     assert values["D_gap"] == pytest.approx(0.0, abs=5e-3)
-    exact = {LeastSquares: 0.0510136, Hinge: 2 * 0.3829249225, Wasserstein: 1.0}[type(loss)]
+    exact = {LeastSquares: 0.0510136, Hinge: 2 * 0.3829249225, Wasserstein: 1.0,
+             RelativisticPair: 0.201345471585}[type(loss)]  # fmt: skip
     assert values["divergence"] == pytest.approx(exact, abs=5e-3)
     assert frame["best"].isfinite().any()
 

@@ -9,8 +9,10 @@ from conftest import ROOT
 from test_theory import masses, normal
 from torch.testing import assert_close
 
-from ganlab.game.fdivergences import KL, Pearson, ReverseKL, SquaredHellinger
+from ganlab.game.adjust import Smoothed, TopK
+from ganlab.game.fdivergences import KL, JensenShannon, Pearson, ReverseKL, SquaredHellinger, TotalVariation
 from ganlab.game.losses import Hinge, LeastSquares, Minimax, NonSaturating, Wasserstein
+from ganlab.game.relativistic import EXACT, RelativisticPair
 from ganlab.run.config import build
 from ganlab.theory.divergences import V, expectation, jsd, kl, quadrature, total_variation
 from ganlab.theory.optimum import best_output, expected_d, suboptimality
@@ -20,8 +22,9 @@ BREAKS = (-24.0, -4.0, 0.0, 0.5, 1.0, 5.0, 28.0)
 X = quadrature(BREAKS, 200)[0]
 CELLS = Cells(X[:, None], *masses(normal(0.0, 1.0), normal(1.0, 1.0), BREAKS))
 LOSSES = [Minimax(), NonSaturating(), LeastSquares(), LeastSquares(-1.0, 1.0, 0.0), Hinge(), Wasserstein(), KL(), ReverseKL(),
-          Pearson(), SquaredHellinger()]  # fmt: skip
-POINTWISE = [loss for loss in LOSSES if not isinstance(loss, Wasserstein)]
+          Pearson(), SquaredHellinger(), TotalVariation(), JensenShannon(), RelativisticPair()]  # fmt: skip
+POINTWISE = [loss for loss in LOSSES if not isinstance(loss, Wasserstein | RelativisticPair)]
+FINITE = [loss for loss in POINTWISE if not isinstance(loss, Hinge | TotalVariation)]  # whose optimum is no kink and no bound
 
 
 def least(loss, cells=CELLS):
@@ -47,6 +50,9 @@ def test_every_loss_of_the_bench_that_states_its_optimum_is_held_against_it_here
         (ReverseKL(), -0.5),
         (Pearson(), 1 - math.e),
         (SquaredHellinger(), -0.2350061948),
+        (TotalVariation(), -0.3829249225),
+        (JensenShannon(), 1.1634513968 - math.log(4)),
+        (RelativisticPair(), math.log(2) - 0.201345471585),
     ],
     ids=repr,
 )
@@ -60,7 +66,8 @@ def test_no_other_discriminator_is_better(loss):
     best, rng = loss.optimal(CELLS), torch.Generator().manual_seed(0)
     assert_close(suboptimality(loss, best, best, CELLS).item(), 0.0, atol=1e-9, rtol=0)
     for size in (0.01, 0.3):
-        other = best + size * torch.randn(len(best), generator=rng, dtype=torch.float64)
+        other = best.clamp(-3, 3) if isinstance(loss, TotalVariation) else best  # whose optimum has no bound
+        other = other + size * torch.randn(len(best), generator=rng, dtype=torch.float64)
         assert suboptimality(loss, other, best, CELLS) > 1e-6
 
 
@@ -69,7 +76,7 @@ def test_the_optimum_of_the_hinge_is_at_its_kinks():
     assert_close(output, (CELLS.log_p - CELLS.log_q).sign(), atol=1e-12, rtol=0)
 
 
-@pytest.mark.parametrize("loss", [loss for loss in POINTWISE if not isinstance(loss, Hinge)], ids=repr)
+@pytest.mark.parametrize("loss", [*FINITE, RelativisticPair()], ids=repr)
 def test_the_optimum_is_where_the_gradient_vanishes(loss):
     output = loss.optimal(CELLS).requires_grad_(True)
     (slope,) = torch.autograd.grad(expected_d(loss, output, CELLS), output)
@@ -83,7 +90,8 @@ def test_the_divergence_is_zero_at_the_solution_and_positive_elsewhere(loss):
     assert loss.divergence(CELLS) > 0.01
 
 
-@pytest.mark.parametrize("loss", [Minimax(), KL(), ReverseKL(), Pearson(), SquaredHellinger(), Wasserstein()], ids=repr)
+@pytest.mark.parametrize("loss", [Minimax(), KL(), ReverseKL(), Pearson(), SquaredHellinger(), Wasserstein(), TotalVariation(),
+                                  JensenShannon(), RelativisticPair(), Smoothed(Minimax(), 0.1)], ids=repr)  # fmt: skip
 def test_where_both_play_one_game_the_divergence_is_what_the_best_discriminator_attains(loss):
     solution = Cells(CELLS.x, CELLS.log_p, CELLS.log_p)
     assert_close(loss.divergence(CELLS).item(), least(loss, solution) - least(loss), atol=1e-9, rtol=0)
@@ -164,5 +172,77 @@ def test_an_expectation_is_that_of_the_loss_on_samples():
     """expected_d takes a loss apart point by point: on equal masses it is the loss itself."""
     output = torch.tensor([0.3, -1.0, 2.0], dtype=torch.float64)
     equal = torch.full((3,), 1 / 3, dtype=torch.float64).log()
+    everyone = output.repeat(3), output.repeat_interleave(3)  # of pairs all there are
     for loss in LOSSES:
-        assert_close(expected_d(loss, output, Cells(output[:, None], equal, equal)), loss.d(output, output))
+        two = everyone if isinstance(loss, RelativisticPair) else (output, output)
+        assert_close(expected_d(loss, output, Cells(output[:, None], equal, equal)), loss.d(*two))
+
+
+# --- pairs: D* = log(p / q) + c, and the supremum is a divergence of products
+
+
+def discrete(n, seed):
+    rng = torch.Generator().manual_seed(seed)
+    p, q = (torch.rand(n, generator=rng, dtype=torch.float64) for _ in range(2))
+    return Cells(torch.arange(n, dtype=torch.float64)[:, None], (p / p.sum()).log(), (q / q.sum()).log())
+
+
+def exchanged(cells):
+    """JS(p x q, q x p) from its definition, on all pairs."""
+    p, q = cells.log_p.exp(), cells.log_q.exp()
+    a, b = p[:, None] * q, q[:, None] * p
+    return ((a * (2 * a / (a + b)).log()).sum() + (b * (2 * b / (a + b)).log()).sum()) / 2
+
+
+@pytest.mark.parametrize("n", [2, 7, 50])
+def test_the_best_relativistic_pair_attains_js_of_the_exchanged_products(n):
+    cells, loss = discrete(n, n), RelativisticPair()
+    assert_close(loss.divergence(cells), exchanged(cells), atol=1e-15, rtol=0)
+    assert_close(math.log(2) - expected_d(loss, loss.optimal(cells), cells), exchanged(cells), atol=1e-15, rtol=0)
+    assert_close(suboptimality(loss, loss.optimal(cells) + 5, loss.optimal(cells), cells).item(), 0.0, atol=1e-14, rtol=0)
+
+
+def test_js_of_the_exchanged_normal_laws():
+    assert_close(RelativisticPair().divergence(CELLS).item(), 0.201345471585, atol=5e-13, rtol=0)
+
+
+def test_many_cells_are_gathered_and_the_value_hardly_moves():
+    x, weight = quadrature(BREAKS, 1000)
+    log_p, log_q = (normal(mean, 1.0).log_prob(x) + weight.log() for mean in (0.0, 1.0))
+    assert len(x) > EXACT
+    assert_close(RelativisticPair().divergence(Cells(x[:, None], log_p, log_q)).item(), 0.201345471585, atol=1e-6, rtol=0)
+
+
+def test_laws_that_lie_apart_are_told_apart_for_certain():
+    apart = torch.tensor([[0.5, 0.5, 0.0, 0.0], [0.0, 0.0, 0.5, 0.5]], dtype=torch.float64).log()
+    cells = Cells(torch.arange(4.0)[:, None], *apart)
+    assert_close(RelativisticPair().divergence(cells).item(), math.log(2), atol=1e-12, rtol=0)
+    assert RelativisticPair().optimal(cells).isinf().all()
+
+
+# --- adjusted losses
+
+
+@pytest.mark.parametrize("loss", [Minimax(), NonSaturating(), LeastSquares(), Hinge(), ReverseKL()], ids=repr)
+def test_label_smoothing_has_the_optimum_of_the_mixed_laws(loss):
+    smoothed, rng = Smoothed(loss, 0.1), torch.Generator().manual_seed(0)
+    best = smoothed.optimal(CELLS)
+    for size in (0.01, 0.3):
+        other = best + size * torch.randn(len(best), generator=rng, dtype=torch.float64)
+        assert expected_d(smoothed, other, CELLS) - expected_d(smoothed, best, CELLS) > 1e-7
+    same = Cells(CELLS.x, CELLS.log_p, CELLS.log_p)
+    assert_close(smoothed.divergence(same).item(), 0.0, atol=1e-12, rtol=0)
+    assert smoothed.divergence(CELLS) > 0.01
+
+
+def test_label_smoothing_of_the_2014_game_takes_its_share_off_D():
+    p, q = CELLS.log_p.exp(), CELLS.log_q.exp()
+    assert_close(Smoothed(NonSaturating(), 0.1).optimal(CELLS).sigmoid(), 0.9 * p / (p + q), atol=1e-12, rtol=0)
+    assert_close(Smoothed(NonSaturating(), 0.0).optimal(CELLS), NonSaturating().optimal(CELLS))
+
+
+def test_top_k_leaves_D_its_game_and_says_nothing_of_G():
+    loss = TopK(NonSaturating(), 0.5)
+    assert_close(best_output(loss, CELLS), NonSaturating().optimal(CELLS))
+    assert_close(expected_d(loss, CELLS.x[:, 0], CELLS), expected_d(NonSaturating(), CELLS.x[:, 0], CELLS))
+    assert loss.divergence(CELLS).isnan()

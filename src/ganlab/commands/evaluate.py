@@ -31,6 +31,7 @@ from ganlab.run.build import scorer_of
 from ganlab.run.config import build_as, resolve, validated
 from ganlab.run.gate import refuse_foreign_code
 from ganlab.run.line import read_overrides
+from ganlab.run.parts import average_of
 from ganlab.run.tree import conf_dir
 from ganlab.settings import Metrics
 from ganlab.types import Extractor, Prior, Source
@@ -45,6 +46,7 @@ class EvaluationRequest(NamedTuple):
     metrics: str | None = None  # a choice of conf/metrics; None = those of the run
     overrides: Sequence[str] = ()  # metrics.n=10000, features=PATH, ...
     raw: bool = False  # G itself, where there is an average of it
+    ema_std: float | None = None  # the power average of G of this width
     seed: int | None = None  # of z; None = that of the run, as while it trained
     device: str = "auto"
     trust: bool = False
@@ -83,12 +85,18 @@ def _candidate(run: RunDirectory, request: EvaluationRequest) -> Candidate:
     config = run.config
     checkpoint = checkpoint_of(run, request.checkpoint)
     metrics = metrics_of(config, request.metrics, request.overrides)
-    nodes = {"data": config["data"], **{f"metrics.scores.{name}": node for name, node in metrics.scores.items()}}
+    nodes = {
+        "data": config["data"],
+        "average": config["average"],
+        **{f"metrics.scores.{name}": node for name, node in metrics.scores.items()},
+    }
     refuse_foreign_code(nodes, request.trust)
-    averaged = config["ema_decay"] > 0 and not request.raw
-    G, prior = generator(config, checkpoint, request.trust, "G_ema" if averaged else "G")
+    if request.raw and request.ema_std is not None:
+        raise UserError("--raw and --ema-std are two sets of weights: give one of them")
+    averaged = average_of(config).on and not request.raw
+    G, prior = generator(config, checkpoint, request.trust, "G_ema" if averaged else "G", request.ema_std)
     source: Source = build_as(Source, config["data"], "data")
-    weights = "EMA" if averaged else "raw"
+    weights = "raw" if not averaged else "EMA" if request.ema_std is None else f"EMA of width {request.ema_std:g}"
     z_seed = config["seed"] if request.seed is None else request.seed
     scorer = scorer_of(metrics, config["data"], source, weights, z_seed, seed=config["seed"], commit=commit())
     if scorer is None:

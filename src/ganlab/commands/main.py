@@ -8,6 +8,8 @@ from pathlib import Path
 
 from ganlab.signals import listen
 
+WIDTH = "with average=power: the average of G of this width, a share of the iterations, as 0.08"
+
 
 def main() -> None:
     listen()  # before seconds of importing
@@ -20,6 +22,7 @@ def main() -> None:
     command.add_argument("--n", type=int, default=64, help="samples (default 64)")
     command.add_argument("--seed", type=int, default=0, help="of z (default 0)")
     command.add_argument("--checkpoint", help="a file or its name (default: the newest)")
+    command.add_argument("--ema-std", type=float, metavar="WIDTH", help=WIDTH)
     command.add_argument("--out", type=Path, help="folder (default: RUN/generated/CHECKPOINT-seedSEED)")
     command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
     command.set_defaults(do=_sample)
@@ -34,6 +37,7 @@ def main() -> None:
     command.add_argument("--checkpoint", help="a file or its name (default: the newest)")
     command.add_argument("--n", type=int, help="samples (default: metrics.n), and real examples if metrics.n_real is null")
     command.add_argument("--raw", action="store_true", help="G itself, where there is an average of it")
+    command.add_argument("--ema-std", type=float, metavar="WIDTH", help=WIDTH)
     command.add_argument("--seed", type=int, help="of z (default: that of the run)")
     command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
@@ -65,7 +69,7 @@ def _sample(arguments: argparse.Namespace) -> None:
     run = RunDirectory(arguments.run)
     run.config  # noqa: B018 (a wrong path is reported before a wrong checkpoint)
     checkpoint = checkpoint_of(run, arguments.checkpoint)
-    print(sample(run, arguments.n, arguments.seed, checkpoint, arguments.out, arguments.trust))
+    print(sample(run, arguments.n, arguments.seed, checkpoint, arguments.out, arguments.trust, arguments.ema_std))
 
 
 def _compare(arguments: argparse.Namespace) -> None:
@@ -90,7 +94,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     runs = [Path(text) for text in arguments.runs if "=" not in text]
     if not runs:
         raise UserError("ganlab evaluate needs a run directory: it was given overrides only")
-    given = {key: getattr(arguments, key) for key in ("checkpoint", "metrics", "raw", "seed", "device", "trust")}
+    given = {key: getattr(arguments, key) for key in ("checkpoint", "metrics", "raw", "ema_std", "seed", "device", "trust")}
     for file in evaluate(runs, EvaluationRequest(overrides=overrides, **given)):
         print(file)
 

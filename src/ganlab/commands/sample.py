@@ -11,8 +11,10 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from ganlab.commands.average import synthesised
 from ganlab.errors import UserError
 from ganlab.figures import pictures
+from ganlab.files.checkpoint import read_checkpoint
 from ganlab.files.run import RunDirectory, checkpoints
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
@@ -25,13 +27,16 @@ log = logging.getLogger(__name__)
 WALKS, STEPS, FINE = 8, 10, 200  # of an interpolation: so many walks, of so many images or points
 
 
-def sample(run: RunDirectory, n: int, seed: int, checkpoint: Path | None, out: Path | None, trust: bool) -> Path:
-    """Write n samples of the run's G_ema into a folder, which is returned. Raises UserError."""
+def sample(
+    run: RunDirectory, n: int, seed: int, checkpoint: Path | None, out: Path | None, trust: bool, ema_std: float | None = None
+) -> Path:
+    """Write n samples of the run's G_ema, or of the power average of width ema_std, into a folder, which is returned. Raises
+    UserError."""
     if n < 1:
         raise UserError(f"--n must be >= 1, got {n}")
     config, path = run.config, checkpoint or checkpoint_of(run, None)
-    G, prior = generator(config, path, trust)
-    out = out or run.path / "generated" / f"{path.stem}-seed{seed}"
+    G, prior = generator(config, path, trust, ema_std=ema_std)
+    out = out or run.path / "generated" / f"{path.stem}-seed{seed}{f'-std{ema_std:g}' if ema_std is not None else ''}"
     out.mkdir(parents=True, exist_ok=True)
     x = _generate(G, prior.sample(n, generator_of(seed, "sample")), labels(config, n, seed))
     ends = prior.sample(2 * WALKS, generator_of(seed, "interpolation")).split(WALKS)
@@ -56,15 +61,21 @@ def sample(run: RunDirectory, n: int, seed: int, checkpoint: Path | None, out: P
     return out
 
 
-def generator(config: dict[str, Any], checkpoint: Path, trust: bool = False, net: str = "G_ema") -> tuple[nn.Module, Prior]:
-    """G_ema, or G itself, in evaluation mode on the CPU, and its prior. A run directory may come from anyone: what its config
-    names is only built if it is ganlab's own, or trusted."""
+def generator(
+    config: dict[str, Any], checkpoint: Path, trust: bool = False, net: str = "G_ema", ema_std: float | None = None
+) -> tuple[nn.Module, Prior]:
+    """G_ema, or G itself, or its power average of width ema_std, in evaluation mode on the CPU, and its prior. A run directory
+    may come from anyone: what its config names is only built if it is ganlab's own, or trusted."""
     refuse_foreign_code({key: value_at(config, key) for key in ("model.G", "prior", "data")}, trust)
     G: nn.Module = build(config["model"]["G"], "model.G")
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
-        G.load_state_dict({name.removeprefix(f"{net}."): v for name, v in state.items() if name.startswith(f"{net}.")})
-    except (OSError, RuntimeError, KeyError) as error:
+        state = read_checkpoint(checkpoint)["state_dict"]
+        if ema_std is None:
+            G.load_state_dict({name.removeprefix(f"{net}."): v for name, v in state.items() if name.startswith(f"{net}.")})
+        else:
+            weights = [name for name, _ in G.named_parameters()]
+            G.load_state_dict(synthesised(config, checkpoint, state, weights, ema_std))
+    except (OSError, RuntimeError, KeyError, TypeError) as error:
         raise UserError(f"{checkpoint} does not fit its config.yaml or is damaged: {str(error).splitlines()[0]}") from error
     return G.eval(), build(config["prior"], "prior")
 

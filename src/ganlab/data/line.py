@@ -82,9 +82,9 @@ class Line(OnTheLine):
     def quantile(self, u: Tensor) -> Tensor:
         return torch.as_tensor(self.distribution.ppf(u.double().cpu().numpy()))
 
-    def blurred(self, std: float) -> LogDensity:
+    def blurred(self, std: float | Tensor) -> LogDensity:
         """The law of x + std * N(0, 1): one Gaussian at each of many quantiles."""
-        return gaussians(self.quantile((torch.arange(KERNELS, dtype=torch.float64) + 0.5) / KERNELS)[:, None], std)
+        return gaussians(self.quantile((torch.arange(KERNELS, dtype=torch.float64) + 0.5) / KERNELS)[:, None], float(std))
 
 
 class LineMixture(OnTheLine, Mixture):
@@ -127,8 +127,10 @@ class LineMixture(OnTheLine, Mixture):
         return torch.multinomial(joint.softmax(1).to(generator.device), 1, generator=generator)[:, 0]
 
 
-def mixture1d(means: Sequence[float], stds: Sequence[float], weights: Sequence[float] | None = None) -> LineMixture:
-    """Gaussians on the line."""
+def mixture1d(means: Sequence[float], stds: float | Sequence[float], weights: Sequence[float] | None = None) -> LineMixture:
+    """Gaussians on the line; one standard deviation is that of all."""
+    if isinstance(stds, int | float):
+        stds = [stds] * len(means)
     return LineMixture(
         torch.tensor(means)[:, None], torch.tensor(stds)[:, None], None if weights is None else torch.tensor(weights)
     )

@@ -42,19 +42,20 @@ class Distribution(ABC):
 
 
 class Mixture(Distribution):
-    """K Gaussians with diagonal covariance: means [K, d], stds [K, d], weights [K]; y is the component."""
+    """K Gaussians with diagonal covariance: means [K, d], stds [K, d], weights [K], shares of any sum; y is the component.
+    data/mixture.py has those with any covariance."""
 
     def __init__(self, means: Tensor, stds: Tensor, weights: Tensor | None = None) -> None:
-        if means.dim() != 2 or len(means) < 1 or means.shape != stds.shape:
+        if means.dim() != 2 or min(means.shape) < 1 or means.shape != stds.shape:
             raise ValueError(f"a mixture needs means and stds [K, d], got {list(means.shape)} and {list(stds.shape)}")
-        if not bool(means.isfinite().all()):
-            raise ValueError(f"the means of a mixture must be finite, got {means.flatten().tolist()}")
-        if not bool((stds > 0).all()):
-            raise ValueError(f"the standard deviations of a mixture must be > 0, got {stds.flatten().tolist()}")
+        _refuse_first("the means of a mixture must be finite", means, means.isfinite())
+        _refuse_first("the standard deviations of a mixture must be > 0", stds, (stds > 0) & stds.isfinite())
         self.means, self.stds = means, stds
         self.weights = torch.ones(len(means)) if weights is None else weights
-        if self.weights.shape != means.shape[:1] or not bool((self.weights > 0).all()):
-            raise ValueError(f"a mixture of {len(means)} needs as many weights > 0, got {self.weights.tolist()}")
+        if self.weights.shape != means.shape[:1]:
+            raise ValueError(f"a mixture of {len(means)} needs as many weights, got {self.weights.numel()}")
+        good = (self.weights > 0) & self.weights.isfinite()
+        _refuse_first(f"a mixture of {len(means)} needs as many weights > 0", self.weights, good)
         self.weights = self.weights / self.weights.sum()
         self.shape, self.classes = tuple(means.shape[1:]), len(means)
 
@@ -68,8 +69,12 @@ class Mixture(Distribution):
         """log p_data in nats, [n, d] -> [n] in float64."""
         return self.distribution.log_prob(x.double().cpu())
 
-    def blurred(self, std: float) -> Mixture:
-        """The distribution of x + std * N(0, I): what is left of it at that resolution."""
+    def deviations(self, x: Tensor) -> Tensor:
+        """How many standard deviations x [n, d] lies from each mean, [n, K] (Mahalanobis)."""
+        return ((x[:, None] - self.means) / self.stds).square().sum(2).sqrt()
+
+    def blurred(self, std: float | Tensor) -> Mixture:
+        """The distribution of x + std * N(0, I): what is left of it at that resolution, which may be one per coordinate [d]."""
         return Mixture(self.means, (self.stds.square() + std**2).sqrt(), self.weights)
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -128,15 +133,23 @@ class SwissRoll(Distribution):
         x = (self._spiral(u) + noise) / self.scale
         return x, torch.zeros(n, dtype=torch.long, device=generator.device)
 
-    def blurred(self, std: float) -> LogDensity:
+    def blurred(self, std: float | Tensor) -> LogDensity:
         """The law of x + std * N(0, I): one Gaussian at each of many points of the spiral."""
         u = (torch.arange(KERNELS, dtype=torch.float64) + 0.5) / KERNELS
-        return gaussians(self._spiral(u) / self.scale, math.hypot(self.noise / self.scale, std))
+        means = self._spiral(u) / self.scale
+        own, more = (torch.as_tensor(width, dtype=torch.float64) for width in (self.noise / self.scale, std))
+        return Mixture(means, torch.hypot(own, more).expand_as(means))
 
     @staticmethod
     def _spiral(u: Tensor) -> Tensor:
         t = 1.5 * math.pi * (1 + 2 * u)
         return torch.stack([t * t.cos(), t * t.sin()], 1)
+
+
+def _refuse_first(rule: str, values: Tensor, good: Tensor) -> None:
+    """Raises ValueError with the first of the values that is not good."""
+    if not bool(good.all()):
+        raise ValueError(f"{rule}, got {values[~good][0].item():g}")
 
 
 def gaussians(means: Tensor, std: float) -> Mixture:

@@ -66,7 +66,9 @@ def _draw(axes: Axes, frame: Frame, loss: Loss, size: float) -> AxesImage:
     for name, colour, label in (("real", P_DATA, "data"), ("fake", P_G, "samples of G")):
         points = frame[name].numpy()
         axes.scatter(points[:, 0], points[:, 1], s=size, color=colour, alpha=0.7, linewidths=0, label=label)
-    axes.set(xlabel="$x_1$", ylabel="$x_2$", xlim=extent[:2], ylim=extent[2:], aspect="equal")
+    ranges = (extent[1] - extent[0]) / (extent[3] - extent[2])
+    aspect = "equal" if 0.6 < ranges < 1.7 else "auto"  # a coordinate of a much smaller range would be a line
+    axes.set(xlabel="$x_1$", ylabel="$x_2$", xlim=extent[:2], ylim=extent[2:], aspect=aspect)
     return colours
 
 

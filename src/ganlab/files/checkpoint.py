@@ -80,9 +80,9 @@ def read_checkpoint(path: Path, mmap: bool = True) -> Any:
     """What is in it, on the CPU; raises UserError for whatever torch.load raises."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except OSError:
-        raise
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None:
+            raise  # of the disk, and not of what torch makes of the file
         raise UserError(f"{path} is damaged, or no checkpoint: {type(error).__name__}") from error
 
 

@@ -23,8 +23,14 @@ NAMES = {"R1": "r1", "GradientPenalty": "gradient_penalty", "WeightClipping": "w
 
 def migrated(config: dict[str, Any]) -> dict[str, Any]:
     """A config as today's ganlab would have written it; one of today's is left as it is."""
-    if "objective" in config or "penalty" not in config:
+    if "penalty" not in config:
         return config
+    config = {"adjust": {}, "average": {"_target_": "ganlab.game.averages.Decay"}, **config}
+    return config if "objective" in config else _in_parts(config)
+
+
+def _in_parts(config: dict[str, Any]) -> dict[str, Any]:
+    """Of before objectives."""
     config = {**config, "objective": {"_target_": "ganlab.game.objectives.Adversarial"}}
     config["updates"] = _order(config.get("updates"))
     config = _moved(config)

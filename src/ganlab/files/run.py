@@ -34,6 +34,15 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.ckpt"))
 
 
+def snapshot_name(iteration: int) -> str:
+    return f"step-{iteration:09d}.pt"
+
+
+def snapshots(folder: Path) -> list[tuple[int, Path]]:
+    """(iteration, file) of those of the averages of G, oldest first."""
+    return [(int(path.stem.removeprefix("step-")), path) for path in sorted(folder.glob("step-*.pt"))]
+
+
 class RunDirectory:
     """Where the parts of a run lie."""
 
@@ -45,6 +54,7 @@ class RunDirectory:
         self.table_file = self.path / "metrics.csv"
         self.result_file = self.path / "result.json"
         self.checkpoints = self.path / "checkpoints"
+        self.averages = self.path / "averages"
         self.samples = self.path / "samples"
         self.figures = self.path / "figures"
         self.theory = self.path / "theory"

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from ganlab.game.players import Players, Terms
+from ganlab.game.terms import batch_norm
 from ganlab.game.updates import Order
 from ganlab.types import Batch
 
@@ -21,6 +22,10 @@ class Consensus(Order):
         if not gamma > 0:
             raise ValueError(f"consensus needs gamma > 0, got {gamma}: try updates=simultaneous")
         self.gamma = gamma
+
+    def doubts(self, play: Players) -> Iterator[str]:
+        third_derivatives(play, "consensus")
+        yield from ()
 
     def __call__(self, game: Any, batch: Batch) -> None:
         *first, (x, y) = zip(batch.x, batch.y, strict=True)
@@ -38,6 +43,16 @@ class Consensus(Order):
         game.G_step()
 
 
+def third_derivatives(play: Players, who: str) -> None:
+    """Raises ValueError where a D has none, for an order of updates that takes them of terms with gradients."""
+    third = [name for name, term in play.terms.items() if term.of == "D" and (term.gradients or term.separate)]
+    if third and (name := batch_norm(play.D)):
+        raise ValueError(
+            f"{who} takes the third derivative of penalty.{third[0]}, which BatchNorm ({name} of D) does not have: "
+            "take model.D.norm=none or another order of updates"
+        )
+
+
 def moved(
     play: Players, x: Tensor, y: Tensor, z: Tensor, steps: tuple[int, int], w_D: Sequence[Tensor], w_G: Sequence[Tensor],
     gamma: float,
@@ -47,7 +62,7 @@ def moved(
     play = play._replace(through=True)
     D, G = play.objective.D(play, x, y, z, steps[0]), play.objective.G(play, x, y, z, steps[1])
     v = [*torch.autograd.grad(D.loss, w_D, create_graph=True), *torch.autograd.grad(G.loss, w_G, create_graph=True)]
-    if not gamma:
+    if isinstance(gamma, float) and not gamma:  # one with a schedule is a tensor, which is not looked into
         return D, G, [part.detach() for part in v]
     size = gamma / 2 * torch.stack([part.square().sum() for part in v]).sum()
     pull = torch.autograd.grad(size, [*w_D, *w_G], materialize_grads=True)

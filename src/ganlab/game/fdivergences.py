@@ -5,17 +5,19 @@ Written in v, `real` is T and `fake` is f*(T): each pair below is the paper's ta
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
+from torch.nn.functional import softplus
 
 from ganlab.game.losses import Pointwise
-from ganlab.theory.divergences import expectation, kl, log_ratio
-from ganlab.types import Back, Cells
+from ganlab.theory.divergences import LOG2, expectation, jsd, kl, log_ratio, total_variation
+from ganlab.types import Cells
 
 
-class FGAN(Pointwise, ABC):
+class FGAN(Pointwise):
     @abstractmethod
     def T(self, v: Tensor) -> Tensor:
         """g_f(v), elementwise."""
@@ -24,11 +26,14 @@ class FGAN(Pointwise, ABC):
     def conjugate(self, v: Tensor) -> Tensor:
         """f*(g_f(v)), elementwise."""
 
-    def d(self, real: Tensor, fake: Tensor) -> Tensor:
-        return self.conjugate(fake).mean() - self.T(real).mean()
+    def on_data(self, logit: Tensor) -> Tensor:
+        return -self.T(logit)
 
-    def g(self, fake: Tensor, real: Back) -> Tensor:
-        return -self.conjugate(fake).mean()
+    def on_samples(self, logit: Tensor) -> Tensor:
+        return self.conjugate(logit)
+
+    def wanted(self, logit: Tensor) -> Tensor:
+        return -self.conjugate(logit)
 
 
 @dataclass(frozen=True)
@@ -97,3 +102,40 @@ class SquaredHellinger(FGAN):
 
     def divergence(self, cells: Cells) -> Tensor:
         return ((cells.log_p / 2).exp() - (cells.log_q / 2).exp()).square().sum()
+
+
+@dataclass(frozen=True)
+class TotalVariation(FGAN):
+    """1/2 int |p_data - p_g| dx, 0 to 1."""
+
+    def T(self, v: Tensor) -> Tensor:
+        return v.tanh() / 2
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        return v.tanh() / 2
+
+    def optimal(self, cells: Cells) -> Tensor:
+        """T = 1/2 sign(p_data - p_g): without bound in v, and 0 where they are equal."""
+        ratio = log_ratio(cells.log_p, cells.log_q)
+        return torch.where(ratio == 0, 0.0, ratio.sign() * torch.inf)
+
+    def divergence(self, cells: Cells) -> Tensor:
+        return total_variation(cells.log_p, cells.log_q)
+
+
+@dataclass(frozen=True)
+class JensenShannon(FGAN):
+    """2 JSD(p_data, p_g), 0 to 2 log 2: the game of 2014 with T = log 2 + log D, so that its value is the divergence itself."""
+
+    def T(self, v: Tensor) -> Tensor:
+        return LOG2 - softplus(-v)
+
+    def conjugate(self, v: Tensor) -> Tensor:
+        """-log(2 - exp T)."""
+        return softplus(v) - LOG2
+
+    def optimal(self, cells: Cells) -> Tensor:
+        return log_ratio(cells.log_p, cells.log_q)
+
+    def divergence(self, cells: Cells) -> Tensor:
+        return 2 * jsd(cells.log_p, cells.log_q)

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from ganlab.game.augment import Augment
+from ganlab.game.averages import Average
+from ganlab.game.numbers import Numbers
 from ganlab.game.players import Players, Terms
 from ganlab.game.terms import Term
 from ganlab.networks.weights import follower, frozen, gradient_norm, trained_by
@@ -37,7 +39,7 @@ class Now:
     D_steps = G_steps = 0  # done
     D_terms: Terms  # what the newest step saw, on the device, for whoever wants to look
     G_terms: Terms
-    share = 1.0  # of G in the average that is next
+    shares: tuple[float, ...] = (1.0,)  # of G in the averages that are next
     looked_at = False  # whether somebody wants to look after this iteration
 
     def __init__(self) -> None:
@@ -48,7 +50,8 @@ class Now:
 class GAN(pl.LightningModule):
     """G against D. An iteration of Algorithm 1 is a pure function of (weights, state of optimizers and terms, seed, rank, t).
 
-    `G_ema`, the exponential moving average of G, is what the algorithm puts out: samples, scores and pictures use it.
+    `G_ema`, the moving average of G, is what the algorithm puts out: samples, scores and pictures use it. `averages` has it and
+    those that are kept beside it.
     """
 
     def __init__(
@@ -65,28 +68,27 @@ class GAN(pl.LightningModule):
         opt_G: Optimizer,
         opt_D: Optimizer,
         rates: Rates,
+        numbers: Numbers,
+        average: Average,
         k: int,
         batch_size: int,
-        ema_decay: float,
-        ema_ramp: float,
         seed: int,
         at_once: int | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.G, self.D, self.G_ema = G, D, copy.deepcopy(G).requires_grad_(False)
+        self.G_others = nn.ModuleList(copy.deepcopy(self.G_ema) for _ in average.shares(0)[1:])
         self.terms, self.augment, self.objective = nn.ModuleDict(terms), augment, objective
         self.prior, self.loss, self.updates = prior, loss, updates
         self.players = Players(self.G, self.D, loss, dict(terms), augment, objective)
         self.opt_G, self.opt_D, self._schedule = opt_G, opt_D, rates
+        self.numbers, self.average = numbers, average
         self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in (opt_G, opt_D)]
         self.weights_G, self.weights_D = (trained_by(optimizer) for optimizer in (opt_G, opt_D))
         self.k, self.batch_size, self.seed = k, batch_size, seed
-        self.ema_decay, self.ema_ramp, self.at_once = ema_decay, ema_ramp, at_once or 10**9
-        self.slower, self.slowed = (
-            1.0,
-            0,
-        )  # a factor on all rates, of a run that has diverged so many times and went on from before
+        self.at_once = at_once or 10**9
+        self.slower, self.slowed = 1.0, 0  # a factor on all rates; how often it was made smaller, after a divergence
         self.now = Now()
         self.next_look: Callable[[int], int] = lambda t: t + 1  # the next iteration after which somebody wants to look
 
@@ -107,24 +109,26 @@ class GAN(pl.LightningModule):
                 break
 
     def prepare(self, t: int) -> None:
-        """What the host has to say about iteration t: seeds and draws, learning rates, which lazy terms are due."""
+        """What the host has to say about iteration t: seeds and draws, learning rates and what else moves, which lazy terms are
+        due."""
         self._set_rates(t)
+        self.numbers.write(t)
         now, play = self.now, self.players
         now.D_steps, now.G_steps = self.k * t, self.updates.g_steps * t
         seed_foreign_layers(self.seed, self.global_rank, t, self.device)
-        due = [tuple(play.due("D", now.D_steps + j)) for j in range(self.k)]
+        due = [tuple(play.due("D", now.D_steps + j)) for j in range(self.k + self.updates.ahead)]
         due += [tuple(play.due("G", now.G_steps + j)) for j in range(self.updates.g_steps)]
         self._draws.prepare(seed_of(self.seed, f"layers/{self.global_rank}", t), tuple(due))
         self._noise.prepare(seed_of(self.seed, "noise", t))
-        # the ramp forgets the initial weights: of a limit r, iteration t has a weight that grows as t^(r - 2)
-        now.share = 1 - min(self.ema_decay, (1 + t) / (self.ema_ramp + t))
+        now.shares = self.average.shares(t)
 
     def body(self, batch: Batch) -> None:
         """The iteration that was prepared: work of the device, and no value on the host that depends on data."""
         with handed(self._draws):
             self.updates(self, batch)
         self._draws.finish()
-        self._average(self.now.share)
+        for follow, share in zip(self._follow, self.now.shares, strict=True):
+            follow(share)
 
     def noise(self) -> Tensor:
         """The next minibatch of z [B, Z]: this rank's share of one draw for all ranks, so they see different noise and
@@ -153,7 +157,7 @@ class GAN(pl.LightningModule):
     def _step(self, player: str, net: nn.Module, optimizer: Optimizer, terms: Terms) -> None:
         if self.now.looked_at:
             self.now.gradient_norms[player] = gradient_norm(net)
-        optimizer.step()
+        self.updates.step(optimizer)
         optimizer.zero_grad()
         for term in (term for term in self.players.terms.values() if term.of == player):
             term.after_step(net, terms.seen)
@@ -169,6 +173,11 @@ class GAN(pl.LightningModule):
                     group["momentum"] = self._schedule.momentum(t)
 
     @property
+    def averages(self) -> list[nn.Module]:
+        """One for each share: G_ema, and what is kept beside it."""
+        return [self.G_ema, *self.G_others]
+
+    @property
     def t(self) -> int:
         """Iterations of Algorithm 1 done so far."""
         return self.now.t
@@ -182,7 +191,8 @@ class GAN(pl.LightningModule):
     def generate(self, z: Tensor, y: Tensor, chunk: int = 1000) -> Tensor:
         """G_ema(z) [n, *S] in evaluation mode, for z [n, Z] and y [n]."""
         self.G_ema.eval()
-        return torch.cat([self.G_ema(*part).float() for part in zip(z.split(chunk), y.split(chunk), strict=True)])
+        with torch.set_grad_enabled(z.requires_grad):  # a score that inverts G
+            return torch.cat([self.G_ema(*part).float() for part in zip(z.split(chunk), y.split(chunk), strict=True)])
 
     def configure_optimizers(self) -> list[Optimizer]:
         return [self.opt_G, self.opt_D]
@@ -207,7 +217,8 @@ class GAN(pl.LightningModule):
     def begin(self, backward_to: Callable[..., None], kept_out: tuple[nn.Module, ...]) -> None:
         """What a body needs, where the nets are now."""
         self._draws, self._noise = Draws(self.device), Draws(self.device)
-        self._average = follower(self.G_ema, self.G)
+        self._follow = [follower(average, self.G) for average in self.averages]
+        self.numbers.to(self.device)
         self.backward_to, self._frozen = backward_to, kept_out
 
 

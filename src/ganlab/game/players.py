@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrizations import _SpectralNorm
 
 from ganlab.types import Loss
 
@@ -34,9 +35,11 @@ class Look:
 
     D: Map  # x [B, *S] -> logit [B], as D is shown x: augmented
     D_plain: Map  # without augmentation
+    G: Map  # z [B, Z] -> x [B, *S]
     x: Tensor  # [B, *S]
     fake: Tensor  # [B, *S]
     y: Tensor  # [B]
+    z: Tensor  # [B, Z]
     on_x: Tensor  # [B], of a D that sees packs of m samples [B / m]
     on_fake: Tensor
     step: int  # of D, from 0
@@ -44,6 +47,13 @@ class Look:
     features: Mapping[str, Any] = field(default_factory=dict)  # "x", "fake": [B, F] before D's head, for an objective that asks
     backs: Mapping[str, Back] = field(default_factory=dict)
     found: dict[str, Tensor] = field(default_factory=dict)
+    kept: dict[Any, Tensor] = field(default_factory=dict)  # what a term wants to know again after the step
+
+    def plain(self, side: str) -> Tensor:
+        """D's logits on "x" or "fake" without augmentation: those of the loss where there is none."""
+        if self.D is self.D_plain:
+            return self.on_x if side == "x" else self.on_fake
+        return self.D_plain(getattr(self, side))
 
     def gradient(self, side: str) -> Tensor:
         """Of D by its input "x" or "fake", a row for each logit: [B, prod S], computed once. A term that names the side in its
@@ -60,7 +70,7 @@ class Look:
 class GLook:
     """What one step of G has computed."""
 
-    G: Callable[[Tensor, Tensor], Tensor]
+    G: Map  # z [B, Z] -> x [B, *S]
     D: Map
     z: Tensor  # [B, Z]
     y: Tensor  # [B]
@@ -68,7 +78,9 @@ class GLook:
     on_fake: Tensor  # [B], in the graph
     real: Back  # -> D's logits [B] on the data of D's last step, without a graph
     step: int  # of G, from 0
+    pull: Map  # v [B, *S] -> the product of v with G's Jacobian by z, [B, Z], in a pass of its own and in at least float32
     features: Any = ()
+    kept: dict[Any, Tensor] = field(default_factory=dict)
 
 
 class Terms(NamedTuple):
@@ -89,7 +101,7 @@ class Players(NamedTuple):
     D: Any  # (x, y) -> logit, in two halves where an objective asks for features
     loss: Loss
     terms: Mapping[str, Any]
-    augment: Map
+    augment: Any
     objective: Any
     differentiate: Callable[..., tuple[Tensor, Any, Back]] = by_leaf
     through: bool = False  # whether D's loss is to be a function of G's weights, too
@@ -97,6 +109,10 @@ class Players(NamedTuple):
     def due(self, player: str, step: int) -> dict[str, Any]:
         """The terms that a step of this player takes into its loss: known on the host."""
         return {name: term for name, term in self.terms.items() if term.of == player and step % term.every == 0}
+
+    def bounded(self) -> bool:
+        """Whether a term holds the slope of D."""
+        return any(getattr(term, "bounds", False) for term in self.terms.values() if term.of == "D")
 
     def on(self, x: Tensor, y: Tensor, augmented: bool = True) -> tuple[Tensor, Any]:
         """D's logits [B] on x [B, *S], in at least float32 (bf16 knows log 4 to two digits), and its features if asked for."""
@@ -129,19 +145,37 @@ class Players(NamedTuple):
                 logits[side], features[side], backs[side] = self.differentiate(D, points)
             else:
                 logits[side], features[side] = D(points)
-        shown, plain = (lambda x: D(x)[0]), lambda x: self.on(x, y, augmented=False)[0]
-        return Look(shown, plain, x, fake, y, logits["x"], logits["fake"], step, slope, features, backs)
+
+        def shown(x: Tensor) -> Tensor:
+            return D(x)[0]
+
+        plain = shown if self.augment.neutral else lambda x: self.on(x, y, augmented=False)[0]
+
+        def G(z: Tensor) -> Tensor:
+            return self.G(z, y)
+
+        return Look(shown, plain, G, x, fake, y, z, logits["x"], logits["fake"], step, slope, features, backs)
 
     def glance(self, x: Tensor, y: Tensor, z: Tensor, step: int) -> GLook:
         """The passes of one step of G; x [B, *S] are the data of D's last step."""
         fake = self.G(z, y)
         on_fake, features = self.on(fake, y)
 
-        @torch.no_grad()
         def real() -> Tensor:
-            return self.on(x, y)[0]
+            with torch.set_grad_enabled(self.through):  # a D that has answered G is a function of it on data, too
+                return self.on(x, y)[0]
 
-        return GLook(self.G, lambda x: self.on(x, y)[0], z, y, fake, on_fake, real, step, features)
+        def pull(v: Tensor) -> Tensor:
+            def along(z: Tensor) -> tuple[Tensor, Any]:
+                return (self.G(z, y) * v).flatten(1).sum(1), ()
+
+            with torch.autocast(z.device.type, enabled=False):
+                return self.differentiate(along, z.detach().to(torch.promote_types(z.dtype, torch.float32)))[2]()
+
+        def G(z: Tensor) -> Tensor:
+            return self.G(z, y)
+
+        return GLook(G, lambda x: self.on(x, y)[0], z, y, fake, on_fake, real, step, pull, features)
 
     def descended(self, player: str, seen: Look | GLook, loss: Tensor) -> Terms:
         """The loss and the terms that are due; a lazy one with the weight of the steps that it stands for."""
@@ -169,6 +203,11 @@ class Stackable(nn.Module):
                 raise ValueError(
                     f"{name} is a {type(layer).__name__}, whose running statistics cannot be kept for many replicas at once: "
                     "use a network without it"
+                )
+            if isinstance(layer, _SpectralNorm):
+                raise ValueError(
+                    f"{name.partition('.parametrizations')[0]} has a spectral norm, whose power iteration cannot be kept for "
+                    "many replicas at once: leave out penalty=spectral_norm"
                 )
 
     def forward(self, player: str, x: Tensor, y: Tensor, z: Tensor, step: int) -> Tensor:

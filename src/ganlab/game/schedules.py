@@ -1,5 +1,5 @@
-"""Learning rates and momentum over a run: pure functions of the iteration with no state to save. Rates are factors on the
-optimizer's own."""
+"""What moves over a run: pure functions of the iteration with no state to save. On learning rates they are factors on the
+optimizer's own; a momentum, and each of `schedule.numbers`, they give itself."""
 
 from __future__ import annotations
 
@@ -27,6 +27,41 @@ class Cosine:
     def __call__(self, t: int) -> float:
         share = min(t / self.iterations, 1.0)
         return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * share)) / 2
+
+
+class Linear:
+    """From `start` to `end` on a straight line, in `iterations` that begin `after` others: a rate that falls to 0 (1 -> 0), a
+    warm-up (0 -> 1), noise that goes away."""
+
+    def __init__(self, start: float, end: float, iterations: int, after: int = 0) -> None:
+        at_least_one(iterations=iterations)
+        if after < 0:
+            raise ValueError(f"after must be >= 0, got {after}")
+        self.start, self.end, self.iterations, self.after = start, end, iterations, after
+
+    def __call__(self, t: int) -> float:
+        share = min(max(t - self.after, 0) / self.iterations, 1.0)
+        return self.end if share == 1 else self.start + share * (self.end - self.start)
+
+
+class HalfCosine(Linear):
+    """The same along half a cosine, as gamma and beta2 go in R3GAN (Huang et al., 2024, appendix D)."""
+
+    def __call__(self, t: int) -> float:
+        share = min(max(t - self.after, 0) / self.iterations, 1.0)
+        return self.end if share == 1 else self.end + (self.start - self.end) * (1 + math.cos(math.pi * share)) / 2
+
+
+class Steps:
+    """`values[0]` at first, and values[i + 1] from iteration at[i] on."""
+
+    def __init__(self, values: list[float], at: list[int]) -> None:
+        if len(values) != len(at) + 1 or at != sorted(set(at)):
+            raise ValueError(f"steps need one value more than ascending iterations, got values={values} and at={at}")
+        self.values, self.at = values, at
+
+    def __call__(self, t: int) -> float:
+        return self.values[sum(t >= at for at in self.at)]
 
 
 class Exponential:

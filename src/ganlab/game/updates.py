@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from typing import Any
 
+from torch.optim import Optimizer
+
 from ganlab.errors import at_least_one
 from ganlab.types import Batch
 
 
 class Order:
-    """`g_steps` of G are taken in an iteration, and k of D; `gamma` is the weight of what consensus adds to both losses."""
+    """`g_steps` of G are taken in an iteration, and k of D. `gamma` is the weight of what consensus adds to both losses,
+    `ahead` the steps of D that are looked ahead."""
 
     g_steps = 1
     gamma = 0.0
+    ahead = 0
+
+    def fits(self, k: int, opt_D: Optimizer) -> None:
+        """Raises ValueError for a k, or an optimizer of D, that the order is not defined for."""
+
+    def step(self, optimizer: Optimizer) -> None:
+        """One step of a player, whose gradients are there."""
+        optimizer.step()
 
 
 class Alternating(Order):

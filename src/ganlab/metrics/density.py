@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -11,10 +12,12 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from ganlab.metrics.samples import TwoSamples
-from ganlab.theory.divergences import jsd
+from ganlab.theory.divergences import jsd, quadrature
 from ganlab.types import Blurrable, LineSource, LogDensity, Source
 
 CHUNK = 1024  # points whose density is computed at once: a curve is a mixture of thousands
+REACH = 9.0  # standard deviations beyond which a Gaussian has nothing: 2e-19
+PANELS, NODES = 24, 10  # of the quadrature over a strip
 BISECTIONS = 80  # halvings of an interval that holds a quantile: to the last digit
 
 
@@ -138,7 +141,32 @@ def _edges(law: Any, d: int, side: int) -> tuple[Tensor, Tensor]:
         return edges, torch.empty(0)
     below = torch.special.ndtr((edges[:, None] - means[:, 0]) / stds[:, 0])  # [side - 1, K]
     inside = torch.cat([below, torch.ones_like(below[:1])]).diff(dim=0, prepend=torch.zeros_like(below[:1])) * weights
-    return edges, quantiles(u, means[:, 1], stds[:, 1], inside / inside.sum(1, keepdim=True))
+    if not hasattr(law, "covariances"):
+        return edges, quantiles(u, means[:, 1], stds[:, 1], inside / inside.sum(1, keepdim=True))
+    return edges, torch.cat([_cut_within(u, *strip, law) for strip in _strips(edges)])
+
+
+def _strips(edges: Tensor) -> list[tuple[float, float]]:
+    ends = [-math.inf, *edges.tolist(), math.inf]
+    return list(pairwise(ends))
+
+
+def _cut_within(u: Tensor, low: float, high: float, law: Any) -> Tensor:
+    """Quantiles [1, m] of the second coordinate in a strip of the first, where they depend on each other: given the first, the
+    second is normal, with a mean that moves; the strip is a mixture of these over the nodes of a quadrature."""
+    found = []
+    for mean, cov, weight in zip(law.means.double().cpu(), law.covariances, law.weights.double().cpu(), strict=True):
+        std = cov[0, 0].sqrt()
+        a, b = ((torch.tensor(end, dtype=torch.float64) - mean[0]) / std for end in (low, high))
+        a, b = a.clamp(-REACH, REACH), b.clamp(-REACH, REACH)
+        if a == b:
+            continue
+        t, share = quadrature(torch.linspace(a.item(), b.item(), PANELS + 1).tolist(), NODES)
+        share = weight * share * torch.exp(-0.5 * t.square())
+        rest = (cov[1, 1] - cov[0, 1] ** 2 / cov[0, 0]).sqrt()
+        found.append((mean[1] + cov[0, 1] / std * t, rest.expand_as(t), share))
+    means, stds, weights = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return quantiles(u, means, stds, (weights / weights.sum())[None])
 
 
 def quantiles(u: Tensor, means: Tensor, stds: Tensor, weights: Tensor) -> Tensor:

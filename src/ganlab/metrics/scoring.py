@@ -61,6 +61,10 @@ class Scorer:
             self.samples = self.samples if i else x
             self._update(x, real=False)
             advance("real and generated", len(x))
+        for metric in self.metrics.values():
+            invert = getattr(metric, "invert", None)  # of one that asks G for more than samples
+            if callable(invert):
+                invert(lambda z, y: G(z.to(device), y.to(device)).float(), prior, self.real, self.y)
         values = dict[str, float]()
         for name, metric in self.metrics.items():
             values.update(named(name, metric.compute()))

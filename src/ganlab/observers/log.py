@@ -45,8 +45,8 @@ class Log(Observer):
 
 
 def statistics(gan: GAN) -> tuple[dict[str, float], dict[str, float]]:
-    """The newest minibatch's losses, the paper's V(D, G) in nats whatever the loss, D's mean output on both sides, and the
-    learning rates; and the largest number in weights and optimizers' states."""
+    """The newest minibatch's losses, the paper's V(D, G) in nats whatever the loss, D's mean output on both sides, the
+    learning rates, and what else moves; and the largest number in weights and optimizers' states."""
     D, G = gan.now.D_terms, gan.now.G_terms
     values = {
         "train/loss_D": D.loss,
@@ -60,6 +60,7 @@ def statistics(gan: GAN) -> tuple[dict[str, float], dict[str, float]]:
         values |= {f"train/penalty_{name}": value for name, value in gan.now.penalties.items()}
     if any(term.of == "G" for term in gan.players.terms.values()):
         values["train/penalty_G"] = _total(gan, "G")
+    values |= {f"train/{name}": value for name, value in gan.augment.readings().items()}
     largest = {f"{name}'s weights": _largest(weights) for name, weights in (("G", gan.weights_G), ("D", gan.weights_D))}
     for name, optimizer in (("G", gan.opt_G), ("D", gan.opt_D)):
         states = [value for state in optimizer.state.values() for value in state.values()]
@@ -68,6 +69,7 @@ def statistics(gan: GAN) -> tuple[dict[str, float], dict[str, float]]:
     read = torch.stack(every).tolist()  # one sync
     rates = {"train/lr_G": gan.opt_G, "train/lr_D": gan.opt_D}  # of their first parameter groups
     row = dict(zip(values, read, strict=False)) | {name: each.param_groups[0]["lr"] for name, each in rates.items()}
+    row |= {f"train/{key}": value for key, value in gan.numbers.at.items()}
     return row, dict(zip([k for k, v in largest.items() if v is not None], read[len(values) :], strict=True))
 
 

@@ -70,7 +70,7 @@ class Measure(Observer):
             self.labels = labels_of(view.source, view.device)
         G, G_ema, D = (function_of(net, view.device, self.labels) for net in (gan.G, gan.G_ema, gan.D))
         values, frame = self.instrument.measure(G, D)
-        if gan.ema_decay > 0 and (t % self.every == 0 or view.last):
+        if gan.average.on and (t % self.every == 0 or view.last):
             average = self.instrument.distances(G_ema)
             values |= {f"ema_{name}": value for name, value in average.items() if name in BEST}
         values = {f"theory/{name}": value for name, value in values.items()}

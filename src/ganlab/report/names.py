@@ -14,7 +14,7 @@ AMOUNTS = {"iterations": "iterations", "d_steps": "D steps", "images": "images",
 EVALUATED = "evaluated/"  # before the name of a score that `ganlab evaluate` found
 
 UNITS = {
-    **dict.fromkeys(("reverse_kl", "class_kl", "kl", "log_likelihood", "binned_jsd", "parzen"), "nats"),
+    **dict.fromkeys(("reverse_kl", "mode_jsd", "class_kl", "kl", "log_likelihood", "binned_jsd", "parzen"), "nats"),
     **dict.fromkeys(("sliced_wasserstein", "wasserstein", "theory/w1", "theory/sliced_w1"), "units of x"),
     **dict.fromkeys(("theory/inverse_cdf_error", "theory/radius"), "units of x"),
     **dict.fromkeys(("theory/jsd", "theory/C", "theory/identity_error", "theory/kl", "theory/reverse_kl"), "nats"),
@@ -31,6 +31,7 @@ WORDS = {
     "mmd": "MMD",
     "inception_score": "Inception score",
     "reverse_kl": "reverse KL",
+    "mode_jsd": "JSD of modes",
     "class_kl": "class KL",
     "kl": "KL",
     "binned_jsd": "binned JSD",

@@ -7,6 +7,7 @@ leave out, and to report: leaving out the runs that diverged flatters a setting.
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -195,8 +196,7 @@ def conclusion(
 
 
 def _scores(x: ArrayLike) -> Array:
-    x = np.asarray(x, dtype=np.float64)
-    if x.ndim != 1:
+    if (x := np.asarray(x, dtype=np.float64)).ndim != 1:
         raise ValueError(f"scores must be [n], one per seed, got shape {x.shape}")
     if not np.isfinite(x).all():
         raise ValueError("a score is not finite: leave that seed out, and say so")
@@ -216,8 +216,7 @@ def _bootstrap_t(x: Array, level: float) -> tuple[Array, Array, Array]:
     mean = np.where(equal, x[:, 0], x.mean(1))
     s = np.where(equal, 0, x.std(1, ddof=1))
     d = (x - mean[:, None]) / np.where(equal, 1, s)[:, None]
-    weights = _weights(n)
-    centre = d @ weights  # [C, R]
+    centre = d @ (weights := _weights(n))  # [C, R]
     tail = (1 - level) / 2
     reach = REACH * scipy.stats.t.isf(tail, n - 1)
     error = np.sqrt(np.maximum(d**2 @ weights - centre**2, 0) / (n - 1))
@@ -227,6 +226,7 @@ def _bootstrap_t(x: Array, level: float) -> tuple[Array, Array, Array]:
     return mean, mean - high, mean - low
 
 
+@lru_cache  # a report asks for the same ones hundreds of times, and they take 40 ms
 def _weights(n: int) -> Array:
     """[n, R]: the share of each of n values in R resamples with replacement. Quasi-random: half the error of random ones."""
     points = scipy.stats.qmc.Sobol(n, scramble=False).random_base2(round(math.log2(RESAMPLES)) - 1)

@@ -29,8 +29,11 @@ from ganlab.metrics.several import kinds
 from ganlab.networks.layers import Discriminator, Packed, packed_shape
 from ganlab.run.checkpoint import AtomicCheckpointIO
 from ganlab.run.config import MISTAKEN, build, build_as, resolve, takes, validate
+from ganlab.run.numbers import numbers_of
+from ganlab.run.pairs import refuse_unfit
+from ganlab.run.parts import average_of, losses_of
 from ganlab.settings import Metrics, Node, Settings
-from ganlab.types import Loss, Prior, Source
+from ganlab.types import Prior, Source
 
 
 def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
@@ -88,20 +91,28 @@ def game_of(settings: Settings) -> GAN:
     G, D = build(settings.model.G, "model.G"), _discriminator(settings)
     objective = build_as(Adversarial, settings.objective, "objective", **_features_of(D, settings))
     terms = {name: _term(name, node) for name, node in settings.penalty.items()}
+    for term in terms.values():
+        term.attach(G if term.of == "G" else D)
     opt_G = build(settings.optim.G, "optim.G", params=G.parameters())
     opt_D = build(settings.optim.D, "optim.D", params=[*D.parameters(), *objective.parameters()])
     momentum = settings.schedule.momentum
     if momentum and not all("momentum" in group for opt in (opt_G, opt_D) for group in opt.param_groups):
         raise UserError("schedule.momentum needs optimizers that have one: use optim=sgd, or schedule.momentum=null")
+    losses = losses_of(settings)
+    augment = build_as(Augment, settings.augment, "augment")
+    updates, average = build_as(Order, settings.updates, "updates"), average_of(settings.model_dump())
+    refuse_unfit(settings, augment, updates, opt_D)
+    parts = {"loss": losses[""], "adjust": {name: loss for name, loss in losses.items() if name}, "penalty": terms,
+             "augment": augment, "objective": objective, "updates": updates, "average": average}  # fmt: skip
     return GAN(
         G,
         D,
         prior=prior,
-        loss=build_as(Loss, settings.loss, "loss"),
+        loss=losses[next(reversed(losses))],
         terms=terms,
-        augment=build_as(Augment, settings.augment, "augment"),
+        augment=augment,
         objective=objective,
-        updates=build_as(Order, settings.updates, "updates"),
+        updates=updates,
         opt_G=opt_G,
         opt_D=opt_D,
         rates=Rates(
@@ -109,10 +120,10 @@ def game_of(settings: Settings) -> GAN:
             build(settings.schedule.D, "schedule.D"),
             build(momentum, "schedule.momentum") if momentum else None,
         ),
+        numbers=numbers_of(settings, parts, {"G": opt_G, "D": opt_D}),
+        average=average,
         k=settings.k,
         batch_size=settings.batch_size,
-        ema_decay=settings.ema_decay,
-        ema_ramp=settings.ema_ramp,
         seed=settings.seed,
         at_once=settings.at_once,
     )

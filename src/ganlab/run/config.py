@@ -112,6 +112,8 @@ def check(node: Any, key: str, given: Iterable[str]) -> Node:
     for name, value in own.items():
         if isinstance(value, Mapping) and "_target_" in value:
             own[name] = check(value, f"{key}.{name}", given=())
+        elif isinstance(value, Mapping) and value and all(isinstance(v, Mapping) and "_target_" in v for v in value.values()):
+            own[name] = {part: check(inner, f"{key}.{name}.{part}", given=()) for part, inner in value.items()}
         elif name in hints:
             own[name] = validated(hints[name], value, f"{key}.{name}")
         if wrong := out_of_range(target, name, own[name]):
@@ -137,9 +139,10 @@ def _parameters(target: Callable[..., Any], node: Mapping[Any, Any], key: str) -
 
 HARMLESS = (  # where what a run directory may name has to be defined: nothing there writes a file that a config can name
     *(f"ganlab.game.{file}" for file in ("priors", "losses", "fdivergences", "terms", "augment", "objectives", "updates",
-                                         "consensus")),
-    *(f"ganlab.{room}" for room in ("networks.", "metrics.", "data.toy", "data.line", "data.datasets", "data.stacked",
-                                    "features.classifier", "features.inception")),
+                                         "consensus", "relativistic", "discrepancies", "adjust", "regularisers",
+                                         "constraints", "averages", "unrolled", "extragradient")),
+    *(f"ganlab.{room}" for room in ("networks.", "metrics.", "features.classifier", "features.inception")),
+    *(f"ganlab.data.{file}" for file in ("toy", "mixture", "polygons", "line", "datasets", "stacked")),
     "torch.nn.modules.activation",
 )  # fmt: skip
 

@@ -30,6 +30,7 @@ from ganlab.observers.health import Health
 from ganlab.observers.log import Log
 from ganlab.observers.measure import Measure, function_of, labels_of
 from ganlab.observers.observer import Observer
+from ganlab.observers.snapshots import Snapshots
 from ganlab.random import seed_of
 from ganlab.run.build import game_of, held_out_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
 from ganlab.run.config import build, build_as, check, plain
@@ -37,6 +38,7 @@ from ganlab.run.ending import Ending
 from ganlab.run.interrupt import Interrupt
 from ganlab.run.line import flags_here
 from ganlab.run.names import given_lines
+from ganlab.run.pairs import doubts_of
 from ganlab.run.progress import ProgressBar
 from ganlab.run.rehearsal import tried
 from ganlab.run.room import refuse_without_room
@@ -139,16 +141,19 @@ class Experiment(Ending):
         self.gan.slower, self.gan.slowed = self.slower.factor, self.slower.times
         if tuple(settings.shape) != self.source.shape:
             raise UserError(f"shape = {settings.shape} but the data has {list(self.source.shape)}: change one of them")
+        for doubt in doubts_of(self.gan, settings.batch_size, settings.model.pack):
+            log.warning("%s", doubt)
         if hasattr(self.source, "mean") and hasattr(self.gan.G, "start_near"):
             self.gan.G.start_near(self.source.mean())  # type: ignore[operator]
-            self.gan.G_ema.load_state_dict(self.gan.G.state_dict())
+            for average in self.gan.averages:
+                average.load_state_dict(self.gan.G.state_dict())
         self.interrupt = Interrupt(settings.log_every)
         self.trainer = trainer_of(settings, [self.interrupt])
         self.gan.trainer = self.trainer  # its counters are asked for even where fit never begins
         self._rehearse(settings, checkpoint)
         self.table = RunTable(run.table_file, start)
         metrics = settings.metrics
-        weights = "EMA" if settings.ema_decay > 0 else "raw"
+        weights = "EMA" if self.gan.average.on else "raw"
         commit = self.provenance["commit"]
         made = {"seed": settings.seed, "commit": commit}
         scorer = scorer_of(metrics, settings.data, self.source, weights, settings.seed, **made)
@@ -164,6 +169,8 @@ class Experiment(Ending):
         if metrics.picture is not None:
             picture = build(metrics.picture.draw, "metrics.picture.draw", source=self.source)
             observers.append(Draw(metrics.picture.every, picture, run.samples, settings.seed))
+        if every := self.gan.average.every:
+            observers.append(Snapshots(every, run.averages))
         self.checkpoint = Checkpoint(settings.checkpoint.every, run.checkpoints, settings.checkpoint.keep)
         observers.append(self.checkpoint)
         chosen = [choices[group] for group in GROUPS if choices.get(group) and group not in NAMED]

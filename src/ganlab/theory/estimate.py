@@ -24,7 +24,8 @@ EVERYWHERE = 1e-6  # share of the mass of both laws that is spread evenly over t
 
 
 class Estimate:
-    """Compares p_data and p_g on a grid of `side` cells a dimension, both seen through Gaussian noise about as wide as a cell:
+    """Compares p_data and p_g on a grid of `side` cells a dimension, both seen through Gaussian noise about as wide as a cell
+    (half as wide in a coordinate of less than half the range, and so on):
     p_g by a kernel density estimate from n samples, p_data exactly, so that both are blurred alike and p_g = p_data reads 0
     up to the sampling error, which `floor` states: the same reading of n samples of p_data itself.
 
@@ -46,15 +47,20 @@ class Estimate:
         self.z = prior.sample(n, generator_of(0, "theory"))
         self.real = source.sample(n, generator_of(0, "theory data"))[0]
         low, high = self.real.double().min(0).values, self.real.double().max(0).values
-        middle, half = (low + high) / 2, 0.6 * (high - low).max()
-        self.low, self.width, self.side = middle - half, 2 * half.item() / side, side
-        axes = [low + self.width * (torch.arange(side) + 0.5) for low in self.low]  # d times [side]
+        range_ = high - low
+        finer = (
+            (range_.max() / range_).log2().floor().exp2()
+        )  # [d]; inf where a coordinate is constant, which no density allows
+        middle, half = (low + high) / 2, 0.6 * range_.max() / finer
+        self.low, self.width, self.side = middle - half, 2 * half / side, side  # [d], [d]
+        axes = [low + width * (torch.arange(side) + 0.5) for low, width in zip(self.low, self.width.tolist(), strict=True)]
         self.axes = torch.stack(axes)
         self.x = torch.cartesian_prod(*axes).view(-1, self.d)  # [M, d]
         steps = torch.arange(side, dtype=torch.float64)
-        self.kernel = torch.exp(-0.5 * (steps[:, None] - steps).square())  # N(0, width^2) between cells
+        self.kernel = torch.exp(-0.5 * (steps[:, None] - steps).square())  # N(0, width^2) between cells, of each coordinate
         # counting samples by cells blurs p_g once more, by a uniform law of a cell's width
-        law = source.blurred(self.width * math.sqrt(1 + 1 / 12))
+        blur = self.width * math.sqrt(1 + 1 / 12)
+        law = source.blurred(blur if (finer > 1).any() else blur[0].item())
         self.log_p = self._spread(torch.cat([law.log_prob(part) for part in self.x.split(CHUNK)]))
         self.lines = torch.ones(1, 1)
         if self.d == 2:
@@ -74,7 +80,7 @@ class Estimate:
         frame: Frame = {"axes": self.axes, "D": output, "real": self.real[:SHOWN], "fake": fake[:SHOWN]}
         if self.d == 1:
             best = best_output(self.loss, cells)
-            p, q = (log_mass.exp() / self.width for log_mass in (cells.log_p, cells.log_q))
+            p, q = (log_mass.exp() / self.width.item() for log_mass in (cells.log_p, cells.log_q))
             frame = {
                 "x": self.x[:, 0],
                 "p": p,

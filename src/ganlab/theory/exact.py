@@ -20,6 +20,9 @@ Z_TAIL = 1e-15  # of the prior is left out at either end
 NARROW = 1e-6  # width of the narrowest cells, in units of the larger of |x| and the distance of the data's quartiles
 NOTHING = 1e-8  # mass of p_data that counts as none in a cell which p_g does not reach
 TURNS = 6  # of bisection for the crossings in W1: a 64th of a cell
+MOST_FOLDS = 16  # of G that are looked at closely
+FOLD_SHARE = 64  # of the z_points lie within the window on either side of a fold: one in so many
+FOLD_POINTS = 128  # of z, and edges of cells, on either side of a fold
 DRAWN = 100_000  # samples of the data in the picture of the theorem
 BARS = 20  # of the histogram of F(G(z))
 
@@ -49,7 +52,8 @@ class Line:
         self.source, self.loss = source, loss
         low, high = prior.coordinate.icdf(torch.tensor([Z_TAIL, 1 - Z_TAIL], dtype=torch.float64)).tolist()
         self.z = torch.linspace(low, high, z_points, dtype=torch.float64)
-        F_z = prior.coordinate.cdf(self.z)
+        self.cdf = prior.coordinate.cdf
+        F_z = self.cdf(self.z)
         self.F_z = (F_z - F_z[0]) / (F_z[-1] - F_z[0])
         middle = ((self.F_z[1:] + self.F_z[:-1]) / 2).clamp(2**-53, 1 - 2**-53)  # F^{-1} may be infinite at 0 and 1
         self.inverse = source.quantile(middle), source.quantile(1 - middle)
@@ -66,28 +70,45 @@ class Line:
         say_if_unknown(loss, self._cells(self.of_data, source.cdf))
 
     def distances(self, G: Callable[[Tensor], Tensor]) -> Values:
-        Gz = self._map(G)
-        F_g = maps.pushforward(Gz, self.F_z)
-        return self._distances(Gz, F_g, self._cells(Gz, F_g))
+        Gz = self._map(G, self.z)
+        F_g, near = self._pushforward(G, Gz)
+        return self._distances(Gz, F_g, self._cells(Gz, F_g, near))
 
     def measure(self, G: Callable[[Tensor], Tensor], D: Callable[[Tensor], Tensor]) -> Reading:
-        Gz = self._map(G)
-        F_g = maps.pushforward(Gz, self.F_z)
-        cells = self._cells(Gz, F_g)
+        Gz = self._map(G, self.z)
+        F_g, near = self._pushforward(G, Gz)
+        cells = self._cells(Gz, F_g, near)
         values = self._distances(Gz, F_g, cells) | against_optimum(self.loss, _on_line(D, cells.x), cells)
         return Reading(values, self._frame(Gz, F_g, D))
 
-    def _map(self, G: Callable[[Tensor], Tensor]) -> Tensor:
-        """G at the ascending z [Z]."""
-        return G(self.z[:, None].float())[:, 0].double().cpu()
+    def _map(self, G: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
+        """G at z [Z]."""
+        return G(z[:, None].float())[:, 0].double().cpu()
 
-    def _cells(self, Gz: Tensor, F_g: maps.Map) -> Cells:
-        """Cells that cover p_data and p_g."""
+    def _pushforward(self, G: Callable[[Tensor], Tensor], Gz: Tensor) -> tuple[maps.Map, Tensor]:
+        """The distribution function of G(z), and edges for cells near the folds of G. There p_g grows like 1 / sqrt(distance),
+        and G is no line between two values of z: it is asked for more of them, at fold + t^2, and the edges lie at t^4, so that
+        the cells where p_g varies most have the least of it."""
+        folds = maps.folds(self.z, Gz, MOST_FOLDS)
+        if not len(folds):
+            return maps.pushforward(Gz, self.F_z), folds
+        window = (self.z[1] - self.z[0]) * max(2, len(self.z) // FOLD_SHARE)
+        more = maps.graded(folds, window.expand_as(folds), FOLD_POINTS, power=2).clamp(self.z[0], self.z[-1])  # [n, points]
+        at = self._map(G, more.flatten()).view_as(more)
+        z, order = torch.cat([self.z, more.flatten()]).sort()
+        fold, ends = at[:, FOLD_POINTS], at[:, [0, -1]].mean(1)
+        # just outside, for G is rounded to float32: a mass of 1e-4 would fall on the other side
+        edge = fold + (fold - ends).sign() * 4 * NARROW * torch.hypot(fold, self.scale)
+        near = maps.graded(edge, (fold - ends).abs(), FOLD_POINTS, power=4)
+        return maps.pushforward(torch.cat([Gz, at.flatten()])[order], self.cdf(z)), near.flatten()
+
+    def _cells(self, Gz: Tensor, F_g: maps.Map, *more: Tensor) -> Cells:
+        """Cells that cover p_data and p_g; their edges are the quantiles of both, and `more`."""
         ordered = Gz.sort().values
         own = ordered[torch.linspace(0, len(Gz) - 1, len(self.u) // 2).long()]
         around = torch.stack([ordered[0], ordered[-1], self.of_data[0], self.of_data[-1]])
         room = NARROW * torch.hypot(around, self.scale) * torch.tensor([-4, 4, -4, 4])
-        edges = torch.cat([self.of_data, own, self.support, around + room]).sort().values
+        edges = torch.cat([self.of_data, own, self.support, around + room, *more]).sort().values
         # what float32 tells apart at x: relative to |x| in the tails, to the data's width in the middle
         place = (torch.asinh(edges / self.scale) / NARROW).round()
         return self._masses(edges[torch.cat([torch.ones(1, dtype=torch.bool), place.diff() > 0])], F_g)

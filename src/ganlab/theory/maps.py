@@ -54,6 +54,24 @@ def interpolate(x: Tensor, xs: Tensor, ys: Tensor) -> Tensor:
     return torch.lerp(ys[i - 1], ys[i], share.clamp(0, 1))
 
 
+def folds(z: Tensor, Gz: Tensor, most: int) -> Tensor:
+    """Where G turns between rising and falling, ascending [n], by the parabola through the three values Gz [M + 1] at evenly
+    spaced z around it; of more than `most`, those where it bends most, for a flat G turns at each rounding."""
+    step = Gz.diff()
+    (at,) = torch.nonzero((step[1:] >= 0) != (step[:-1] >= 0), as_tuple=True)
+    bend = step[1:][at] - step[:-1][at]
+    if len(at) > most:
+        at, bend = (part[bend.abs().topk(most).indices.sort().values] for part in (at, bend))
+    return z[at + 1] - (z[1] - z[0]) * (step[at + 1] + step[at]) / (2 * bend)
+
+
+def graded(around: Tensor, reach: Tensor, points: int, power: int) -> Tensor:
+    """Points on both sides of each of `around` [n], ever denser towards it: at reach [n] times s^power, s evenly in 0..1,
+    [n, 2 points + 1]."""
+    s = torch.linspace(-1, 1, 2 * points + 1, dtype=around.dtype)
+    return around[:, None] + reach[:, None] * s.sign() * s.abs() ** power
+
+
 def pushforward(Gz: Tensor, F_z: Tensor) -> Map:
     """The distribution function of G(z), z ~ p_z, for the piecewise linear G through the values Gz [M + 1] at ascending z
     whose distribution function is F_z [M + 1]: each rising or falling run of G brings the mass of its z."""

@@ -16,8 +16,10 @@ class Unsolved:
 
 
 def expected_d(loss: Loss, output: Tensor, cells: Cells) -> Tensor:
-    """E d over p_data and p_g for D's output [M] on the cells, of a loss that is a mean of real's terms plus one of fake's:
-    d(l, l') = A(l) + B(l')."""
+    """E d over p_data and p_g for D's output [M] on the cells; a loss that is no mean of real's terms plus one of fake's,
+    d(l, l') = A(l) + B(l'), has an `expected_d` of its own."""
+    if hasattr(loss, "expected_d"):
+        return loss.expected_d(output, cells)
     d, zero = torch.vmap(loss.d), torch.zeros_like(output)
     nothing = loss.d(zero[0], zero[0])  # A(0) + B(0)
     has_p, has_q = cells.log_p > -torch.inf, cells.log_q > -torch.inf  # 0 * inf: a cell without mass adds nothing
