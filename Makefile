@@ -3,11 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-all test-fast lint format benchmark clean
+.PHONY: help train test test-all test-fast faults lint format benchmark clean
 
 help:
 	@echo "make train       install into .venv, then train the default: 8 Gaussians on a ring, a minute on a laptop"
 	@echo "make test        install, then run the tests (test-fast: without the slow ones; test-all: the long ones, too)"
+	@echo "make faults      kill, interrupt, damage and mistype runs by the hundred, and write docs/reliability.md"
 	@echo "make lint        ruff and mypy; make format rewrites"
 	@echo "make benchmark   speed against a plain PyTorch loop and torchvision's data path"
 	@echo "make clean       remove .venv; runs and data stay"
@@ -23,6 +24,9 @@ test-all: .venv/.installed-dev
 
 test-fast: .venv/.installed-dev
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not long"
+
+faults: .venv/.installed-dev
+	$(BIN)/python tests/fault_suite.py
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

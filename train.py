@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 
-import hydra
-from omegaconf import DictConfig
+from ganlab.signals import listen
 
-from ganlab.run.command_line import guarded, job
+listen()  # before seconds of importing: a signal then is told in one line, too
+
+import hydra  # noqa: E402
+from omegaconf import DictConfig  # noqa: E402
+
+from ganlab.run.command_line import guarded, job  # noqa: E402
 
 
 @hydra.main(version_base="1.3", config_path="conf", config_name="config")

@@ -117,7 +117,7 @@ class Usual(pl.LightningModule):
         return [torch.optim.Adam(self.G.parameters(), **self.given), torch.optim.Adam(self.D.parameters(), **self.given)]
 
     def training_step(self, x: Tensor, batch_idx: int) -> None:
-        opt_G, opt_D = self.optimizers()
+        opt_G, opt_D = self.optimizers()  # type: ignore[attr-defined]
         y = self.y
         self.toggle_optimizer(opt_G)
         loss_G = softplus(-self.D(self.G(torch.randn(len(x), self.Z), y), y)).mean()

@@ -88,7 +88,7 @@ def trained(overrides: tuple[str, ...], *more: pl.Callback, base: tuple[str, ...
         experiment = Experiment(settings, run, {}, 0)
         callbacks = experiment.trainer.callbacks  # type: ignore[attr-defined]
         callbacks[:] = [*(c for c in callbacks if not isinstance(c, ProgressBar)), *more]
-        run.create(config, list(overrides))
+        run.create(config, list(overrides), {})
         data = Minibatches(experiment.source, settings.k, settings.batch_size, settings.seed)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

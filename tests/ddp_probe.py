@@ -41,7 +41,9 @@ torch.set_num_threads(1)
 run = RunDirectory(out)
 config = resolve(composed("logger=csv", "metrics=none", "theory=none", *overrides, path=Path(out)))
 experiment = Experiment(validate(config), run, {}, 0)
-run.create(config, overrides)
+run.create(config, overrides, {})
+for kept in seen.values():
+    kept.clear()  # what was rehearsed
 experiment.run_to_the_end(config, None)
 seen["weights"] = experiment.gan.state_dict()
 torch.save(seen, f"{out}/rank{experiment.trainer.global_rank}.pt")

@@ -19,7 +19,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 import ganlab.commands.main, ganlab.commands.evaluate, ganlab.commands.sample, ganlab.figures.line, ganlab.figures.plane
 import ganlab.loggers.wandb, ganlab.run.command_line, ganlab.run.experiment, ganlab.sweep.driver, ganlab.sweep.engines
 
-def become(argv, cwd, env, out, error, session, drawn):
+def become(argv, cwd, env, out, error, session, drawn, unread):
     if not drawn:
         FigureCanvasAgg.draw = lambda canvas: canvas.get_renderer()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which is ignored where the tests run in the background
@@ -27,6 +27,13 @@ def become(argv, cwd, env, out, error, session, drawn):
         os.setsid()
     for number, path in enumerate((os.devnull, out, error)):
         os.dup2(os.open(path, os.O_RDWR | os.O_CREAT), number)
+    for number in (1, 2) if unread else ():
+        if unread == "closed":  # a pipe whose reader has left
+            reader, writer = os.pipe()
+            os.close(reader)
+        else:
+            writer = os.open(unread, os.O_WRONLY)
+        os.dup2(writer, number)
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
@@ -72,14 +79,14 @@ class Done(NamedTuple):
 class Forked:
     """Like subprocess.Popen of `python argv`, its output in files; argv[0] is a script, or `ganlab`."""
 
-    def __init__(self, *argv, cwd, env=None, session=False, drawn=False):
+    def __init__(self, *argv, cwd, env=None, session=False, drawn=False, unread=None):
         folder = Path(mkdtemp(prefix="forked"))
         atexit.register(rmtree, folder, ignore_errors=True)
         self.files, self.returncode = (folder / "out", folder / "error"), None
         out, error = map(str, self.files)
         env = {**(os.environ if env is None else env)}
         where = {"cwd": str(cwd), "env": env, "out": out, "error": error}
-        self.pid = ask({"argv": [*map(str, argv)], **where, "session": session, "drawn": drawn})
+        self.pid = ask({"argv": [*map(str, argv)], **where, "session": session, "drawn": drawn, "unread": unread})
 
     def poll(self):
         if self.returncode is None:

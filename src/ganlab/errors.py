@@ -1,7 +1,7 @@
 """What a user's mistake, and a run that diverged, look like."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class UserError(Exception):
@@ -10,6 +10,18 @@ class UserError(Exception):
 
 class Locked(UserError):
     """Another process is at work in the run directory, which is therefore not to be touched."""
+
+
+class Mistakes(UserError):
+    """Several sentences, a line each."""
+
+    def __init__(self, mistakes: Sequence[str]) -> None:
+        super().__init__("; ".join(mistakes))
+        self.mistakes = list(mistakes)
+
+
+class Unsaved(Exception):
+    """The disk was full until the end: what was trained is lost; the process ends with code 5."""
 
 
 class Diverged(Exception):
@@ -21,6 +33,14 @@ class Interrupted(KeyboardInterrupt):
     """A signal ended training early, with a checkpoint: code 75 (EX_TEMPFAIL), start it again."""
 
 
+class Abandoned(BaseException):
+    """A signal came while something was done that can be done again; nobody but its own caller is to catch it."""
+
+
+class Storage(UserError):
+    """There is no room on the disk; the process ends with code 5."""
+
+
 class Unfinished(Exception):
     """Not all jobs of a sweep are completed; the process ends with `code`: 1 some failed or were killed, 75 some were
     interrupted, 3 some diverged."""
@@ -30,11 +50,33 @@ class Unfinished(Exception):
         self.code = code
 
 
+LONGEST = 180  # characters of a sentence: with who says it, and of what kind it is, at most 200
+
+
+def brief(text: str, most: int = LONGEST) -> str:
+    """The text on one line, without its middle where it is too long: the key is at its beginning, and what to do at its end."""
+    text = " ".join(text.split())
+    if len(text) <= most:
+        return text
+    tail = min(70, most // 2)
+    return f"{text[: most - tail - 5].rstrip()} ... {text[-tail:].lstrip()}"
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown name."""
     known = sorted(known)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f": did you mean {close[0]}?" if close else f"; known are {', '.join(known)}" if known else ""
+    if close:
+        return f": did you mean {close[0]}?"
+    listed = ", ".join(known)
+    return f"; known are {listed if len(listed) < 100 else listed[:100].rpartition(',')[0] + ', ...'}" if known else ""
+
+
+def above_zero(**numbers: float) -> None:
+    """Raise ValueError for the first of the named numbers that is not."""
+    for name, value in numbers.items():
+        if not value > 0:
+            raise ValueError(f"{name} must be > 0, got {value}")
 
 
 def at_least_one(**counts: int) -> None:

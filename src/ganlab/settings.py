@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticCustomError
 
 
 def _no_bool(value: Any) -> Any:
@@ -15,15 +16,26 @@ def _no_bool(value: Any) -> Any:
 
 
 Node = dict[str, Any]  # a mapping with a `_target_`
-Count = Annotated[int, Field(ge=1), BeforeValidator(_no_bool)]
+Count = Annotated[int, Field(ge=1, le=10**12), BeforeValidator(_no_bool)]
+Few = Annotated[int, Field(ge=1, le=10**6), BeforeValidator(_no_bool)]  # what is made or kept at a time
+Number = Annotated[float, BeforeValidator(_no_bool)]
+
+
+def _of_a_directory(value: Any) -> Any:
+    if isinstance(value, str) and (not 0 < len(value) <= 200 or "/" in value or not value.isprintable()):
+        raise PydanticCustomError("name", "it names a directory: 1 to 200 characters, and no / among them")
+    return value
+
+
+Name = Annotated[str, BeforeValidator(_of_a_directory)]
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
 class Model(_Part):
-    pack: Count
+    pack: Few
     G: Node
     D: Node
 
@@ -31,9 +43,11 @@ class Model(_Part):
 class Optim(_Part):
     G: Node
     D: Node
-    lr: float | None = None  # these three both nodes may refer to; any other number is written into each of them
-    betas: tuple[float, float] | None = None
-    momentum: float | None = None
+    lr: Annotated[Number, Field(ge=0)] | None = (
+        None  # these three both nodes may refer to; any other number is written into each of them
+    )
+    betas: tuple[Number, Number] | None = None
+    momentum: Annotated[Number, Field(ge=0, lt=1)] | None = None
 
 
 class Schedule(_Part):
@@ -50,8 +64,8 @@ class Pictures(_Part):
 
 class Metrics(_Part):
     every: Count
-    n: Count
-    n_real: Count | None = None
+    n: Annotated[Count, Field(le=10**8)]
+    n_real: Annotated[Count, Field(le=10**8)] | None = None
     split: str | None = None
     features: Node | None = None
     scores: dict[str, Node]
@@ -60,13 +74,13 @@ class Metrics(_Part):
 
 class Theory(_Part):
     every: Count
-    frames: Annotated[int, Field(ge=0), BeforeValidator(_no_bool)]
+    frames: Annotated[int, Field(ge=0, le=10**5), BeforeValidator(_no_bool)]
     instrument: Node | None
 
 
 class Watch(_Part):
     every: Count
-    n: Count
+    n: Annotated[Few, Field(ge=2)]
     split: str | None
     stop: bool = False
     patience: Annotated[int, Field(ge=2), BeforeValidator(_no_bool)] = 8
@@ -74,7 +88,12 @@ class Watch(_Part):
 
 class Checkpoints(_Part):
     every: Count
-    keep: Count
+    keep: Few
+
+
+class OnDivergence(_Part):
+    times: Annotated[int, Field(ge=0), BeforeValidator(_no_bool)]
+    factor: Annotated[Number, Field(gt=0, le=1)]
 
 
 class Game(_Part):
@@ -94,11 +113,11 @@ class Game(_Part):
     optim: Optim
     schedule: Schedule
     average: Node
-    k: Count
-    batch_size: Count
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
-    ema_ramp: Annotated[float, Field(gt=1)]
-    shape: list[Count]
+    k: Few
+    batch_size: Annotated[Count, Field(le=10**8)]
+    ema_decay: Annotated[Number, Field(ge=0, lt=1)]
+    ema_ramp: Annotated[Number, Field(gt=1)]
+    shape: Annotated[list[Count], Field(min_length=1, max_length=3)]
     seed: Annotated[int, Field(ge=0, lt=2**32), BeforeValidator(_no_bool)]
 
 
@@ -110,17 +129,18 @@ class Settings(Game):
     at_once: Count | None = None
     features: str | None
     log_every: Count
-    threads: Count | None
+    threads: Annotated[Few, Field(le=4096)] | None
     resume: str | None
     runs: str
-    study: str | None
-    name: str
+    study: Name | None
+    name: Name
     metrics: Metrics
     theory: Theory
     health: Watch
     trainer: Node
     logger: dict[str, Node]
     checkpoint: Checkpoints
+    on_divergence: OnDivergence
 
 
 NAMED = tuple(name for name, field in Game.model_fields.items() if field.annotation == dict[str, Node])  # nodes by names

@@ -9,7 +9,7 @@ from ganlab.files.status import Status
 
 def test_what_follows_from_a_status():
     assert {status: status.exit_code for status in Status if status.exit_code != 1} == {
-        "completed": 0, "diverged": 3, "collapsed": 3, "not started": 75, "interrupted": 75,
+        "completed": 0, "diverged": 3, "collapsed": 3, "not started": 75, "interrupted": 75, "unsaved": 5,
     }  # fmt: skip
     assert [status for status in Status if status.counts] == ["completed", "diverged", "collapsed"]
     assert [status for status in Status if status.early] == ["diverged", "collapsed"]

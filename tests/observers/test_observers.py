@@ -1,6 +1,7 @@
 """Those who look at the game, and the one who lets them: when, on which rank, in which mode, and what becomes of it."""
 
 import itertools
+import signal
 import time
 from contextlib import suppress
 from types import SimpleNamespace
@@ -25,6 +26,7 @@ from ganlab.observers.observer import Observer
 from ganlab.run.build import game_of, logger_of, settings_of
 from ganlab.run.config import resolve, validate
 from ganlab.run.experiment import Experiment, rehearse
+from ganlab.signals import END, NOTE, SIGNALS
 
 TINY = ("model.G.width=8", "model.D.width=8", "metrics=none", "theory=none", "health.every=100")
 
@@ -135,14 +137,54 @@ def test_each_looks_at_its_own_iterations_and_at_the_last(gan):
     assert b.seen == [(4, False), (8, False), (10, True)]
 
 
-def test_all_look_where_a_run_is_stopped(gan):
+def test_where_a_signal_stops_a_run_only_those_look_that_nobody_can_make_up_for(gan):
     a, b = Spy(3), Other(4)
+    b.again, b.parting = False, True
     observation, stopped = Observation([a, b], 10, []), trainer()
     play(observation, gan, stopped, 4)
     gan.now.t, stopped.should_stop = 5, True
     observation.on_train_batch_end(stopped, gan)
-    assert (a.seen[-1], b.seen[-1]) == ((5, False), (5, False))
-    assert observation.ended is None
+    assert (a.seen, b.seen) == ([(3, False)], [(4, False), (5, False)])
+    assert (observation.ended, observation.put_off) == (None, [])  # nobody was due
+
+
+def test_what_was_due_when_a_signal_came_is_made_up_for(gan):
+    a, b = Spy(3), Other(4)
+    observation, stopped = Observation([a, b], 10, []), trainer()
+    play(observation, gan, stopped, 5)
+    gan.now.t, stopped.should_stop = 6, True
+    observation.on_train_batch_end(stopped, gan)
+    assert a.seen == [(3, False)]
+    state = observation.state_dict()
+    assert state["put_off"] == [a.name]
+    later = Observation([a, b], 10, [])
+    later.load_state_dict(state)
+    again = trainer()
+    again.global_step = 6
+    play(later, gan, again, 7)
+    assert a.seen == [(3, False), (6, False)]
+    assert later.put_off == []
+
+
+def test_a_signal_has_a_look_broken_off_and_its_state_left_as_it_was(gan):
+    a, b = Spy(3), Other(3)
+    b.parting, b.again = True, False
+
+    def slow(view):
+        a.seen.append("half")
+        SIGNALS._come(signal.SIGTERM, None)
+        a.seen.append("whole")
+
+    a.observe, before = slow, SIGNALS.received
+    observation, stopped = Observation([a, b], 10, []), trainer()
+    try:
+        SIGNALS.mode = NOTE
+        play(observation, gan, stopped, 3)
+    finally:
+        SIGNALS.received, SIGNALS.mode = before, END
+    assert a.seen == ["half"]
+    assert b.seen == [(3, False)]
+    assert (stopped.should_stop, observation.put_off) == (True, [a.name])
 
 
 def test_a_game_is_watched_in_the_iterations_before_a_look_only(run, monkeypatch):

@@ -163,7 +163,7 @@ MISTAKES = {
     "ema_decay=1.0": "ema_decay = 1.0",
     "ema_ramp=1": "ema_ramp = 1",
     "optim.lr=abc": "optim.lr = 'abc'",
-    "optim.D.lr=-1": "optim.D: Invalid learning rate: -1",
+    "optim.D.lr=-1": "optim.D.lr = -1: a learning rate cannot be negative",
     "optim.betas=[1.5,0.9]": "optim.G: Invalid beta parameter",
     "+kk=3": "unknown key kk: did you mean k?",
     "+optim.G.lrr=1": "unknown key optim.G.lrr: did you mean lr?",
@@ -201,7 +201,7 @@ MISTAKES = {
     "model.D.depth=-1": "model.D: depth must be >= 1, got -1",
     "model=maxout model.D.dropout=[0.2,0.5]": "model.D: dropout needs three shares",
     "data=mixture1d data.means=[] data.stds=[] data.weights=null": "data: a mixture needs means",
-    "data.radius=inf": "data: the means of a mixture must be finite",
+    "data.radius=inf": "data.radius = inf: a number has to be finite",
     "loss._target_=ganlab.game.priors.Normal +loss.dim=2": "loss._target_ = ganlab.game.priors.Normal is no Loss",
     "metrics=images": "metrics.picture.draw: Grid draws images but shape is [2]: try metrics=points",
     "metrics.picture.draw.n=0": "metrics.picture.draw: n must be >= 1, got 0",
@@ -343,9 +343,9 @@ def test_a_signal_ends_a_run_with_a_checkpoint_and_resume_goes_on_as_if_nothing_
 
 
 def test_saved_overrides_come_before_the_new_ones(tmp_path):
-    (tmp_path / "overrides.yaml").write_text("[k=2, resume=auto, images=400, +x=1]")
+    (tmp_path / "overrides.yaml").write_text("[k=2, resume=auto, images=400, +trainer.x=1]")
     argv = ["train.py", f"resume={tmp_path}", "iterations=9"]
-    assert with_saved_overrides(argv) == ["train.py", "k=2", "+x=1", *argv[1:]]  # one budget replaces the other
+    assert with_saved_overrides(argv) == ["train.py", "k=2", "+trainer.x=1", *argv[1:]]  # one budget replaces the other
     assert with_saved_overrides(["train.py", "k=3"]) == ["train.py", "k=3"]
 
 

@@ -46,7 +46,7 @@ def test_no_iteration_waits_for_the_gpu(tmp_path, model, penalty):
     run = RunDirectory(tmp_path / "run")
     experiment = Experiment(validate(config), run, {}, 0)
     experiment.trainer.callbacks.append(NoSync())
-    run.create(config, overrides)
+    run.create(config, overrides, {})
     try:
         assert experiment.run_to_the_end(config, None)["status"] == "completed"
     finally:

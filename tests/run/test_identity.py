@@ -172,7 +172,7 @@ def test_a_law_has_no_place(run):
 
 
 def test_runs_of_moved_data_are_of_one_data_set_in_a_report(run, trained, place):
-    from ganlab.report.groups import by_data
+    from ganlab.report.data import by_data
     from ganlab.report.read import Notes, read_runs
 
     shutil.copytree(place / "pictures", place / "copy")

@@ -24,9 +24,14 @@ SMALL = ("iterations=6", "log_every=1", "checkpoint.every=2", "logger=csv", "met
 HERE = {**os.environ, "PYTHONPATH": f"{ROOT / 'tests'}:{os.environ.get('PYTHONPATH', '')}"}
 
 
+def small(given):
+    """SMALL without what is given anew: no key may be there twice."""
+    return [one for one in SMALL if not any(word.startswith(f"{one.partition('=')[0]}=") for word in given)]
+
+
 def sweep(*arguments, cwd, code):
     """The rows of jobs.jsonl by seed, of a real `train.py -m` that ends with this code."""
-    done = Forked(ROOT / "train.py", "-m", *SMALL, "study=s", *arguments, cwd=cwd, env=HERE).ended()
+    done = Forked(ROOT / "train.py", "-m", *small(arguments), "study=s", *arguments, cwd=cwd, env=HERE).ended()
     assert done.returncode == code, done.stdout + done.stderr
     table = cwd / "runs/sweeps/s/jobs.jsonl"
     return done, [json.loads(row) for row in table.read_text().splitlines()] if table.exists() else []
@@ -244,7 +249,7 @@ def test_a_signal_to_the_whole_group_is_an_interruption_and_no_failure(tmp_path)
     """As GNU timeout and a cluster's manager send it: to the forkserver, too."""
     what = ("seed=0,1", "iterations=150", "+penalty.own._target_=faults.Slow")
     folder = tmp_path / "runs/sweeps/s/seed-0"
-    process = Forked(ROOT / "train.py", "-m", *SMALL, "study=s", *what, cwd=tmp_path, env=HERE, session=True)
+    process = Forked(ROOT / "train.py", "-m", *small(what), "study=s", *what, cwd=tmp_path, env=HERE, session=True)
     wait_for(lambda: [*folder.glob("checkpoints/*.ckpt")] or process.poll() is not None)
     os.killpg(process.pid, signal.SIGTERM)
     told = process.ended().stderr
@@ -259,7 +264,7 @@ def test_a_sweep_that_is_ended_from_outside_takes_its_jobs_along_and_goes_on_lat
     what = ("seed=range(3)", "iterations=150", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     folder = tmp_path / "runs/sweeps/s"
     slow = (*what, "+penalty.own._target_=faults.Slow")
-    process = Forked(ROOT / "train.py", "-m", *SMALL, "study=s", *slow, cwd=tmp_path, env=HERE)
+    process = Forked(ROOT / "train.py", "-m", *small(slow), "study=s", *slow, cwd=tmp_path, env=HERE)
     both = [folder / f"seed-{seed}" / "checkpoints" for seed in (0, 1)]
     wait_for(lambda: all([*one.glob("*.ckpt")] for one in both) or process.poll() is not None)
     process.send_signal(number)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ganlab.errors import UserError
-from ganlab.files.checkpoint import iteration_of
+from ganlab.files.checkpoint import iteration_of, read_checkpoint
 from ganlab.files.run import snapshots
 from ganlab.game.averages import misfit, synthesis
 
@@ -35,7 +35,7 @@ def synthesised(
     for iteration, path in snapshots(checkpoint.parent.parent / "averages"):
         if iteration < t:
             try:
-                kept = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+                kept = read_checkpoint(path)
                 found += [(iteration, std_, net) for std_, net in zip(kept["stds"], kept["weights"], strict=True)]
             except (OSError, RuntimeError, KeyError, EOFError) as error:
                 raise UserError(f"{path} is damaged: {str(error).splitlines()[0]}; move it away") from error

@@ -28,10 +28,12 @@ from ganlab.files.run import RunDirectory
 from ganlab.metrics.cards import refuse_unlike
 from ganlab.metrics.scoring import Scorer
 from ganlab.run.build import scorer_of
-from ganlab.run.command_line import conf_dir
-from ganlab.run.config import build_as, classes_told, refuse_foreign_code, resolve, validated
+from ganlab.run.config import build_as, classes_told, resolve, validated
+from ganlab.run.gate import refuse_foreign_code
 from ganlab.run.identity import about_data, located, refuse_other_data
+from ganlab.run.line import read_overrides
 from ganlab.run.parts import average_of
+from ganlab.run.tree import conf_dir
 from ganlab.settings import Metrics
 from ganlab.types import Extractor, Prior, Source
 
@@ -114,16 +116,17 @@ def metrics_of(config: dict[str, Any], choice: str | None, overrides: Sequence[s
         if not file.is_file():
             raise UserError(f"--metrics {choice}: there is no such file in {file.parent}: use one of {_choices()}")
         config = {**config, "metrics": OmegaConf.load(file)}
-    for override in overrides:
-        if not override.startswith(("metrics.", "features=")):
-            raise UserError(
-                f"{override}: after training only metrics.* and features can be changed, and where data lie: data.source"
-            )
+    tree = OmegaConf.create(config)
     try:
-        tree = OmegaConf.merge(config, OmegaConf.from_dotlist(list(overrides)))
+        for one in read_overrides(overrides):
+            if one.is_sweep_override() or one.is_delete() or not f"{one.key_or_group}.".startswith(("metrics.", "features.")):
+                raise UserError(
+                    f"{one.input_line}: after training only metrics.* and features can change, and where data lie: data.source"
+                )
+            OmegaConf.update(tree, one.key_or_group, one.value(), merge=True, force_add=True)
     except OmegaConfBaseException as error:
         raise UserError(" ".join(str(error).split())) from error
-    return validated(Metrics, resolve(tree)["metrics"], "metrics")  # type: ignore[arg-type]
+    return validated(Metrics, resolve(tree)["metrics"], "metrics")
 
 
 def _referring(config: dict[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,10 @@ from torch import Tensor
 from ganlab.data.images import Images
 from ganlab.errors import UserError
 from ganlab.features.training import save, train_classifier
-from ganlab.run.command_line import conf_dir, sentence  # (which registers the resolvers that the config is written in)
+from ganlab.run.command_line import sentence  # (which registers the resolvers that the config is written in)
 from ganlab.run.config import build_as, resolve, validate
+from ganlab.run.line import read_overrides
+from ganlab.run.tree import conf_dir
 from ganlab.settings import Settings
 from ganlab.types import Source
 
@@ -50,6 +52,7 @@ def make(overrides: list[str], out: Path | None, epochs: int | None, seed: int) 
 
 def settings_with(overrides: list[str]) -> tuple[Settings, str]:
     """The settings that train.py would have with these overrides, and the name of the data config."""
+    read_overrides(overrides)
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3"):
             cfg = compose("config", overrides=overrides, return_hydra_config=True)

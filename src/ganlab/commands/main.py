@@ -6,12 +6,15 @@ import argparse
 import sys
 from pathlib import Path
 
-from ganlab.run.command_line import guarded
+from ganlab.signals import listen
 
 WIDTH = "with average=power: the average of G of this width, a share of the iterations, as 0.08"
 
 
 def main() -> None:
+    listen()  # before seconds of importing
+    from ganlab.run.command_line import guarded
+
     parser = argparse.ArgumentParser(prog="ganlab", description=__doc__)
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("sample", help="images (or points), a grid and an interpolation from a run directory")
@@ -57,7 +60,7 @@ def main() -> None:
     if rest and (arguments.do is not _evaluate or not all("=" in text and not text.startswith("-") for text in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
-    sys.exit(guarded(lambda: arguments.do(arguments)))
+    sys.exit(guarded(lambda: arguments.do(arguments), overrides=False))
 
 
 def _sample(arguments: argparse.Namespace) -> None:

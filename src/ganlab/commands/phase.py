@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
-
-import yaml
 
 from ganlab.errors import UserError
 from ganlab.figures import phase as pictures
 from ganlab.files.run import RunDirectory, natural
+from ganlab.files.saved import read_plain
 from ganlab.files.table import read
 from ganlab.observers.field import dirac_field
-from ganlab.run.config import build, refuse_foreign_code
+from ganlab.run.config import build
+from ganlab.run.gate import saved_config
 from ganlab.theory.trajectory import path_of
 
 
@@ -25,7 +24,7 @@ def phase(folders: Sequence[Path], out: Path, trust: bool) -> Iterator[str]:
     for file in sorted(files, key=natural):
         run = RunDirectory(file.parent)
         if path := path_of(read(file)):
-            panels.append((_title(run), path, _field(run.config, trust)))
+            panels.append((_title(run), path, _field(run, trust)))
     if not panels:
         raise UserError(f"{', '.join(map(str, folders))}: no run of model=dirac lies there")
     pictures.portrait(panels).save(out)
@@ -35,14 +34,14 @@ def phase(folders: Sequence[Path], out: Path, trust: bool) -> Iterator[str]:
 
 
 def _title(run: RunDirectory) -> str:
-    lines = yaml.safe_load(run.overrides_file.read_text())
-    given = [line.split("=")[1] for line in lines if line.startswith(("exp", "updates"))]
+    lines = read_plain(run.overrides_file, resolved=False) if run.overrides_file.is_file() else []
+    given = [str(line).partition("=")[2] for line in lines or () if str(line).startswith(("exp", "updates"))]
     return ", ".join(given).replace("dirac_", "").replace("_", " ")
 
 
-def _field(config: dict[str, Any], trust: bool) -> pictures.Field:
-    nodes = {key: config[key] for key in ("loss", "augment", "objective", "updates")}
-    terms = {f"penalty.{name}": node for name, node in config["penalty"].items()}
-    refuse_foreign_code({**nodes, **terms}, trust)
-    loss, augment, objective, updates = (build(node, key) for key, node in nodes.items())
-    return dirac_field(loss, {key: build(node, key) for key, node in terms.items()}, augment, objective, updates)
+def _field(run: RunDirectory, trust: bool) -> pictures.Field:
+    nodes = ("loss", "augment", "objective", "updates")
+    config = saved_config(run, (*nodes, "penalty"), trust)
+    loss, augment, objective, updates = (build(config[key], key) for key in nodes)
+    terms = {name: build(node, f"penalty.{name}") for name, node in config["penalty"].items()}
+    return dirac_field(loss, terms, augment, objective, updates)

@@ -15,11 +15,13 @@ from torch import Tensor, nn
 from ganlab.commands.average import synthesised
 from ganlab.errors import UserError
 from ganlab.figures import pictures
+from ganlab.files.checkpoint import read_checkpoint
 from ganlab.files.run import RunDirectory, checkpoints
 from ganlab.game.priors import Coded
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
-from ganlab.run.config import build, build_as, classes_told, refuse_foreign_code
+from ganlab.run.config import build, build_as, classes_told
+from ganlab.run.gate import refuse_foreign_code, value_at
 from ganlab.run.identity import located
 from ganlab.types import Prior, Source
 
@@ -93,16 +95,16 @@ def generator(
 ) -> tuple[nn.Module, Prior]:
     """G_ema, or G itself, or its power average of width ema_std, in evaluation mode on the CPU, and its prior. A run directory
     may come from anyone: what its config names is only built if it is ganlab's own, or trusted."""
-    refuse_foreign_code({"model.G": config["model"]["G"], "prior": config["prior"], "data": config["data"]}, trust)
+    refuse_foreign_code({key: value_at(config, key) for key in ("model.G", "prior", "data")}, trust)
     G: nn.Module = build(config["model"]["G"], "model.G")
     try:
-        state = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["state_dict"]
+        state = read_checkpoint(checkpoint)["state_dict"]
         if ema_std is None:
             G.load_state_dict({name.removeprefix(f"{net}."): v for name, v in state.items() if name.startswith(f"{net}.")})
         else:
             weights = [name for name, _ in G.named_parameters()]
             G.load_state_dict(synthesised(config, checkpoint, state, weights, ema_std))
-    except (OSError, RuntimeError, KeyError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError) as error:
         raise UserError(f"{checkpoint} does not fit its config.yaml or is damaged: {str(error).splitlines()[0]}") from error
     return G.eval(), build(config["prior"], "prior")
 

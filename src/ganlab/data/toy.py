@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from ganlab.errors import at_least_one
+from ganlab.errors import above_zero, at_least_one
 from ganlab.random import generator_of
 from ganlab.types import Batch, LogDensity
 
@@ -92,6 +92,7 @@ class Mixture(Distribution):
 def ring(modes: int, radius: float, std: float) -> Mixture:
     """Equal Gaussians at the angles 2 pi i / modes of a circle."""
     at_least_one(modes=modes)
+    above_zero(radius=radius)
     angle = 2 * math.pi * torch.arange(modes, dtype=torch.float64) / modes
     means = radius * torch.stack([angle.cos(), angle.sin()], 1)  # [K, 2]
     return _equal(means, std)
@@ -100,6 +101,7 @@ def ring(modes: int, radius: float, std: float) -> Mixture:
 def grid(side: int, spacing: float, std: float) -> Mixture:
     """side x side equal Gaussians, centred on the origin."""
     at_least_one(side=side)
+    above_zero(spacing=spacing)
     ticks = spacing * (torch.arange(side, dtype=torch.float64) - (side - 1) / 2)
     return _equal(torch.cartesian_prod(ticks, ticks), std)
 
@@ -122,6 +124,7 @@ class SwissRoll(Distribution):
     classes = 1
 
     def __init__(self, noise: float, scale: float) -> None:
+        above_zero(scale=scale)
         self.noise, self.scale = noise, scale
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

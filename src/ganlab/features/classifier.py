@@ -13,7 +13,7 @@ from torch.nn.functional import max_pool2d
 
 from ganlab.errors import UserError
 from ganlab.features.extractor import Frozen
-from ganlab.files.run import whole
+from ganlab.files.checkpoint import problem
 
 FORMAT = 1  # of the file; raise it when `Net` changes
 SMALLEST = 8  # H and W
@@ -88,7 +88,7 @@ def load(path: str | None) -> Classifier:
 @lru_cache(maxsize=4)
 def _open(path: Path, mtime: int, size: int) -> Classifier:
     again = f"remove it and make it again with `ganlab features data={path.stem}`"
-    if not whole(path):
+    if problem(path, needed=()):
         raise UserError(f"{path} is damaged or no classifier: {again}")
     try:
         file = torch.load(path, map_location="cpu", weights_only=True)
@@ -98,5 +98,5 @@ def _open(path: Path, mtime: int, size: int) -> Classifier:
         net = Net(tuple(about["shape"]), len(about["names"]), about["width"], about["dims"])
         net.load_state_dict(file["state"])
         return Classifier(net, about, path)
-    except (RuntimeError, UnpicklingError, KeyError, TypeError, AttributeError) as error:
+    except (RuntimeError, UnpicklingError, KeyError, TypeError, AttributeError, ValueError, EOFError) as error:
         raise UserError(f"{path} is no classifier of `ganlab features`: {again}") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,14 @@ def substitute(path: Path) -> Iterator[Path]:
         half.replace(path)
     finally:
         half.unlink(missing_ok=True)
+
+
+def remove_halves(*folders: Path) -> None:
+    """What a kill has left of files that were being written there; for the only process that writes in these folders."""
+    for folder in folders:
+        for path in folder.glob(".*"):
+            if re.fullmatch(r"\..+\.[0-9a-f]{32}", path.name) and path.is_file():
+                path.unlink(missing_ok=True)
 
 
 @contextmanager

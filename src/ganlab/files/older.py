@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
+from ganlab.files.saved import read_plain
 
 MOVED = {  # of ganlab's files
     "losses": "game.losses", "fdivergences": "game.fdivergences", "penalties": "game.terms", "augment": "game.augment",
@@ -91,7 +91,8 @@ def overrides(lines: list[str], config_file: Path) -> list[str]:
     """The lines of a run's `overrides.yaml`, as they are written now; the config is the one beside it."""
     if not config_file.is_file():
         return lines
-    penalty = (yaml.safe_load(config_file.read_text()) or {}).get("penalty")
+    config = read_plain(config_file)
+    penalty = config.get("penalty") if isinstance(config, dict) else None
     named = _named(penalty)
     if named is penalty or not named:
         return lines

@@ -6,9 +6,9 @@ import json
 import logging
 import os
 import re
-import zipfile
+import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,11 @@ import yaml
 from filelock import FileLock, Timeout
 
 from ganlab.errors import Locked, UserError
-from ganlab.files.atomic import write_whole
+from ganlab.files.atomic import remove_halves, replaced, write_whole
+from ganlab.files.checkpoint import iteration_of, problem
 from ganlab.files.older import migrated, scores
+from ganlab.files.saved import read_plain
+from ganlab.files.status import Status
 from ganlab.settings import GAME
 
 log = logging.getLogger(__name__)
@@ -48,6 +51,7 @@ class RunDirectory:
         self.path = Path(path)
         self.config_file = self.path / "config.yaml"
         self.overrides_file = self.path / "overrides.yaml"
+        self.flags_file = self.path / "flags.yaml"
         self.table_file = self.path / "metrics.csv"
         self.result_file = self.path / "result.json"
         self.checkpoints = self.path / "checkpoints"
@@ -57,11 +61,24 @@ class RunDirectory:
         self.theory = self.path / "theory"
         self.data_file = self.path / "data.json"
 
-    def create(self, config: dict[str, Any], overrides: list[str], data: Mapping[str, Any] | None = None) -> None:
-        """Lay out the directory of a run that is about to begin, or to go on; `data` is what `self.data` gives back."""
+    def files(self) -> Iterator[Path]:
+        """What a run writes in its first moments."""
+        yield from (self.config_file, self.overrides_file, self.flags_file, self.table_file, self.result_file, self.data_file)
+        yield self.path / "wandb.id"
+        for folder in (self.samples, self.theory):
+            yield from folder.glob("step-*.*")
+
+    def create(
+        self, config: dict[str, Any], overrides: list[str], flags: Mapping[str, str], data: Mapping[str, Any] | None = None
+    ) -> None:
+        """Lay out the directory of a run that is about to begin, or to go on. `flags` say where its configs come from, `data`
+        is what `self.data` gives back."""
         for folder in (self.checkpoints, self.samples, self.figures):
             folder.mkdir(parents=True, exist_ok=True)
-        write_whole(self.overrides_file, yaml.safe_dump(overrides))
+        remove_halves(self.path, self.checkpoints)
+        write_whole(self.overrides_file, yaml.safe_dump(overrides, allow_unicode=True))
+        if flags:
+            write_whole(self.flags_file, yaml.safe_dump(dict(flags)))
         write_whole(self.config_file, yaml.safe_dump(config, sort_keys=False))
         if data is not None:
             write_whole(self.data_file, json.dumps(data, indent=2) + "\n")
@@ -79,20 +96,41 @@ class RunDirectory:
 
     @property
     def config(self) -> dict[str, Any]:
-        """The resolved config; raises UserError where there is no run."""
+        """The resolved config, plain values all of it; raises UserError where there is no run."""
         if not self.config_file.is_file():
             raise UserError(f"{self.path} is not a run directory: it has no config.yaml")
-        try:
-            config = yaml.safe_load(self.config_file.read_text())
-        except (yaml.YAMLError, UnicodeDecodeError):
-            config = None
+        config = read_plain(self.config_file)
         if not isinstance(config, dict):
             raise UserError(f"{self.config_file} is damaged: it is not a yaml mapping")
         return migrated(config)
 
     @property
     def result(self) -> dict[str, Any] | None:
-        return scores(json.loads(self.result_file.read_text())) if self.result_file.is_file() else None
+        """What result.json says; None while there is none. Raises UserError where it is damaged."""
+        if not self.result_file.is_file():
+            return None
+        try:
+            result = json.loads(self.result_file.read_text())
+            Status.of(result)
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+            raise UserError(f"{self.result_file} is damaged: resume={self.path} writes it anew") from error
+        return scores(result)
+
+    @property
+    def status(self) -> Status:
+        """How it ended; one whose result cannot be read is not over."""
+        try:
+            return Status.of(self.result)
+        except UserError as error:
+            log.warning("%s", error)
+            return Status.UNFINISHED
+
+    def adopt(self, checkpoint: Path) -> None:
+        """Keep a copy of the checkpoint that a branch begins with: a kill may come before its first own one."""
+        if checkpoint.parent.resolve() != self.checkpoints.resolve():
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            with replaced(self.checkpoints / checkpoint_name(iteration_of(checkpoint))) as file, checkpoint.open("rb") as old:
+                shutil.copyfileobj(old, file)
 
     @property
     def data(self) -> dict[str, Any]:
@@ -117,10 +155,11 @@ class RunDirectory:
         """
         found = checkpoints(self.checkpoints)
         for path in reversed(found):
-            if whole(path):
+            if (wrong := problem(path)) is None:
                 return path
-            log.warning("checkpoint %s is damaged, trying the one before", path)
-            path.replace(path.with_suffix(".corrupt"))
+            log.warning("checkpoint %s is damaged (%s), trying the one before", path, wrong)
+            with suppress(OSError):  # it may be gone, or nobody's to rename
+                path.replace(path.with_suffix(".corrupt"))
         if found or any(self.checkpoints.glob("*.corrupt")):
             raise UserError(f"all checkpoints in {self.checkpoints} are damaged: start a new run")
         return None
@@ -166,28 +205,29 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], keys: tuple[str,
     return found
 
 
+def _age(file: Path) -> float:
+    try:
+        return file.stat().st_mtime
+    except OSError:  # a link to nowhere
+        return 0.0
+
+
 def newest_like(config: dict[str, Any], runs: Path, fingerprint: Callable[[], str | None] = lambda: None) -> Path | None:
     """The newest run directory under `runs` that has a checkpoint and the identity of this config: its data lie at the same
     place, or have the same fingerprint, which is asked for only then."""
     place = place_of(config.get("data"))
-    for file in sorted(runs.glob("**/config.yaml"), key=lambda f: f.stat().st_mtime, reverse=True):
+    for file in sorted(runs.glob("**/config.yaml"), key=_age, reverse=True):
         run = RunDirectory(file.parent)
-        if checkpoints(run.checkpoints) and not differences(run.config, config):
-            known = run.data
-            if place in (known.get("place"), place_of(run.config.get("data"))):
-                return run.path
-            if known.get("fingerprint") is not None and known["fingerprint"] == fingerprint():
-                return run.path
+        try:
+            if checkpoints(run.checkpoints) and not differences(run.config, config):
+                known = run.data
+                if place in (known.get("place"), place_of(run.config.get("data"))):
+                    return run.path
+                if known.get("fingerprint") is not None and known["fingerprint"] == fingerprint():
+                    return run.path
+        except UserError as error:
+            log.warning("%s: not gone on with", error)
     return None
-
-
-def whole(path: Path) -> bool:
-    """Whether a checkpoint's checksums are right: torch.load does not look at them."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (OSError, zipfile.BadZipFile):
-        return False
 
 
 def starting_point(run: RunDirectory, resume: str | None, config: dict[str, Any], first: bool) -> Path | None:
@@ -198,22 +238,33 @@ def starting_point(run: RunDirectory, resume: str | None, config: dict[str, Any]
         if run.config_file.exists() and first:
             raise UserError(f"{run.path} has a run already: go on with resume={run.path}, or name another directory")
         return None
-    if resume.endswith(".ckpt"):
-        checkpoint = Path(resume)
-        if not checkpoint.is_file():
-            raise UserError(f"resume = {checkpoint}: there is no such file")
-        if not whole(checkpoint):
-            raise UserError(f"resume = {checkpoint} is damaged: take another one")
-        old = RunDirectory(checkpoint.parent.parent)
-    else:
-        if not run.config_file.exists():
-            if resume == "auto":
-                return None
-            raise UserError(f"resume = {resume} is not a run directory: it has no config.yaml")
-        old, newest = run, run.newest_checkpoint()
-        if newest is None:
+    if resume.endswith(".ckpt") and not (run.config_file.exists() and run.config.get("resume") == resume):
+        if run.config_file.exists() and first:
+            raise UserError(f"{run.path} has a run already, which did not begin with {resume}: name another directory")
+        return _branching_point(Path(resume), config)
+    if not run.config_file.exists():
+        if resume == "auto":
             return None
-        checkpoint = newest
-    if changed := differences(old.config, config):
-        raise UserError(f"resume = {old.path} was trained with another config ({'; '.join(changed)}): start a new run")
+        raise UserError(f"resume = {resume} is not a run directory: it has no config.yaml")
+    if (newest := run.newest_checkpoint()) is not None:
+        _refuse_other(run, config)
+        return newest
+    origin = run.config.get("resume")  # of a branch of before, which has no copy of where it began
+    return _branching_point(Path(origin), config) if isinstance(origin, str) and origin.endswith(".ckpt") else None
+
+
+def _branching_point(checkpoint: Path, config: dict[str, Any]) -> Path:
+    if not checkpoint.is_file():
+        raise UserError(f"resume = {checkpoint}: there is no such file")
+    if wrong := problem(checkpoint):
+        raise UserError(f"resume = {checkpoint} cannot be used, {wrong}: take another one")
+    _refuse_other(RunDirectory(checkpoint.parent.parent), config)
     return checkpoint
+
+
+def _refuse_other(old: RunDirectory, config: dict[str, Any]) -> None:
+    if changed := differences(old.config, config):
+        more = f" and {len(changed) - 2} more" if len(changed) > 2 else ""
+        raise UserError(
+            f"resume = {old.path} was trained with another config ({'; '.join(changed[:2])}{more}): start a new run"
+        )

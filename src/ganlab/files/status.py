@@ -16,6 +16,7 @@ class Status(StrEnum):
     WAITING = "not started"  # a job of a sweep
     INTERRUPTED = "interrupted"  # by a signal, with a checkpoint
     UNFINISHED = "unfinished"  # there is no result: it trains, or it was killed
+    UNSAVED = "unsaved"  # the disk was full until the end
     KILLED = "killed"  # a job of a sweep
     FAILED = "failed"
 
@@ -37,7 +38,9 @@ class Status(StrEnum):
 
     @property
     def exit_code(self) -> int:
-        """Of train.py and of a sweep; 75 is EX_TEMPFAIL: start it again. A user's mistake has 2."""
+        """Of train.py and of a sweep; 75 is EX_TEMPFAIL: start it again. A user's mistake has 2, a full disk 5."""
         if self.counts:
             return 3 if self.early else 0
+        if self is Status.UNSAVED:
+            return 5
         return 75 if self in (Status.INTERRUPTED, Status.WAITING) else 1

@@ -4,22 +4,54 @@ from __future__ import annotations
 
 import csv
 import io
+import logging
+import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ganlab.errors import UserError
 from ganlab.files.atomic import replaced
+
+log = logging.getLogger(__name__)
 
 KINDS = ("train", "eval", "theory", "health")  # the groups of columns, in their order
 
 
 def read(path: Path) -> list[dict[str, float]]:
     """The rows of a metrics.csv; a value that was not measured at an iteration is absent from its row. A last line without its
-    end is one that is being written, or that a kill has cut: it is left out."""
-    with path.open(newline="") as file:
-        whole = (line for line in file if line.endswith("\n"))
-        return [{name: _number(value) for name, value in row.items() if value != ""} for row in csv.DictReader(whole)]
+    end is one that is being written, or that a kill has cut: it is left out. Raises UserError where the file is damaged."""
+    rows, wrong = _read(path)
+    if wrong:
+        raise UserError(f"{path} is damaged: {wrong}; a resumed run keeps its {len(rows)} rows before that")
+    return rows
+
+
+def salvaged(path: Path) -> list[dict[str, float]]:
+    """The rows before the first that is damaged; the file as it was is then kept beside it."""
+    rows, wrong = _read(path, in_order=True)
+    if wrong:
+        kept = path.with_suffix(".csv.corrupt")
+        log.warning("%s is damaged: %s; its %d rows before that are kept, the file as %s", path, wrong, len(rows), kept.name)
+        path.replace(kept)
+    return rows
+
+
+def _read(path: Path, in_order: bool = False) -> tuple[list[dict[str, float]], str | None]:
+    """The rows up to the first that is damaged, and what is wrong with that."""
+    rows: list[dict[str, float]] = []
+    with path.open(newline="", encoding="utf-8", errors="replace") as file:
+        reader = csv.DictReader(line for line in file if line.endswith("\n"))
+        try:
+            for row in reader:
+                found = {name: _number(value) for name, value in row.items() if value != ""}
+                if not math.isfinite(found["iteration"]) or (in_order and rows and found["iteration"] <= rows[-1]["iteration"]):
+                    return rows, f"line {reader.line_num} is out of order"
+                rows.append(found)
+        except (ValueError, TypeError, KeyError, csv.Error, AttributeError) as error:
+            return rows, f"line {reader.line_num} is no row ({type(error).__name__})"
+    return rows, None
 
 
 class Table:
@@ -36,7 +68,7 @@ class Table:
         self._columns: list[str] | None = None  # of the file; None: it has to be written anew
         self._written = 0  # rows that have a line in it
         if path.exists():
-            self.rows = [row for row in read(path) if row["iteration"] <= start]
+            self.rows = [row for row in salvaged(path) if row["iteration"] <= start]
 
     def add(self, row: Mapping[str, float]) -> None:
         if self.rows and self.rows[-1]["iteration"] == row["iteration"]:
@@ -44,9 +76,11 @@ class Table:
             if self._written == len(self.rows):
                 self._columns = None
             return
-        if self.rows:
-            self.write()
-        self.rows.append(dict(row))
+        try:
+            if self.rows:
+                self.write()
+        finally:
+            self.rows.append(dict(row))
 
     def write(self, to_the_disk: bool = False) -> None:
         """Bring the file up to date; `to_the_disk`: so that not even a power cut takes it back."""

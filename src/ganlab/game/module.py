@@ -89,6 +89,7 @@ class GAN(pl.LightningModule):
         self.weights_G, self.weights_D = (trained_by(optimizer) for optimizer in (opt_G, opt_D))
         self.k, self.batch_size, self.seed = k, batch_size, seed
         self.at_once = at_once or 10**9
+        self.slower, self.slowed = 1.0, 0  # a factor on all rates; how often it was made smaller, after a divergence
         self.now = Now()
         self.next_look: Callable[[int], int] = lambda t: t + 1  # the next iteration after which somebody wants to look
 
@@ -168,7 +169,7 @@ class GAN(pl.LightningModule):
         factors = self._schedule.G(t), self._schedule.D(t)
         for optimizer, rates, factor in zip((self.opt_G, self.opt_D), self._rates, factors, strict=True):
             for group, rate in zip(optimizer.param_groups, rates, strict=True):
-                group["lr"] = rate * factor
+                group["lr"] = rate * factor * self.slower
                 if self._schedule.momentum is not None:
                     group["momentum"] = self._schedule.momentum(t)
 
@@ -199,24 +200,29 @@ class GAN(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint |= {"iteration": self.now.t, "penalties": {k: float(v) for k, v in self.now.penalties.items()}}
+        checkpoint |= {"slower": self.slower, "slowed": self.slowed}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.now.t = checkpoint.get("iteration", checkpoint["global_step"])
         self.now.penalties = {name: torch.tensor(value) for name, value in checkpoint.get("penalties", {}).items()}
+        self.slower *= checkpoint.get("slower", 1.0)
 
     def on_train_start(self) -> None:
+        several = self.trainer.world_size > 1  # DDP wants to be told of each backward, and D's weights out of G's graph
+        self.begin(self.manual_backward if several else torch.autograd.backward, (self.D, self.objective) if several else ())
         # raw optimizers step, and Lightning's count is advanced by hand: its global_step is then the iteration of Algorithm 1
         # for every k and any number of steps of G
         self._progress = self.trainer.fit_loop.epoch_loop.manual_optimization.optim_step_progress
+        self.at_once = 1 if several else self.at_once  # ranks have to leave a call together: each has its own clock
+
+    def begin(self, backward_to: Callable[..., None], kept_out: tuple[nn.Module, ...]) -> None:
+        """What a body needs, where the nets are now."""
         self._draws, self._noise = Draws(self.device), Draws(self.device)
         quicken(self.opt_G)
         quicken(self.opt_D)
         self._follow = [follower(average, self.G) for average in self.averages]
         self.numbers.to(self.device)
-        several = self.trainer.world_size > 1  # DDP wants to be told of each backward, and D's weights out of G's graph
-        self.backward_to: Callable[..., None] = self.manual_backward if several else torch.autograd.backward
-        self._frozen = (self.D, self.objective) if several else ()
-        self.at_once = 1 if several else self.at_once  # ranks have to leave a call together: each has its own clock
+        self.backward_to, self._frozen = backward_to, kept_out
 
 
 class _Noise(NamedTuple):

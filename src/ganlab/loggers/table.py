@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,8 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ganlab.files.table import Table
 from ganlab.loggers.base import RunLogger
+
+log = logging.getLogger(__name__)
 
 
 class RunTable(RunLogger):
@@ -20,6 +25,7 @@ class RunTable(RunLogger):
         super().__init__()
         self.table = Table(path, start)
         self.latest: dict[str, float] = {}
+        self.problem: OSError | None = None
 
     @property
     def name(self) -> str:
@@ -40,12 +46,26 @@ class RunTable(RunLogger):
     @rank_zero_only
     def log_metrics(self, metrics: dict[str, float], step: int | None = None) -> None:
         self.latest.update(metrics)
-        self.table.add(metrics)
+        with self._patiently():
+            self.table.add(metrics)
 
     @rank_zero_only
     def save(self) -> None:
-        self.table.write(to_the_disk=True)
+        with self._patiently():
+            self.table.write(to_the_disk=True)
 
     @rank_zero_only
     def finalize(self, status: str) -> None:
         self.save()
+
+    @contextmanager
+    def _patiently(self) -> Iterator[None]:
+        """A full disk ends no training: the rows are kept, and the file is written as a whole when there is room again."""
+        try:
+            yield
+            self.problem = None
+        except OSError as error:
+            if self.problem is None:
+                log.warning("metrics.csv CANNOT BE WRITTEN (%s): training goes on, its rows are kept here; make room",
+                            error.strerror or error)  # fmt: skip
+            self.problem = error

@@ -62,21 +62,20 @@ class Wandb(RunLogger):
         runs: Path,
         project: str = "ganlab",
         mode: str = "auto",
+        entity: str | None = None,
+        more_tags: Sequence[str] = (),
     ) -> None:
+        """`entity`: the account or team, otherwise WANDB_ENTITY. `more_tags` and WANDB_TAGS come after the run's own."""
         super().__init__()
-        if mode not in MODES:
-            raise ValueError(f"mode must be one of {', '.join(MODES)}, got {mode!r}")
-        if mode == "auto" and (wanted := os.environ.get("WANDB_MODE")):
-            if wanted not in MODES[1:]:
-                raise ValueError(f"the environment's WANDB_MODE must be one of {', '.join(MODES[1:])}, got {wanted!r}")
-            mode = wanted
+        mode = _mode(mode)
         if not project or len(project) > 128 or not set(project).isdisjoint("/\\#?%:"):
             raise ValueError(f"project must be 1 to 128 characters without any of / \\ # ? % :, got {project!r}")
         self.mode, self.run_dir, self.runs, self.project = mode, run_dir, runs, project
         self._about: dict[str, Any] = {
             "name": redact_text(name),
             "group": redact_text(group),
-            "tags": [redact_text(tag)[:64] for tag in tags],
+            "tags": [*dict.fromkeys(redact_text(tag)[:64] for tag in [*tags, *more_tags, *_words("WANDB_TAGS")])],
+            **({"entity": entity} if entity else {}),
         }
         self._run: Any = None
         self._warned = False
@@ -131,7 +130,7 @@ class Wandb(RunLogger):
             **limits,  # type: ignore[arg-type]
         )
         where: dict[str, Any] = {
-            "dir": str(self.runs),
+            "dir": os.environ.get("WANDB_DIR") or str(self.runs),
             "project": self.project,
             "id": self._id(),
             "resume": "allow",
@@ -230,6 +229,32 @@ class Wandb(RunLogger):
         found |= {f"best_iteration/{name}": score["iteration"] for name, score in result["best"].items()}
         found |= {f"cards/{name}": card for name, card in result["cards"].items()}
         self.experiment.summary.update(redact(found))
+
+
+SYNONYMS = {"dryrun": "offline", "run": "online", "shared": "online"}  # W&B's own words
+TRUE = {"1", "true", "yes", "on", "y", "t"}
+
+
+def _mode(given: str) -> str:
+    """One of MODES, in any capitals and in W&B's own words; `auto` asks the environment. Raises ValueError."""
+    mode = SYNONYMS.get(given.strip().lower(), given.strip().lower())
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, got {given!r}")
+    if mode != "auto":
+        return mode
+    if os.environ.get("WANDB_DISABLED", "").strip().lower() in TRUE:
+        return "disabled"
+    wanted = os.environ.get("WANDB_MODE", "").strip().lower()
+    wanted = SYNONYMS.get(wanted, wanted)
+    if wanted and wanted not in MODES:
+        raise ValueError(
+            f"the environment's WANDB_MODE must be one of {', '.join(MODES[1:])}, got {os.environ['WANDB_MODE']!r}"
+        )
+    return wanted or "auto"
+
+
+def _words(variable: str) -> list[str]:
+    return [word.strip() for word in os.environ.get(variable, "").split(",") if word.strip()]
 
 
 def _server() -> tuple[str | None, ...]:

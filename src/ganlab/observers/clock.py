@@ -13,18 +13,22 @@ class Clock:
     def __init__(self, seconds: float = 0.0) -> None:
         self._before = seconds
         self._since: float | None = None
+        self.started = False
 
     @property
     def seconds(self) -> float:
         return self._before + (0.0 if self._since is None else time.perf_counter() - self._since)
 
     def start(self) -> None:
+        self.started = True
         self._before, self._since = self.seconds, time.perf_counter()
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
         self._before, self._since = self.seconds, None
+        started = self.started
         try:
             yield
         finally:
-            self.start()
+            if started:
+                self.start()

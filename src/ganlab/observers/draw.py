@@ -19,7 +19,7 @@ class Draw(Observer):
         self.picture, self.folder, self.seed, self.classes = picture, folder, seed, classes
 
     def at_start(self, t: int) -> bool:
-        return True
+        return t == 0
 
     def observe(self, view: View) -> dict[str, float]:
         n, game = self.picture.n, view.game

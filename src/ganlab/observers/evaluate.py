@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from ganlab.metrics.scoring import Scorer
@@ -15,16 +16,19 @@ class Evaluate(Observer):
     def __init__(self, every: int, scorer: Scorer) -> None:
         super().__init__(every)
         self.scorer = scorer
+        self.details: dict[str, Any] = {}  # of the newest scores, as result.json has them
         better = scorer.higher_is_better
         self.scores = Scores([name for name in better if better[name]], [name for name in better if not better[name]])
 
     def observe(self, view: View) -> dict[str, float]:
         scores = self.scorer(view.game.generate, view.game.prior, view.device)
         self.scores.keep(scores, view.t)
+        self.details = json.loads(json.dumps(self.scorer.details(), default=float))  # plain, as checkpoints want it
         return {f"eval/{name}": value for name, value in scores.items()}
 
     def state_dict(self) -> dict[str, Any]:
-        return self.scores.state_dict()
+        return {**self.scores.state_dict(), "details": self.details}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.scores.load_state_dict(state)
+        self.details = state.get("details", {})

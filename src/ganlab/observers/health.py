@@ -30,6 +30,8 @@ class Health(Observer):
     With `patience`, a game in which samples were alike so many times in a row is ended.
     """
 
+    again = False  # nor are the newest gradients kept
+
     def __init__(self, every: int, n: int, seed: int, held_out: Source | None, patience: int | None = None) -> None:
         super().__init__(every)
         at_least_one(n=n)
@@ -47,7 +49,7 @@ class Health(Observer):
         fake = gan.G(z, y).float()
         on_real, on_fake = (gan.players.on(x, y)[0].float() for x in (real, fake))  # [n / m]
         values = {"diversity": _spread(fake) / _spread(real)}
-        if gan.now.looked_at:  # and not stopped in an iteration that nobody expected to be the last
+        if gan.now.looked_at:  # and not first looked at when it is over
             values |= {f"gradient_{net}": norm for net, norm in gan.now.gradient_norms.items()}
         logit = bool(getattr(gan.loss, "is_V", False))
         if logit:
@@ -60,9 +62,10 @@ class Health(Observer):
             values |= {"logit_gap": on_real.mean() - on_unseen.mean()}
             values |= {"accuracy_held_out": _accuracy(on_unseen, on_fake)} if logit else {}
         read = torch.stack([value.float() for value in values.values()]).tolist()
-        if math.isfinite(read[0]) and self.due(view.t):  # and not where a signal has stopped it
+        if math.isfinite(read[0]) and self.due(view.t):
             self.alike = self.alike + 1 if read[0] < COLLAPSED else 0
         self.last = view.last
+        self.reason = f"at iteration {view.t:,}: samples are alike in {self.alike} looks"
         return {f"health/{name}": value for name, value in zip(values, read, strict=True)}
 
     def stop(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -14,27 +15,38 @@ from ganlab.observers.observer import Observer, View
 
 
 class Log(Observer):
-    """Writes `train/...` rows. Nothing is read from the device between two of them. A loss that is not finite ends the run."""
+    """Writes `train/...` rows. Nothing is read from the device between two of them. A loss, weights or an optimizer's state
+    that is not finite ends the run: what a step makes of it is nothing any more."""
 
     everywhere = True  # a loss is that of a rank's own share
     ends = Status.DIVERGED
+    again = False  # the newest minibatch is not kept
 
     def __init__(self, every: int) -> None:
         super().__init__(every)
-        self.finite = True
+        self.finite, self.good = True, 0  # the newest iteration at which all was well
+
+    def begin(self, t: int) -> None:
+        self.good = t
 
     def observe(self, view: View) -> dict[str, float]:
-        values = statistics(view.game)
-        self.finite = all(math.isfinite(value) for value in values.values())
+        values, largest = statistics(view.game)
+        wrong = [f"{name.removeprefix('train/')} is {value}" for name, value in values.items() if not math.isfinite(value)]
+        wrong += [f"the largest number in {name} is {value}" for name, value in largest.items() if not math.isfinite(value)]
+        self.finite = not wrong
+        if wrong:
+            self.reason = f"between iterations {self.good:,} and {view.t:,}: {wrong[0]}"
+        else:
+            self.good = view.t
         return values
 
     def stop(self) -> bool:
         return not self.finite
 
 
-def statistics(gan: GAN) -> dict[str, float]:
-    """The newest minibatch's losses, the paper's V(D, G) in nats whatever the loss, D's mean output on both
-    sides, the learning rates, and what else moves."""
+def statistics(gan: GAN) -> tuple[dict[str, float], dict[str, float]]:
+    """The newest minibatch's losses, the paper's V(D, G) in nats whatever the loss, D's mean output on both sides, the
+    learning rates, and what else moves; and the largest number in weights and optimizers' states."""
     D, G = gan.now.D_terms, gan.now.G_terms
     values = {
         "train/loss_D": D.loss,
@@ -50,10 +62,22 @@ def statistics(gan: GAN) -> dict[str, float]:
     if any(term.of == "G" for term in gan.players.terms.values()):
         values["train/penalty_G"] = _total(gan, "G")
     values |= {f"train/{name}": value for name, value in gan.augment.readings().items()}
-    read = dict(zip(values, torch.stack([v.detach().float() for v in values.values()]).tolist(), strict=True))  # one sync
+    largest = {f"{name}'s weights": _largest(weights) for name, weights in (("G", gan.weights_G), ("D", gan.weights_D))}
+    for name, optimizer in (("G", gan.opt_G), ("D", gan.opt_D)):
+        states = [value for state in optimizer.state.values() for value in state.values()]
+        largest[f"{name}'s optimizer"] = _largest([value for value in states if torch.is_tensor(value) and value.dim()])
+    every = [v.detach().float() for v in (values | {k: v for k, v in largest.items() if v is not None}).values()]
+    read = torch.stack(every).tolist()  # one sync
     rates = {"train/lr_G": gan.opt_G, "train/lr_D": gan.opt_D}  # of their first parameter groups
-    read |= {name: optimizer.param_groups[0]["lr"] for name, optimizer in rates.items()}
-    return read | {f"train/{key}": value for key, value in gan.numbers.at.items()}
+    row = dict(zip(values, read, strict=False)) | {name: each.param_groups[0]["lr"] for name, each in rates.items()}
+    row |= {f"train/{key}": value for key, value in gan.numbers.at.items()}
+    return row, dict(zip([k for k, v in largest.items() if v is not None], read[len(values) :], strict=True))
+
+
+def _largest(tensors: Sequence[Tensor]) -> Tensor | None:
+    """The largest absolute value in all of them; NaN where there is one."""
+    floats = [tensor.detach() for tensor in tensors if tensor.is_floating_point() and tensor.numel()]
+    return torch.stack([each.float() for each in torch._foreach_norm(floats, torch.inf)]).amax() if floats else None
 
 
 def _total(gan: GAN, player: str) -> Tensor:

@@ -23,15 +23,19 @@ class View(NamedTuple):
     game: GAN
     source: Source  # p_data, where the networks are
     device: torch.device
-    save: Callable[[Path], None]  # a checkpoint, and before it the rows until here; for all ranks to call
+    save: Callable[[Path], OSError | None]  # a checkpoint, and before it the rows until here; for all ranks to call. Gives
+    # what kept it from being written
     show: Callable[[str, Path], None]  # a picture, under a key, to all loggers
 
 
 class Observer:
-    """Looks at the game every `every` iterations, after the last one, and where a run is stopped. It changes nothing, and draws
-    from no generator that training uses."""
+    """Looks at the game every `every` iterations and after the last one. It changes nothing, and draws from no generator that
+    training uses."""
 
     everywhere = False  # on all ranks; otherwise on the first
+    again = True  # whether what it sees can be seen again by whoever goes on from a checkpoint; a signal has it put off
+    parting = False  # whether it looks where a signal has ended the run, too
+    reason = ""  # why it has ended the run
     ends: Status | None = None  # how a run ends that it has ended; None for one that ends none
 
     def __init__(self, every: int) -> None:

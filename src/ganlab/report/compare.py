@@ -27,11 +27,11 @@ from ganlab.report import text
 from ganlab.report.budget import Budget, at, budget_of
 from ganlab.report.comparable import comparable, partly, scores_of, senses
 from ganlab.report.curves import charts
+from ganlab.report.data import by_data
 from ganlab.report.evaluations import evaluated
 from ganlab.report.gallery import Gallery, gallery
 from ganlab.report.groups import (
     Setting,
-    by_data,
     counterparts,
     grouped,
     refuse_unknown,

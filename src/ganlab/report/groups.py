@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ganlab.errors import UserError, did_you_mean
-from ganlab.files.run import RunDirectory
 from ganlab.files.status import Status
 from ganlab.metrics.cards import name_of
 from ganlab.report.budget import Budget
@@ -51,22 +51,6 @@ class Setting:
     @property
     def failures(self) -> int:
         return sum(not run.counts for run in self.runs)
-
-
-def by_data(runs: Sequence[Run]) -> dict[str, list[Run]]:
-    """The runs of each data set, in the order of their first ones. Where data lie, and which part of them was taken, makes no
-    other data set: whether scores were held against the same examples is for their cards to say."""
-    groups: dict[str, list[Run]] = defaultdict(list)
-    for run in runs:
-        data = run.config.get("data")
-        known = RunDirectory(run.path).data.get("fingerprint")
-        named = isinstance(data, dict) and ("name" in data or known)
-        skipped = ("root", "split", "shape", "flip", "max_megapixels", *(("source",) if named else ()))
-        own = {key: value for key, value in data.items() if key not in skipped} if isinstance(data, dict) else data
-        if known and isinstance(own, dict) and "name" not in own:
-            own |= {"fingerprint": known.split("+")[0]}
-        groups[json.dumps(own, sort_keys=True, default=str)].append(run)
-    return groups
 
 
 def title_of(settings: Sequence[Setting]) -> str:
@@ -182,8 +166,7 @@ def _joined(parts: Mapping[str, str]) -> str:
 def _name(settings: list[Setting], equal: bool) -> None:
     """By the overrides that vary, if they tell the settings apart, otherwise by the configs."""
     if len(settings) == 1:
-        run = settings[0].runs[0]
-        settings[0].name = str(run.config.get("name") or run.name).removesuffix(f"-s{run.seed}")
+        settings[0].name = _common_name(settings[0])
         return
     for setting, parts in zip(settings, _from_overrides(settings, equal) or _from_configs(settings), strict=True):
         setting.parts, setting.name = parts, _joined(parts) or "base"
@@ -192,6 +175,17 @@ def _name(settings: list[Setting], equal: bool) -> None:
         if names.count(setting.name) > 1:
             setting.parts |= {"": str(i + 1)}
             setting.name += f" ({i + 1})"
+
+
+def _common_name(setting: Setting) -> str:
+    """What the names of all its runs are but for the seed; the jobs of a sweep over seeds have nothing else in theirs."""
+    names = {re.sub(rf"(?:^|[-_])(?:s|seed-){run.seed}$", "", str(run.config.get("name") or run.name)) for run in setting.runs}
+    if len(names) == 1 and (name := names.pop()):
+        return name
+    config, targets = setting.config, _targets(setting.config)
+    parts = [targets.get(key, "").split(".") for key in ("data", "model.G", "loss")]
+    words = [parts[0][-1], parts[1][-2] if len(parts[1]) > 1 else "", parts[2][-1]]
+    return "-".join([*filter(None, words), f"k{config.get('k', 1)}"])
 
 
 def _from_overrides(settings: Sequence[Setting], equal: bool) -> list[dict[str, str]] | None:

@@ -147,7 +147,7 @@ def _read(path: Path, name: str, notes: Notes) -> Run | None:
             notes.add("no result.json: the run is not over or was killed, and counts as unfinished", name)
             return unfinished
         run = Run(**own, **_result(result, config))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (UserError, OSError, ValueError, TypeError, KeyError, AttributeError):
         notes.add("result.json is damaged: the run counts as unfinished", name)
         return unfinished
     if not run.counts:

@@ -29,7 +29,7 @@ from ganlab.metrics.several import kinds
 from ganlab.networks.layers import Discriminator, Packed, packed_shape
 from ganlab.run.checkpoint import AtomicCheckpointIO
 from ganlab.run.completed import completed
-from ganlab.run.config import build, build_as, classes_told, resolve, takes, validate
+from ganlab.run.config import MISTAKEN, build, build_as, classes_told, resolve, takes, validate
 from ganlab.run.numbers import numbers_of
 from ganlab.run.pairs import refuse_unfit
 from ganlab.run.parts import average_of, losses_of
@@ -208,8 +208,8 @@ def scorer_of(
     finite = hasattr(source, "__len__")
     try:
         x, y = source.reference(n_real)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    except MISTAKEN as error:
+        raise UserError(f"metrics.n_real = {n_real}: {error}") from error
     scores, cards = {}, {}
     about, sha256 = name_of(data, metrics.split), fingerprint(x) if finite else None
     for name, node in metrics.scores.items():
@@ -225,7 +225,7 @@ def scorer_of(
         try:
             feed(score, x[:1], y[:1], real=False)  # what it cannot look at is refused before anything is trained
             score.reset()
-        except ValueError as error:
+        except MISTAKEN as error:
             raise UserError(f"{key}: {error}") from error
         for each, kind in kinds(name, score).items():
             if each in cards:
@@ -250,7 +250,7 @@ def logger_of(node: Node, key: str, **about: Any) -> RunLogger:
     raise UserError(f"{key} = {node['_target_']} is not one of pytorch_lightning's loggers: give a subclass of its Logger")
 
 
-def trainer_of(settings: Settings, callbacks: list[pl.Callback], loggers: list[RunLogger]) -> pl.Trainer:
+def trainer_of(settings: Settings, callbacks: list[pl.Callback]) -> pl.Trainer:
     """Lightning's Trainer. What would end, clip or accumulate behind the bench's back is given here, so it cannot be set."""
     node = settings.trainer
     precision = str(node.get("precision"))
@@ -282,13 +282,15 @@ def trainer_of(settings: Settings, callbacks: list[pl.Callback], loggers: list[R
         gradient_clip_val=None,
         accumulate_grad_batches=1,
         callbacks=callbacks,
-        logger=loggers,
+        logger=[],
         plugins=[AtomicCheckpointIO()],
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
         use_distributed_sampler=False,
     )
+    # Lightning's own handler of SIGTERM ends a run without a checkpoint; `ganlab.signals` has one for each signal
+    trainer._signal_connector.register_signal_handlers = lambda: None
     if trainer.world_size > 1 and node.get("strategy") == "auto":
         raise UserError(f"{trainer.world_size} processes need trainer=ddp: add it, or leave out trainer.devices")
     return trainer

@@ -5,23 +5,29 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from ganlab.files.atomic import replaced
+from ganlab.files.checkpoint import save_summed
 from ganlab.files.older import weights
 from ganlab.observers.adapter import of_one_entry
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the target, flushes to disk and renames: Lightning's own write copies across file systems, and a kill
-    then leaves half a file under the final name. Reads older checkpoints, too."""
+    then leaves half a file under the final name. What keeps the newest from being written is its `problem`. Reads older
+    checkpoints, too."""
+
+    problem: OSError | None = None
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None) -> None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with replaced(path) as file:
-            torch.save(checkpoint, file)
+        path, self.problem = Path(path), None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replaced(path) as file:
+                save_summed(checkpoint, file)
+        except OSError as error:  # not raised here, where other processes wait for this one
+            self.problem = error
 
     def load_checkpoint(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
         checkpoint = super().load_checkpoint(*args, **kwargs)

@@ -5,126 +5,172 @@ from __future__ import annotations
 import logging
 import os
 import re
-import shutil
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ganlab.errors import Diverged, Interrupted, Locked, Unfinished, UserError, did_you_mean
-from ganlab.files.older import overrides
+from ganlab.errors import (
+    Diverged,
+    Interrupted,
+    Locked,
+    Mistakes,
+    Storage,
+    Unfinished,
+    Unsaved,
+    UserError,
+    brief,
+)
+from ganlab.files.run import RunDirectory
+from ganlab.files.saved import yaml_problem
 from ganlab.files.status import Status
+from ganlab.run.hints import meant
+from ganlab.run.line import GRAMMAR, read_line, with_saved_overrides
+from ganlab.run.output import patient
+from ganlab.run.tree import conf_dir, groups, top_level, usual
+from ganlab.signals import SIGNALS
 
 
-def guarded(main: Callable[[], Any]) -> int:
-    """Run main and return the exit code: 0 done, 2 a user's mistake (one sentence), 3 diverged, 75 interrupted with a
-    checkpoint; our bugs have a traceback.
+def guarded(main: Callable[[], Any], overrides: bool = True) -> int:
+    """Run main and return the exit code: 0 done, 2 a user's mistake (one sentence), 3 diverged, 5 no room on the disk, 75
+    interrupted with a checkpoint; our bugs have a traceback. `overrides`: that the command line is one of train.py's.
 
     GANLAB_TRACEBACK=1 shows the traceback of a mistake, too.
     """
+    SIGNALS.listen()
+    patient()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print and exit with 1 by itself
-    if "GANLAB_OVERRIDES" not in os.environ:  # the other processes of a run inherit the whole line
-        sys.argv = with_saved_overrides(sys.argv)
-        os.environ["GANLAB_OVERRIDES"] = "complete"
     try:
+        if overrides and "GANLAB_OVERRIDES" not in os.environ:  # the other processes of a run inherit the whole line
+            sys.argv = with_saved_overrides(sys.argv)
+            os.environ["GANLAB_OVERRIDES"] = "complete"
+            refuse_null_groups(sys.argv)
         main()
-    except Diverged as error:
-        print(f"ganlab: {error}", file=sys.stderr)
-        return Status.DIVERGED.exit_code
     except Interrupted as error:
-        print(f"ganlab: {error}", file=sys.stderr)
-        return Status.INTERRUPTED.exit_code
+        with suppress(OmegaConfBaseException, ValueError):  # where there is no directory yet
+            if overrides and not _BEGUN:
+                discard(Path(HydraConfig.get().runtime.output_dir))
+        return _said(error, Status.INTERRUPTED.exit_code)
     except Unfinished as error:
-        print(f"ganlab: {error}", file=sys.stderr)
-        return error.code
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+        return _said(error, error.code)
+    except (UserError, HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         return _told(error, sentence(error))
-    except ValueError as error:
-        if "Config group override" not in str(error):
-            raise
-        return _told(error, "a group cannot be null: choose one of its files, as penalty=none, or leave it out")
     except OSError as error:
         if error.filename is None or Path(error.filename).suffix == ".py":
             raise
         return _told(error, f"cannot use {error.filename}: {error.strerror}; run directories go to runs=PATH")
+    except (ValueError, TypeError, AttributeError, KeyError, AssertionError, RecursionError) as error:
+        if _BEGUN or not overrides:
+            raise
+        return _told(
+            error, f"the config cannot be composed: {type(error).__name__}: {error}; look at the files in {conf_dir()}"
+        )
     return 0
 
 
-def job(cfg: DictConfig) -> None:
-    """Hydra's task, one run. One that never began leaves no directory behind."""
-    from ganlab.run.experiment import train  # after composing: a typo is reported without importing torch
+_BEGUN: list[str] = []  # runs of this process: what is raised before the first is a mistake in the config
 
-    hydra = HydraConfig.get()
+
+def job(cfg: DictConfig) -> None:
+    """Hydra's task, one run. One that never began leaves no directory behind. Hydra prints a line of its own about exceptions,
+    so that how a run ended leaves here as an exit code."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    fresh = not (folder / "config.yaml").exists()
     try:
+        from ganlab.run.experiment import train  # after composing: a typo is reported without importing torch
+
+        _BEGUN.append(str(folder))
         train(cfg)
     except UserError as error:
         if not isinstance(error, Locked):
-            _discard(Path(hydra.runtime.output_dir))
+            discard(folder)
         sys.exit(_told(error, str(error)))
+    except Interrupted as error:
+        if fresh and not any(folder.glob("checkpoints/step-*.ckpt")):
+            discard(folder, begun=True)
+        sys.exit(_said(error, Status.INTERRUPTED.exit_code))
+    except Diverged as error:
+        sys.exit(_said(error, Status.DIVERGED.exit_code))
+    except Unsaved as error:
+        sys.exit(_said(error, Status.UNSAVED.exit_code))
 
 
-def _discard(folder: Path) -> None:
-    if not (folder / "config.yaml").exists():
-        logging.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+def discard(folder: Path, begun: bool = False) -> None:
+    """Remove what a run that never trained has written there, and the folder if nothing else is in it: it may be anyone's."""
+    if (folder / "config.yaml").exists() and not begun:
+        return
+    logging.shutdown()
+    for file in [folder / "run.log", folder / ".lock", *(RunDirectory(folder).files() if begun else ())]:
+        file.unlink(missing_ok=True)
+    inner = [folder / name for name in ("checkpoints", "samples", "figures", "theory")] if begun else []
+    dated = [folder.parent] if re.fullmatch(r"\d{4}-\d\d-\d\d", folder.parent.name) else []
+    for one in (*inner, folder, *dated):
+        with suppress(OSError):
+            one.rmdir()
+
+
+def _said(error: BaseException, code: int) -> int:
+    print(f"ganlab: {brief(str(error))}", file=sys.stderr)
+    return code
 
 
 def _told(error: Exception, sentence: str) -> int:
     if os.environ.get("GANLAB_TRACEBACK"):
         traceback.print_exception(error)
-    print(f"ganlab: error: {sentence}", file=sys.stderr)
-    return 2
+    lines = error.mistakes if isinstance(error, Mistakes) else [sentence]
+    for line in lines:
+        print(f"ganlab: error: {brief(line)}", file=sys.stderr)
+    return Status.UNSAVED.exit_code if isinstance(error, Storage) else 2
 
 
 def sentence(error: Exception) -> str:
     """Hydra's message on one line, without its search path and its advice about `+key`."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, yaml.YAMLError | UnicodeDecodeError):
+        return f"{_file_of(error)} is no yaml: {yaml_problem(error)}"
     if isinstance(error, OverrideParseException):
-        return f"cannot read the override {error.override!r}: see https://hydra.cc/docs/1.3/advanced/override_grammar/basic"
+        return f"cannot read the override {error.override!r}: see {GRAMMAR}"
     text = f"{error} {error.__cause__ or ''}"
     if match := re.search(r"full_key: penalty\.(\w+)\s", f"{text} "):
         return f"unknown key penalty.{match[1]}: a penalty is set by its name, as in penalty=r1 penalty.r1.gamma=1"
     if match := re.search(r"Key '(\w+)' is not in struct\s*full_key: (\S+)", text):
         group, _, key = match[2].rpartition(".")
-        advice = f"; `python train.py --cfg job -p {group}` lists its keys" if group else did_you_mean(key, _top_level())
+        advice = f"; `python train.py --cfg job -p {group}` lists its keys" if group else meant(key, top_level(), conf_dir())
         return f"unknown key {match[2]}{advice}"
     lines = (line.strip() for line in str(error).split("Config search path")[0].splitlines())
     return " ".join(line for line in lines if line)
 
 
-def conf_dir() -> Path:
-    """The tree of choices: that of train.py, of the working directory, or of the checkout that ganlab runs from."""
-    for folder in (Path(sys.argv[0]).resolve().parent, Path.cwd(), Path(__file__).parents[3]):
-        if (folder / "conf" / "config.yaml").is_file():
-            return folder / "conf"
-    raise UserError("there is no conf/config.yaml here: run this command in the folder that train.py lies in")
+def _file_of(error: Exception) -> str:
+    mark = getattr(error, "problem_mark", None)
+    if mark is not None and Path(mark.name).is_file():
+        return str(mark.name)
+    folders = [conf_dir(), *(Path(word) for flag, word in pairwise(sys.argv) if flag in ("--config-dir", "-cd"))]
+    for file in sorted(file for folder in folders for file in folder.rglob("*.yaml")):
+        try:
+            file.read_text(encoding="utf-8")
+        except (UnicodeDecodeError, OSError):
+            return str(file)
+    return getattr(error, "name", None) or "a config file"
 
 
-def _top_level() -> list[str]:
-    conf = conf_dir()
-    return [*map(str, OmegaConf.load(conf / "config.yaml")), *(folder.name for folder in conf.iterdir() if folder.is_dir())]
-
-
-BUDGETS = {"iterations", "images"}  # a new one replaces the other
-
-
-def with_saved_overrides(argv: list[str]) -> list[str]:
-    """`train.py resume=RUN ...` means the overrides that RUN was started with, and then the new ones."""
-    for argument in argv[1:]:
-        key, _, value = argument.partition("=")
-        saved = Path(value) / "overrides.yaml"
-        if key == "resume" and saved.is_file():
-            new = {line.split("=")[0] for line in argv[1:]}
-            if new & BUDGETS:
-                new |= BUDGETS
-            old = overrides([str(line) for line in OmegaConf.load(saved)], saved.with_name("config.yaml"))
-            return [argv[0], *(line for line in old if line.split("=")[0] not in new), *argv[1:]]
-    return argv
+def refuse_null_groups(argv: list[str]) -> None:
+    """Raises UserError for a group that is null: Hydra would say it in an assertion."""
+    for one in read_line(argv).parsed:
+        if one.key_or_group in groups() and not one.is_delete() and not one.is_sweep_override() and one.value() is None:
+            group = one.key_or_group
+            best = usual(group)
+            raise UserError(f"{group} = null: a group is one of its files, as {group}={best}: name one, or leave it out")
 
 
 def run_dir(resume: str | None, fresh: str, *, _root_: DictConfig) -> str:
@@ -157,4 +203,5 @@ def _plain(value: Any) -> Any:
 
 OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
 OmegaConf.register_new_resolver("study", study, replace=True)
+logging.getLogger("hydra._internal.utils").setLevel(logging.CRITICAL)  # what cannot be found is said by us
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # device lists and tips

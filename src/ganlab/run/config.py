@@ -6,8 +6,9 @@ The schema of a node with a `_target_` is the signature of that target; the top 
 from __future__ import annotations
 
 import inspect
+import math
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import hydra
@@ -17,7 +18,9 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from ganlab.errors import UserError, did_you_mean
+from ganlab.errors import UserError, brief, did_you_mean
+from ganlab.files.saved import leaves
+from ganlab.run.ranges import out_of_range
 from ganlab.settings import Node, Settings
 
 
@@ -36,6 +39,11 @@ def validate(config: dict[str, Any]) -> Settings:
     penalty = config.get("penalty")
     if isinstance(penalty, Mapping):  # what a preset says of a penalty that was not chosen
         config = {**config, "penalty": {name: node for name, node in penalty.items() if not _unchosen(node)}}
+    for key, value in leaves(config):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{key} = {value}: a number has to be finite")
+        if isinstance(value, str) and not value.strip():
+            raise UserError(f"{key} = {value!r} is empty: give it a value, or null where it may have none")
     settings: Settings = validated(Settings, config, "")
     return settings
 
@@ -47,6 +55,18 @@ def _unchosen(node: Any) -> bool:
 def plain(settings: Settings) -> dict[str, Any]:
     """What config.yaml holds: the validated values, in plain Python."""
     return settings.model_dump(mode="json", exclude_unset=True)
+
+
+MISTAKEN = (
+    ValueError,
+    TypeError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,
+    ZeroDivisionError,
+    AssertionError,
+)  # of what a user
+# has given; anything else that a constructor raises is its own fault
 
 
 def build_as(wanted: type, node: Node, key: str, **given: Any) -> Any:
@@ -66,7 +86,7 @@ def build(node: Node, key: str, **given: Any) -> Any:
     node = check(node, key, given)
     try:
         return hydra.utils.instantiate(node, _convert_="all", _partial_=True)(**given)  # given objects are not copied
-    except (InstantiationException, ValueError, TypeError, MisconfigurationException, ImportError) as error:
+    except (InstantiationException, MisconfigurationException, ImportError, *MISTAKEN) as error:
         cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
         raise UserError(f"{key}: {_one_line(cause)}") from error
 
@@ -76,7 +96,7 @@ def check(node: Any, key: str, given: Iterable[str]) -> Node:
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise UserError(f"{key} must be a mapping with a _target_, found {node!r}")
     target = _target(node["_target_"], key)
-    parameters = inspect.signature(target).parameters
+    parameters = _parameters(target, node, key)
     own = {name: value for name, value in node.items() if name != "_target_"}
     free = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for name in own:
@@ -96,6 +116,8 @@ def check(node: Any, key: str, given: Iterable[str]) -> Node:
             own[name] = {part: check(inner, f"{key}.{name}.{part}", given=()) for part, inner in value.items()}
         elif name in hints:
             own[name] = validated(hints[name], value, f"{key}.{name}")
+        if wrong := out_of_range(target, name, own[name]):
+            raise UserError(f"{key}.{name} = {value}: {wrong}")
     return {"_target_": node["_target_"], **own}
 
 
@@ -103,7 +125,16 @@ def takes(node: Any, key: str, name: str) -> bool:
     """Whether the target of a node has a parameter of this name."""
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise UserError(f"{key} must be a mapping with a _target_, found {node!r}")
-    return name in inspect.signature(_target(node["_target_"], key)).parameters
+    return name in _parameters(_target(node["_target_"], key), node, key)
+
+
+def _parameters(target: Callable[..., Any], node: Mapping[Any, Any], key: str) -> Mapping[str, inspect.Parameter]:
+    try:
+        return inspect.signature(target).parameters
+    except (ValueError, TypeError) as error:  # of what is not written in Python
+        raise UserError(
+            f"{key}._target_ = {node['_target_']} has no arguments that can be read: name a class of Python's"
+        ) from error
 
 
 def classes_told(node: Any) -> int | None:
@@ -123,31 +154,40 @@ HARMLESS = (  # where what a run directory may name has to be defined: nothing t
 )  # fmt: skip
 
 
-def own_code(node: Any) -> bool:
-    """Whether everything that building this node would call is one of ganlab's parts, or of torch's activations, and not
-    something else that is reached through them."""
+def own_code(node: Any, places: tuple[str, ...] = HARMLESS) -> bool:
+    """Whether everything that building this node would call is a class (of data, also a function) that is defined in these
+    places, and not something else that is reached through them."""
     if isinstance(node, Mapping):
-        path = str(node.get("_target_", "ganlab."))
-        if not path.startswith(("ganlab.", "torch.nn.")):
-            return False
-        if "_target_" in node and not getattr(_target(path, "_target_"), "__module__", "").startswith(HARMLESS):
-            return False
-        return all(own_code(value) for value in node.values())
-    return all(own_code(value) for value in node) if isinstance(node, list | tuple) else True
+        if any(str(key).startswith("_") and key != "_target_" for key in node):
+            return False  # Hydra's own, as _args_
+        return ("_target_" not in node or _own(node["_target_"], places)) and all(
+            own_code(one, places) for one in node.values()
+        )
+    return all(own_code(one, places) for one in node) if isinstance(node, list | tuple) else True
 
 
-def refuse_foreign_code(nodes: Mapping[str, Node], trust: bool) -> None:
-    """For nodes of a run directory, which may come from anyone: raises UserError for the first one that is not `own_code`."""
-    for key, node in nodes.items():
-        if not trust and not own_code(node):
-            raise UserError(f"{key} = {node} is not ganlab's own code alone: pass --trust to run it")
+def _own(path: Any, places: tuple[str, ...]) -> bool:
+    if not isinstance(path, str) or not path.startswith(("ganlab.", "torch.", "pytorch_lightning.")) or "._" in path:
+        return False  # and nothing else is imported
+    try:
+        found = _target(path, "_target_")
+    except UserError:
+        return False
+    home = getattr(found, "__module__", None)
+    known = isinstance(home, str) and home.startswith(places)
+    if inspect.isfunction(found):
+        return known and "." not in found.__qualname__ and str(home).startswith(("ganlab.data.", "ganlab.features."))
+    return known and inspect.isclass(found)
 
 
 def _target(path: str, key: str) -> Callable[..., Any]:
     try:
-        return hydra.utils.get_object(path)
+        target = hydra.utils.get_object(path)
     except Exception as error:
         raise UserError(f"{key}._target_ = {path}: {_one_line(error)}") from error
+    if not callable(target):
+        raise UserError(f"{key}._target_ = {path} is no class and no function: give package.module.Class")
+    return target
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:
@@ -160,24 +200,43 @@ def _hints(target: Callable[..., Any]) -> dict[str, Any]:
 
 def validated(kind: Any, value: Any, key: str) -> Any:
     """The value as the type has it; raises UserError under the key where it does not fit."""
-    if kind in (int, float) and isinstance(value, bool):
+    if _has_truth(value) and _is_of_numbers(kind):
         raise UserError(f"{key} = {str(value).lower()}: input should be a number")
     arbitrary = inspect.isclass(kind) and issubclass(kind, BaseModel)
     try:
-        adapter = TypeAdapter(kind, config=None if arbitrary else ConfigDict(arbitrary_types_allowed=True))
+        adapter = TypeAdapter(kind, config=None if arbitrary else ConfigDict(arbitrary_types_allowed=True, allow_inf_nan=False))
         return adapter.validate_python(value)
     except ValidationError as error:
         problem = next(iter(error.errors()))
         place = [str(part) for part in problem["loc"]] if arbitrary else []
         name = ".".join(filter(None, [key, *place]))
+        if problem["type"] == "extra_forbidden" and name == "experiment":
+            raise UserError("this experiment sets nothing: its file begins with `# @package _global_`, then k: 2") from error
         if problem["type"] == "extra_forbidden":
             known = kind.model_fields if len(place) == 1 else ()
             raise UserError(f"unknown key {name}{did_you_mean(place[-1], known)}") from error
         if problem["type"] == "missing":
             raise UserError(f"{name} is missing: choose one of conf/{name.split('.')[0]}, or give it a value") from error
-        raise UserError(f"{name} = {problem['input']!r}: {problem['msg'].lower()}") from error
+        raise UserError(f"{name} = {brief(repr(problem['input']), 60)}: {problem['msg'].lower()}") from error
     except Exception:  # an annotation pydantic has no rule for: the constructor will judge
         return value
+
+
+def _has_truth(value: Any) -> bool:
+    return isinstance(value, bool) or (isinstance(value, list | tuple) and any(map(_has_truth, value)))
+
+
+def _is_of_numbers(kind: Any) -> bool:
+    """Whether a type is of numbers, or lists of them, and says nothing of true and false."""
+    parts = {*_parts(kind)}
+    return bool(parts & {int, float}) and bool not in parts and Any not in parts
+
+
+def _parts(kind: Any) -> Iterator[Any]:
+    arguments = typing.get_args(kind)
+    yield kind
+    for argument in arguments:
+        yield from _parts(argument)
 
 
 def _one_line(error: BaseException) -> str:

@@ -93,6 +93,10 @@ class Submitit:
         if requeue < 0:
             raise UserError(f"hydra.launcher.requeue = {requeue} must be at least 0")
         self.cluster = cluster or ("slurm" if shutil.which("sbatch") else "local")
+        asked = [name for name, value in {**slurm, "gpus": gpus, "more": more or None}.items() if value is not None]
+        if cluster is None and self.cluster == "local" and asked:
+            raise UserError(f"hydra.launcher.{asked[0]} is given but there is no sbatch here: start it on a login node, or "
+                            "give hydra.launcher.cluster=local to train on this machine")  # fmt: skip
         self.elsewhere = self.cluster == "slurm"
         if self.elsewhere and not (shutil.which("sbatch") and shutil.which("srun")):
             raise UserError("hydra.launcher.cluster = slurm: there is no sbatch here: start it on a login node of the cluster")

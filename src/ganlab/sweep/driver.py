@@ -23,7 +23,7 @@ from ganlab.sweep.jobs import Job, write_table
 
 AGAIN = 1.0  # seconds in which a second signal is the same one: a closing terminal and its shell both send it
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
-COLOURS = {0: "green", 3: "magenta", 75: "yellow", 1: "red"}  # of states, by their exit code
+COLOURS = {0: "green", 3: "magenta", 75: "yellow", 1: "red", 5: "red"}  # of states, by their exit code
 LONG = 60  # jobs; of a longer sweep the table has those only that are not completed
 
 
@@ -86,13 +86,16 @@ def show_jobs(jobs: Sequence[Job], folder: Path) -> None:
     """Which job is which, and where to look."""
     console = Console()
     shown = [job for job in jobs if len(jobs) <= LONG or job.state is not Status.COMPLETED]
-    table = Table("job", "state", "iterations", "seconds", "note", title=Text(str(folder)), title_justify="left")
+    table = Table(
+        "job", "state", "verdict", "score", "iterations", "seconds", "note", title=Text(str(folder)), title_justify="left"
+    )
     for job in shown:
         row = job.row()
         seconds = f"{job.seconds:.0f}" if job.seconds else "-"
         colour = COLOURS[Status(row["state"]).exit_code]
         iterations = f"{row['iterations']:,}" if row["iterations"] else "-"
-        table.add_row(Text(job.name), Text(row["state"], colour), iterations, seconds, Text(row["note"]))
+        told = (row["verdict"], row["score"], iterations, seconds)
+        table.add_row(Text(job.name), Text(row["state"], colour), *told, Text(row["note"]))
     if shown:
         console.print(table)
     where_to_look(console, jobs, folder)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ganlab.errors import UserError
 from ganlab.files.atomic import write_whole
 from ganlab.files.run import RunDirectory
 from ganlab.files.status import Status
@@ -41,7 +42,7 @@ class Job:
         """Empty while there is none that can be read."""
         try:
             return RunDirectory(self.path).result or {}
-        except (OSError, ValueError):
+        except (OSError, UserError):
             return {}
 
     @property
@@ -60,6 +61,8 @@ class Job:
             return Status.WAITING
         if code == 0:
             return Status.COMPLETED  # it had more iterations than it was asked for
+        if code == Status.UNSAVED.exit_code:
+            return Status.UNSAVED
         if code < 0 and code not in (-signal.SIGTERM, -signal.SIGINT):
             return Status.KILLED
         return Status.INTERRUPTED if code in (Status.INTERRUPTED.exit_code, -signal.SIGTERM, -signal.SIGINT) else Status.FAILED
@@ -72,6 +75,8 @@ class Job:
             return "" if code is not None else "skipped: it was completed before"
         if state is Status.DIVERGED:
             return "a loss is not finite" if code is not None else "skipped: it diverged before"
+        if state is Status.UNSAVED:
+            return f"the disk was full: {self.result.get('error') or _last_line(self.log)}"
         if state is Status.COLLAPSED:
             return "samples are alike" if code is not None else "skipped: it collapsed before"
         if state is Status.KILLED and code is not None:
@@ -80,6 +85,14 @@ class Job:
             return _last_line(self.log)
         return "it goes on when the sweep is started again" if state is Status.INTERRUPTED else ""
 
+    @property
+    def score(self) -> str:
+        """The first of its scores and its last value, as `modes 8`; empty where there is none."""
+        for name, last in self.result.get("final", {}).items():
+            if "/" not in name:
+                return f"{name} {'-' if last['value'] is None else format(last['value'], '.4g')}"
+        return ""
+
     def row(self) -> dict[str, Any]:
         result = self.result
         return {
@@ -87,6 +100,8 @@ class Job:
             **self.values,
             "state": self.state.value,
             "iterations": result.get("iterations", ""),
+            "verdict": (result.get("verdict") or {}).get("state", ""),
+            "score": self.score,
             "seconds": round(self.seconds, 1),
             "note": self.note,
             "directory": str(self.path),
