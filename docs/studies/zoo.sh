@@ -14,6 +14,6 @@ sweep wgan loss=wasserstein_toy
 sweep r1 loss=non_saturating penalty=r1
 sweep hinge_sn loss=hinge penalty=spectral_norm
 sweep average loss=relativistic_average penalty=r1
-sweep metric loss=energy,mmd penalty.gradient_penalty.weight=0.1
+sweep metric loss=energy,mmd penalty=gradient_penalty penalty.gradient_penalty.weight=0.1
 sweep f loss=f_kl,f_reverse_kl,f_pearson,f_hellinger,f_total_variation
 sweep clip loss=wasserstein penalty=weight_clipping penalty.weight_clipping.limit=0.1

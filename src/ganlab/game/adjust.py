@@ -32,6 +32,9 @@ class Smoothed(Pointwise):
             raise ValueError(f"share must lie in 0..0.5 (0.1 in the paper), got {share}")
         self.loss, self.share = loss, share
 
+    def __repr__(self) -> str:
+        return f"Smoothed({self.loss!r}, {self.share})"
+
     def on_data(self, logit: Tensor) -> Tensor:
         return (1 - self.share) * self.loss.on_data(logit) + self.share * self.loss.on_samples(logit)
 
