@@ -21,6 +21,7 @@ ORDERS = {"alternating": {"_target_": "ganlab.game.updates.Alternating", "g_step
 NAMES = {"R1": "r1", "GradientPenalty": "gradient_penalty", "WeightClipping": "weight_clipping"}
 
 
+NORMED, SLOPE = "ganlab.networks.dcgan.Discriminator", "ganlab.game.terms.GradientPenalty"
 PICTURES = {"_target_": "ganlab.data.datasets.images", "background": "white", "max_megapixels": 64.0}
 
 
@@ -32,7 +33,18 @@ def migrated(config: dict[str, Any]) -> dict[str, Any]:
     if "penalty" not in config:
         return config
     config = {"adjust": {}, "average": {"_target_": "ganlab.game.averages.Decay"}, **config}
-    return config if "objective" in config else _in_parts(config)
+    return _normed(config if "objective" in config else _in_parts(config))
+
+
+def _normed(config: dict[str, Any]) -> dict[str, Any]:
+    """dcgan's D had BatchNorm under a gradient penalty, too; now it is told a norm there."""
+    model, penalty = config.get("model"), config.get("penalty")
+    D = model.get("D") if isinstance(model, Mapping) else None
+    nodes = [penalty, *penalty.values()] if isinstance(penalty, Mapping) else []  # one, or by names
+    slope = any(isinstance(node, Mapping) and node.get("_target_") == SLOPE for node in nodes)
+    if slope and isinstance(D, Mapping) and D.get("_target_") == NORMED and "norm" not in D:
+        return {**config, "model": {**model, "D": {**D, "norm": "batch"}}}  # type: ignore[dict-item]
+    return config
 
 
 def _in_parts(config: dict[str, Any]) -> dict[str, Any]:
@@ -92,7 +104,11 @@ def overrides(lines: list[str], config_file: Path) -> list[str]:
     if not config_file.is_file():
         return lines
     config = read_plain(config_file)
-    penalty = config.get("penalty") if isinstance(config, dict) else None
+    if not isinstance(config, dict):
+        return lines
+    if _normed(_moved(config)) != _moved(config):
+        lines = [*lines, "+model.D.norm=batch"]
+    penalty = config.get("penalty")
     named = _named(penalty)
     if named is penalty or not named:
         return lines

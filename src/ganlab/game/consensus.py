@@ -49,7 +49,7 @@ def third_derivatives(play: Players, who: str) -> None:
     if third and (name := batch_norm(play.D)):
         raise ValueError(
             f"{who} takes the third derivative of penalty.{third[0]}, which BatchNorm ({name} of D) does not have: "
-            "take model.D.norm=none or another order of updates"
+            "take +model.D.norm=none or another order of updates"
         )
 
 

@@ -46,7 +46,7 @@ class Term(nn.Module):
         if self.separate and (name := batch_norm(play.D)):
             yield (
                 f"D has BatchNorm ({name}), through which the slope at an example depends on the others; "
-                "take model.D.norm=layer or none where the family has it"
+                "take +model.D.norm=layer or none where the family has it"
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ganlab.game.terms import Term
 from ganlab.run.config import build_as, takes
 from ganlab.settings import Node, Settings
 from ganlab.types import Prior, Source
@@ -12,7 +13,7 @@ from ganlab.types import Prior, Source
 
 def completed(settings: Settings) -> Settings:
     """The settings with what a network, a part within it or a prior asks for and is not given: shape, z_dim and classes come
-    from data and prior."""
+    from data and prior; D's norm is over one example where a term wants the slope at one (Gulrajani et al., 2017)."""
 
     def classes() -> int:
         source: Source = build_as(Source, settings.data, "data")
@@ -24,7 +25,9 @@ def completed(settings: Settings) -> Settings:
         "z_dim": lambda: build_as(Prior, prior, "prior").dim,
         "classes": classes,
     }
-    nets = {"G": _filled(model.G, "model.G", known), "D": _filled(model.D, "model.D", known)}
+    separate = any(build_as(Term, node, f"penalty.{name}").separate for name, node in settings.penalty.items())
+    of_D = {**known, "norm": lambda: "layer"} if separate else known
+    nets = {"G": _filled(model.G, "model.G", known), "D": _filled(model.D, "model.D", of_D)}
     return settings.model_copy(update={"prior": prior, "model": model.model_copy(update=nets)})
 
 
