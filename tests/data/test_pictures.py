@@ -356,14 +356,14 @@ def test_an_idx_file_that_unpacks_to_more_than_it_says_is_not_unpacked(tmp_path,
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        ("data.source=", "data.source is empty, as an unset variable leaves it: give a path"),
-        ("data.source='  '", "data.source is empty"),
+        ("data.source=", "data.source = '' is empty: give it a value"),
+        ("data.source='  '", "data.source = '  ' is empty"),
         ("data.source=x data.background=whitish", "data.background = whitish is no colour"),
         ("data.source=x data.max_megapixels=0", "data.max_megapixels = 0.0 must be > 0"),
-        ("data.source=x data.max_megapixels=inf", "data.max_megapixels = inf must be > 0 and finite"),
-        ("data=mnist data.source=", "data.source is empty"),
-        ("data=mnist data.root=", "data.root is empty"),
-        ("data=stacked_mnist data.root=", "data.root is empty"),
+        ("data.source=x data.max_megapixels=inf", "data.max_megapixels = inf: a number has to be finite"),
+        ("data=mnist data.source=", "data.source = '' is empty"),
+        ("data=mnist data.root=", "data.root = '' is empty"),
+        ("data=stacked_mnist data.root=", "data.root = '' is empty"),
     ],
 )
 def test_a_mistake_is_one_sentence(run, overrides, sentence):

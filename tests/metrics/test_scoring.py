@@ -381,7 +381,7 @@ def test_runs_that_would_not_be_scored_alike_are_refused(run, two):
     ("request_", "sentence"),
     [
         (EvaluationRequest(metrics="nonsense"), "--metrics nonsense: there is no such file in .*: use one of classifier, "),
-        (EvaluationRequest(overrides=("k=2",)), "k=2: after training only metrics.* and features can be changed"),
+        (EvaluationRequest(overrides=("k=2",)), "k=2: after training only metrics.* and features can change"),
         (EvaluationRequest(overrides=("metrics.m=2",)), "unknown key metrics.m"),
         (EvaluationRequest(overrides=("metrics.n=0",)), "metrics.n = 0"),
         (EvaluationRequest(checkpoint="none.ckpt"), "--checkpoint none.ckpt: there is no such file"),

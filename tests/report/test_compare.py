@@ -308,7 +308,7 @@ def test_how_a_run_was_observed_and_where_its_data_lie_is_no_setting(tmp_path):
     data = CONFIG["data"]
     finished(tmp_path, "a", [1.0], config={"data": data | {"root": "/here"}, "health": {"every": 1}})
     finished(tmp_path, "b", [1.0], config={"data": data | {"root": "/there"}, "metrics": {"every": 3}, "seed": 1})
-    assert names(tmp_path) == ["toy"]
+    assert names(tmp_path) == ["ring-mlp-NonSaturating-k1"]
 
 
 def test_settings_differ_in_these_values(two):
