@@ -1,13 +1,17 @@
 """Parts as somebody outside would write them: nothing of ganlab is changed for any of them."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy, softplus
 
 from ganlab.data.toy import Distribution
+from ganlab.game.losses import Pointwise
 from ganlab.game.objectives import Adversarial
 from ganlab.game.terms import Term
 from ganlab.networks import mlp
+from ganlab.theory.divergences import log_ratio
 
 
 class RelativisticPair:
@@ -18,6 +22,23 @@ class RelativisticPair:
 
     def g(self, fake, real):
         return softplus(real() - fake).mean()
+
+
+@dataclass(frozen=True)
+class Exponential(Pointwise):
+    """AdaBoost's loss, as docs/extending.md has it: its best D is half the log ratio."""
+
+    def on_data(self, logit):
+        return (-logit).exp()
+
+    def on_samples(self, logit):
+        return logit.exp()
+
+    def wanted(self, logit):
+        return -logit
+
+    def optimal(self, cells):
+        return log_ratio(cells.log_p, cells.log_q) / 2
 
 
 class LeCam(Term):

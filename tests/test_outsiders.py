@@ -1,11 +1,15 @@
 """What the seams of the step are for: parts of one's own that the house knows nothing of."""
 
+import math
+
 import pytest
 import torch
 from conftest import ROOT
-from outsiders import LeCam
+from outsiders import Exponential, LeCam
 
 from ganlab.files.table import read
+from ganlab.theory.optimum import expected_d
+from ganlab.types import Cells
 
 SMALL = ("model.G.width=16", "model.D.width=16", "metrics=none", "theory=none", "log_every=1", "iterations=40",
          "checkpoint.every=10")  # fmt: skip
@@ -97,3 +101,14 @@ def test_a_d_in_one_piece_goes_on_too(run, tmp_path):
     parts = run(*small, "iterations=6", f"resume={tmp_path}/parts", name="parts")
     whole = run(*small, "iterations=6", name="whole")
     assert all(torch.equal(value, state(parts)[name]) for name, value in state(whole).items())
+
+
+def test_a_loss_from_outside_trains_is_adjusted_and_has_its_optimum(run):
+    p, q = torch.tensor([0.2, 0.8], dtype=torch.float64), torch.tensor([0.5, 0.5], dtype=torch.float64)
+    cells, loss = Cells(torch.zeros(2, 1), p.log(), q.log()), Exponential()
+    best = loss.optimal(cells).requires_grad_(True)
+    (slope,) = torch.autograd.grad(expected_d(loss, best, cells), best)
+    assert slope.abs().max() < 1e-12
+    done = run("loss={_target_: outsiders.Exponential}", "adjust=[label_smoothing,top_k]", "penalty=[r1,lecam]", *SMALL)
+    assert done.result["status"] == "completed"
+    assert all(math.isfinite(row["train/loss_D"]) for row in read(done.table_file))
