@@ -17,6 +17,7 @@ import ganlab.run.command_line  # registers the resolvers
 import ganlab.run.experiment
 from ganlab.files.run import RunDirectory
 from ganlab.run.experiment import train
+from ganlab.signals import SIGNALS
 
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
@@ -48,6 +49,14 @@ def drawn(blank: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def nobody_listens() -> Iterator[None]:
+    """A command that a test calls within this process listens to signals from then on, as it should: not so the next test."""
+    yield
+    SIGNALS.restore()
+    SIGNALS.received = 0.0
 
 
 @pytest.fixture(autouse=True)
