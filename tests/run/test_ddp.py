@@ -20,7 +20,9 @@ TWO = ("trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2")
 
 def probe(out, *overrides):
     script = ROOT / "tests" / "ddp_probe.py"
-    done = subprocess.run([sys.executable, script, out, *overrides], capture_output=True, text=True, timeout=300)
+    # a port that an earlier test of this process has left in the environment may be somebody's by now
+    env = {name: value for name, value in os.environ.items() if not name.startswith(("MASTER_", "LOCAL_RANK", "WORLD_SIZE"))}
+    done = subprocess.run([sys.executable, script, out, *overrides], capture_output=True, text=True, timeout=300, env=env)
     assert done.returncode == 0, done.stderr
     return [torch.load(path) for path in sorted(out.glob("rank*.pt"))]
 

@@ -17,6 +17,8 @@ from torch.nn.parameter import Parameter
 from ganlab.errors import did_you_mean
 from ganlab.networks.layers import labelled
 
+APART = 0.3  # standard deviation of what classes differ by at first: alike, they take thousands of steps to be told apart
+
 Norm = Callable[[int, int], list[nn.Module]]
 
 
@@ -72,7 +74,8 @@ class ClassBatchNorm(nn.Module):
     def __init__(self, channels: int, dims: int, classes: int) -> None:
         super().__init__()
         self.norm = _over_the_batch(channels, dims, affine=False)
-        self.weight, self.bias = Parameter(torch.ones(classes, channels)), Parameter(torch.zeros(classes, channels))
+        self.weight = Parameter(1 + APART * torch.randn(classes, channels))
+        self.bias = Parameter(APART * torch.randn(classes, channels))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         scale, shift = (embedding(y, rows)[(..., *[None] * (x.dim() - 2))] for rows in (self.weight, self.bias))
