@@ -128,6 +128,12 @@ def test_the_energy_distance_of_two_normal_laws():
     assert abs(found.mean() - (2 * folded(1) - 2 * folded(0))) < 4 * found.std() / math.sqrt(200)
 
 
+def test_one_example_has_nothing_to_be_compared_with():
+    for loss in (Energy(), MeanDiscrepancy((1.0,))):
+        with pytest.raises(ValueError, match="D sees one at a time: make batch_size larger"):
+            loss.d(double(0.0), double(1.0))
+
+
 def test_mmd_of_four_numbers_with_a_kernel_by_hand():
     a, b = double(0.0, 4.0), double(1.0, 7.0)
     k = lambda r: (1 + r * r / 2) ** -1  # alpha = 1  # noqa: E731

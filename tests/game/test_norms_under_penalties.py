@@ -20,12 +20,12 @@ def game(*choices):
 def test_the_norm_of_a_d_whose_slope_is_wanted(choice, norm):
     gan = game(choice)
     assert batch_norm(gan.D) == norm
-    assert not [doubt for doubt in doubts_of(gan, 64, 1)]
+    assert not [doubt for doubt in doubts_of(gan)]
 
 
 def test_who_asks_for_batchnorm_under_a_gradient_penalty_is_told_what_it_means():
     gan = game("loss=wasserstein", "+model.D.norm=batch")
-    (doubt,) = doubts_of(gan, 64, 1)
+    (doubt,) = doubts_of(gan)
     assert doubt.startswith("penalty.gradient_penalty: D has BatchNorm (trunk.3)")
     assert "+model.D.norm=layer" in doubt
     assert len(doubt) <= 200
@@ -36,7 +36,7 @@ def test_a_critic_without_a_bound_and_targets_that_are_one_are_doubted():
         (("loss=wasserstein", "penalty=none"), "loss: nothing holds the slope"),
         (("loss=least_squares", "loss.b=0"), "loss: a = b = 0.0"),
     ):
-        (doubt,) = doubts_of(game(*choices), 64, 1)
+        (doubt,) = doubts_of(game(*choices))
         assert doubt.startswith(told)
         assert len(doubt) <= 200
 

@@ -32,7 +32,7 @@ def two_iterations(family, loss, term):
     )
     torch.manual_seed(0)
     gan = game_of(settings)
-    list(doubts_of(gan, 8, 1))
+    list(doubts_of(gan))
     gan.backward_to, gan._frozen = torch.autograd.backward, ()
     generator = torch.Generator().manual_seed(0)
     y = torch.arange(8) % 2

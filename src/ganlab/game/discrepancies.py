@@ -61,6 +61,8 @@ class MeanDiscrepancy(_Discrepancy):
 
 
 def _apart(square: Tensor) -> Tensor:
-    """The mean [B, B] -> [] over pairs of different examples."""
+    """The mean [B, B] -> [] over pairs of different examples. Raises ValueError where there are none."""
     n = len(square)
+    if n < 2:
+        raise ValueError("this loss compares examples with each other, and D sees one at a time: make batch_size larger")
     return (square.sum() - square.diagonal().sum()) / (n * (n - 1))

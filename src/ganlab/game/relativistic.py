@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from ganlab.game.players import Players
 from ganlab.theory.divergences import LOG2, log_ratio
 from ganlab.types import Back, Cells
 
@@ -36,9 +34,6 @@ class RelativisticPair:
     def each_g(self, fake: Tensor, real: Back) -> Tensor:
         """Of each sample, beside the datum that it is a pair with."""
         return softplus(real() - fake)
-
-    def doubts(self, play: Players) -> Iterator[str]:
-        yield from ()
 
     def expected_d(self, output: Tensor, cells: Cells) -> Tensor:
         """E d for D's output [M] on the cells: over all pairs of them; of more than EXACT cells, of groups with close outputs,

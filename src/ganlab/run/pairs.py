@@ -14,11 +14,9 @@ from ganlab.game.updates import Order
 from ganlab.settings import Settings
 
 
-def doubts_of(gan: GAN, batch_size: int, pack: int) -> Iterator[str]:
+def doubts_of(gan: GAN) -> Iterator[str]:
     """Why this game may go wrong, in sentences that begin with a key; raises UserError for one that must. A part that has
     something to say has a method `doubts(players)`, which yields what it has, or raises ValueError."""
-    if batch_size == pack and hasattr(gan.loss, "between"):
-        raise UserError(f"loss compares examples with each other, and D sees one: batch_size = {batch_size} has to be larger")
     for key, part in _parts(gan):
         try:
             for doubt in getattr(part, "doubts", lambda play: ())(gan.players):
