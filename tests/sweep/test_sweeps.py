@@ -237,10 +237,10 @@ def test_a_second_signal_counts_only_after_a_while():
     engine = Engine()
     with stopped_by_signals(engine):
         for _ in range(3):
-            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
         assert engine.stops == 1
         time.sleep(1.1)
-        os.kill(os.getpid(), signal.SIGHUP)
+        os.kill(os.getpid(), signal.SIGTERM)
         assert engine.stops == 2
 
 
