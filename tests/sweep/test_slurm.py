@@ -97,7 +97,7 @@ def test_when_the_time_is_up_a_job_is_requeued_and_ends_as_an_uninterrupted_one(
 def test_a_requeue_by_the_operator_goes_on_from_the_checkpoint(cluster, sweep, tmp_path):
     process = sweep("seed=0,1", "iterations=120", slow(0.2), "hydra.launcher.at_once=1")
     held(cluster, tmp_path, lambda: at(tmp_path, "seed-0") >= 20)
-    (number,) = {line.split("_")[0] for line in cluster.call("squeue", "-h", "-o", "%i").split()}
+    (number,) = cluster.call("squeue", "-h", "-t", "RUNNING", "-o", "%i").split()
     cluster.call("scontrol", "requeue", number)
     assert process.wait(300) == 0, (tmp_path / "said").read_text()
     rows = read(tmp_path / "runs/sweeps/s/seed-0/metrics.csv")
@@ -121,7 +121,7 @@ def test_scancel_leaves_a_checkpoint_and_the_same_command_goes_on(cluster, sweep
 
 
 def test_jobs_of_a_killed_driver_are_taken_up_again(cluster, sweep, tmp_path):
-    words = ("seed=0,1", "iterations=100", slow(0.2))
+    words = ("seed=0,1", "iterations=100", slow(0.6))  # longer than a driver takes to start
     process = sweep(*words)
     held(cluster, tmp_path, lambda: at(tmp_path, "seed-0") >= 5)
     os.kill(process.pid, signal.SIGKILL)
