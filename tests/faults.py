@@ -118,3 +118,27 @@ class SlowScore(ModeCounts):
         for _ in range(1000):
             time.sleep(0.01)
         return super().compute()
+
+
+class Struck(Term):
+    """In the third iteration: seed 0 is killed by SIGKILL, 1 by the kernel for its memory, in a control group of its own below
+    `group`, and 2 finds the disk full."""
+
+    def __init__(self, seed: int, group: str) -> None:
+        super().__init__()
+        self.seed, self.group, self.calls = seed, Path(group) / f"ganlab-{os.getpid()}", 0
+
+    def forward(self, seen):
+        self.calls += 1
+        time.sleep(0.02)
+        if self.calls == 3 and self.seed < 3:
+            (killed, self.eat, full)[self.seed]()
+        return seen.on_x.new_zeros(())
+
+    def eat(self):
+        self.group.mkdir()
+        (limit,) = (file for name in ("memory.max", "memory.limit_in_bytes") if (file := self.group / name).exists())
+        limit.write_text(str(64 << 20))
+        (self.group / "cgroup.procs").write_text(str(os.getpid()))
+        eaten = [b"\1" * (8 << 20) for _ in range(1000)]
+        raise MemoryError(f"the limit did not hold: {len(eaten)}")

@@ -24,7 +24,7 @@ IMAGES = ("data=dirac", "data._target_=outsiders.Noise", "shape=[3,16,16]", "the
 FORMS = {  # what one word has to bring: to G, to D, and as the objective
     "concat": ("OneHot", "batch", "ConcatenationHead", "Adversarial"),
     "projection": ("OneHot", "batch", "ProjectionHead", "Adversarial"),
-    "cbn": ("Told", "class", "ProjectionHead", "Adversarial"),
+    "cbn": ("OneHot", "class", "ProjectionHead", "Adversarial"),
     "ac_gan": ("OneHot", "batch", "LinearHead", "AuxiliaryClassifier"),
     "infogan": ("Told", "batch", "LinearHead", "InfoGAN"),
 }

@@ -129,7 +129,7 @@ def test_a_failed_job_says_why_in_the_words_of_its_log(tmp_path):
     one.log.write_text("Traceback\n  File\nganlab: error: [/data] data.source = x: there is no such file\n\n")
     assert one.note == "[/data] data.source = x: there is no such file"
     one.code = -signal.SIGKILL
-    assert one.note.startswith("by SIGKILL: ")
+    assert one.note.startswith("by SIGKILL (the kernel's for want of memory, or somebody's): ")
 
 
 # real sweeps

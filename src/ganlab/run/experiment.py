@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -39,6 +38,7 @@ from ganlab.run.identity import data_to_go_on_with
 from ganlab.run.interrupt import Interrupt
 from ganlab.run.line import flags_here
 from ganlab.run.names import given_lines
+from ganlab.run.output import beside_the_point
 from ganlab.run.pairs import doubts_of
 from ganlab.run.progress import ProgressBar
 from ganlab.run.rehearsal import tried
@@ -150,7 +150,8 @@ class Experiment(Ending):
             for average in self.gan.averages:
                 average.load_state_dict(self.gan.G.state_dict())
         self.interrupt = Interrupt(settings.log_every)
-        self.trainer = trainer_of(settings, [self.interrupt])
+        with beside_the_point():
+            self.trainer = trainer_of(settings, [self.interrupt])
         self.gan.trainer = self.trainer  # its counters are asked for even where fit never begins
         self._rehearse(settings, checkpoint)
         self.table = RunTable(run.table_file, start)
@@ -230,8 +231,7 @@ class Experiment(Ending):
                 if checkpoint is not None:
                     logger.go_on(iteration_of(checkpoint), self.table.rows)
             data = Minibatches(self.source, self.settings.k, self.settings.batch_size, self.settings.seed)
-            with warnings.catch_warnings():
-                warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec")  # Lightning's, against torch 2.15
+            with beside_the_point():
                 self.trainer.fit(self.gan, data, ckpt_path=checkpoint, weights_only=True)
             if self.observation.ended:
                 status = self.observation.ended

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -55,3 +58,12 @@ def patient() -> None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123
         elif not isinstance(stream, _Patient):
             setattr(sys, name, _Patient(stream))
+
+
+@contextmanager
+def beside_the_point() -> Iterator[None]:
+    """Without what Lightning warns of and nobody can heed."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*isinstance.treespec, LeafSpec")  # Lightning's own code, against torch 2.15
+        warnings.filterwarnings("ignore", "The `srun` command is available")  # a sweep calls it, and nothing else has to
+        yield

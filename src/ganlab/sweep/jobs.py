@@ -80,7 +80,8 @@ class Job:
         if state is Status.COLLAPSED:
             return "samples are alike" if code is not None else "skipped: it collapsed before"
         if state is Status.KILLED and code is not None:
-            return f"by {_signal(-code)}: {_last_line(self.log)}"
+            why = " (the kernel's for want of memory, or somebody's)" if -code == signal.SIGKILL else ""
+            return f"by {_signal(-code)}{why}: {_last_line(self.log)}"
         if state is Status.FAILED:
             return _last_line(self.log)
         return "it goes on when the sweep is started again" if state is Status.INTERRUPTED else ""
