@@ -33,7 +33,7 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     seeds(folder / "sweep", "a", [3.0, 4.0, 5.0], scores={"kid": 0.5, "modes": 3.0})
     seeds(folder / "sweep", "b", [11.0, 12.0, 13.0], config={"k": 2}, scores={"kid": 0.25})
-    seeds(folder / "sweep", "c", [1.0, 2.0, 3.0], config={"k": 10}, scores={"kid": 0.75})
+    seeds(folder / "sweep", "c", [1.0, 2.0, 3.0, 2.0, 2.0], config={"k": 10}, scores={"kid": 0.75})
     return compare([folder / "sweep"])
 
 
@@ -167,10 +167,10 @@ def test_the_charts_are_drawn(page, opened):
         "k=1": [9, 5, 4], "k=2": [9, 13, 12], "k=10": [9, 3, 2]}  # fmt: skip
     drawn = "return [...document.querySelectorAll(arguments[0])].map(p => p.getAttribute('d'))"
     paths = browser.execute_script(drawn, "#curves .scatterlayer path.js-line")
-    assert len([path for path in paths if path and "L" in path]) == 6  # three lines and the edges of three bands
-    assert len([path for path in browser.execute_script(drawn, "#curves path.js-fill") if path and "L" in path]) == 3
-    assert browser.execute_script("return document.querySelectorAll('#dots .points path').length") == 9 + 3
-    assert browser.execute_script("return document.querySelectorAll('#dots .xerror').length") == 3
+    assert len([path for path in paths if path and "L" in path]) == 3 + 6 + 1  # means, seeds of those with 2 or 3, a band's edge
+    assert len([path for path in browser.execute_script(drawn, "#curves path.js-fill") if path and "L" in path]) == 1
+    assert browser.execute_script("return document.querySelectorAll('#dots .points path').length") == 11 + 3
+    assert browser.execute_script("return document.querySelectorAll('#dots .xerror').length") == 1
     assert title(browser, "#better") == "Lower is better."
 
 

@@ -134,9 +134,9 @@ def _best(score: str, marks: Sequence[Mark], lower: bool | None) -> str:
 
 def _shown(tests: Sequence[Test], versus: Versus | None) -> str:
     """Which differences were shown, and which were not."""
-    if not tests:
-        return ""
-    said = shown_by(tests, versus, NAMED)
+    if len(tests) < 2:
+        return tests[0].text if tests else ""
+    said = shown_by(tests, versus, NAMED, brief=True)
     found = any(test.p_adjusted < ALPHA for test in tests)
     return f"{said[0].upper()}{said[1:]}{f' (p < {ALPHA} after Holm)' * found}."
 

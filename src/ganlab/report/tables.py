@@ -166,10 +166,11 @@ def summary(tests: Sequence[Test], rows: Sequence[Row], versus: Versus | None = 
     return lines + [f"{', '.join(names)}: {said}." for said, names in alike.items()]
 
 
-def shown_by(tests: Sequence[Test], versus: Versus | None, most: int = 3) -> str:
-    """What the tests of one score have shown and what they have not, naming so many settings of each; or why they cannot."""
+def shown_by(tests: Sequence[Test], versus: Versus | None, most: int = 3, brief: bool = False) -> str:
+    """What the tests of one score have shown and what they have not, naming so many settings of each (`brief`: none, where
+    the same is said of all); or why they cannot."""
     if versus:
-        return _versus(tests, versus, 4 * most)
+        return _versus(tests, versus, 4 * most, brief)
     return _against(tests, most) if len({test.a for test in tests}) == 1 else _pairs_of(tests, most)
 
 
@@ -201,13 +202,13 @@ def _against(tests: Sequence[Test], most: int) -> str:
     return _untold(tests, reference) or f"against {reference}, {'; '.join(parts)}"
 
 
-def _versus(tests: Sequence[Test], versus: Versus, most: int) -> str:
+def _versus(tests: Sequence[Test], versus: Versus, most: int, brief: bool) -> str:
     """`k=2: better with loss=hinge, no difference shown with loss=minimax; k=5: ...`"""
     parts = []
     for value in dict.fromkeys(versus.parts[test.b][0] for test in tests):
         found = _sorted([test for test in tests if versus.parts[test.b][0] == value])
         rest = {word: few([versus.parts[name][1] for name in names], most, " · ") for word, names in found.items()}
-        if len(found) == 1 and sum(map(len, found.values())) > 2:
+        if brief and len(found) == 1 and sum(map(len, found.values())) > 2:
             rest = {word: f"all {len(names)}" for word, names in found.items()}
         parts.append(f"{value}: {', '.join(f'{word} with {names}' if names else word for word, names in rest.items())}")
     return _untold(tests, versus.given) or f"against {versus.given} and all else equal, {'; '.join(parts)}"

@@ -34,14 +34,14 @@ def cell(x: Cell) -> str:
     spread = max(x.values) - min(x.values)
     if not spread or all(v == round(v) for v in x.values):
         return f"{number(x.mean.value)} ({', '.join(map(number, x.values))})"
-    digits = min(max(-math.floor(math.log10(spread)), 0), 6)  # one of the spread: they are to be told apart, no more
+    digits = min(max(math.ceil(-math.log10(spread / 5)), 0), 6)  # they are to be told apart, and no more
     told = [f"{round(v, digits) + 0.0:,.{digits}f}" for v in (x.mean.value, *x.values)]
     return f"{told[0]} ({', '.join(told[1:])})"
 
 
 def compact(x: Interval) -> str:
     """The ends alone, to two digits each, for a cell of a picture; empty without an interval."""
-    return "" if math.isnan(x.low) else f"{x.low:.2g} to {x.high:.2g}"
+    return "" if math.isnan(x.low) else f"{x.low:.2g}{'–' if x.low >= 0 else ' to '}{x.high:.2g}"
 
 
 def number(x: float) -> str:
