@@ -246,6 +246,54 @@ def test_a_table_is_sorted_by_a_click(page, opened):
     assert heads[2].find_element("xpath", "..").get_attribute("aria-sort") is None
 
 
+def test_a_click_anywhere_in_a_heading_sorts(page, opened):
+    browser = opened(page)
+    choose(browser, "filter", "fid")
+    head = browser.execute_script("return document.querySelectorAll('#scores-table thead th')[2]")
+    browser.execute_script("arguments[0].scrollIntoView()", head)
+    box = browser.execute_script("const r = arguments[0].getBoundingClientRect(); return [r.left, r.top]", head)
+    point = {"x": box[0] + 3, "y": box[1] + 3, "button": "left", "clickCount": 1}  # a corner, far from the words
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": kind, **point})
+    assert column(browser, "#scores-table", 0) == ["k=10", "k=1", "k=2"]
+
+
+def test_the_sentences_are_folded_and_the_first_screen_is_not(page, opened):
+    browser = opened(page)
+    sizes = """return [...document.querySelectorAll(arguments[0])].map(e => e.getBoundingClientRect()).map(r => [r.height, r.bottom])"""
+    assert all(0 < height and bottom < 900 for height, bottom in browser.execute_script(sizes, "#overview li, #overview tr"))
+    folded = "return [...document.querySelectorAll('#summary details')].map(d => d.open)"
+    assert not any(browser.execute_script(folded))
+    browser.find_element("css selector", "#summary summary").click()
+    assert any(browser.execute_script(folded))
+    rows = browser.execute_script("return [...document.querySelectorAll('.forest tbody th')].map(e => e.textContent.trim())")
+    assert rows[:3] == ["k=10", "k=1", "k=2"]  # best first
+
+
+def test_a_profile_is_the_share_of_runs_that_are_good_enough(tmp_path, opened):
+    for k in (1, 2, 3, 4):
+        seeds(tmp_path / "s", f"k{k}", [2.0 * k, 1.0 * k], config={"k": k})
+    edit(next((tmp_path / "s").glob("k2-1")) / "result.json", lambda result: result.update(status="failed"))
+    browser = opened(compare([tmp_path / "s"]))
+    profiles = lines(browser, "profile")
+    assert profiles["k=1"] == ([1, 1, 2, 8], [0, 0.5, 1, 1])
+    assert profiles["k=2"] == ([1, 4, 8], [0, 0.5, 0.5])  # a run that failed is as good as none
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_plots_are_dark_where_the_page_is(page, opened, scheme):
+    browser = opened(page)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    try:
+        look = "const c = document.getElementById('curves'); return [getComputedStyle(document.body).backgroundColor, c.layout.paper_bgcolor, c.layout.font.color]"
+        background, paper, ink = browser.execute_script(look)
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    assert (background, paper, ink) == {
+        "light": ("rgb(255, 255, 255)", "#fff", "#1a1a1a"), "dark": ("rgb(21, 24, 28)", "#15181c", "#e8e8e8")}[scheme]  # fmt: skip
+
+
 def test_nothing_leaves_the_page(page, opened):
     browser = opened(page)
     loaded = browser.execute_script("return performance.getEntriesByType('resource').map(e => e.name)")

@@ -1,10 +1,8 @@
-"""Two settings by how often one beats the other, and many by how many of their runs are how good (Agarwal et al., 2021)."""
+"""Two settings by how often one beats the other, and the shares of runs in performance profiles (Agarwal et al., 2021)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-
 import numpy as np
 import scipy.optimize
 import scipy.stats
@@ -44,12 +42,3 @@ def share_intervals(n: int) -> list[tuple[float, float]]:
     """For k = 0 to n of n runs, the 95 % interval of the share of all runs that they stand for: Wilson's, in [0, 1]."""
     tests = (scipy.stats.binomtest(k, n).proportion_ci(1 - ALPHA, method="wilson") for k in range(n + 1))
     return [(float(each.low), float(each.high)) for each in tests]
-
-
-def performance_profile(x: ArrayLike, at: Sequence[float], lower: bool) -> list[float]:
-    """The share of the runs with the scores x [n] that are at least as good as each threshold; a run without a score, NaN, is as
-    good as none."""
-    x = np.asarray(x, dtype=np.float64)
-    if not x.size:
-        raise ValueError("a profile of no runs is not defined")
-    return [float(((x <= t) if lower else (x >= t)).mean()) for t in at]
