@@ -22,7 +22,9 @@ def grid(tmp_path):
     for number, loss in enumerate(("a", "b", "c", "d", "e"), 1):
         for k in (1, 2, 5):
             config = {"k": k, "loss": {"_target_": f"x.{loss}"}}
-            for seed, path in enumerate(seeds(tmp_path, f"{loss}{k}", [10 * number / k + i / 10 for i in range(4)], config=config)):
+            for seed, path in enumerate(
+                seeds(tmp_path, f"{loss}{k}", [10 * number / k + i / 10 for i in range(4)], config=config)
+            ):
                 edit(path / "overrides.yaml", lambda lines, loss=loss, k=k, s=seed: lines.__setitem__(
                     slice(None), [f"loss={loss}", f"k={k}", f"seed={s}"]))  # fmt: skip
     return tmp_path

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from ganlab.report.cells import FEW, cell
 from ganlab.report.improvement import probability_of_improvement, share_intervals
 from ganlab.report.ranges import difference_within, modes_of, range_of, within
 from ganlab.report.statistics import Interval, mean_interval
-from ganlab.report.tables import FEW, cell
-from ganlab.report.text import cell as told
 from ganlab.report.text import compact
+from ganlab.report.text import of_cell as told
 
 RING = {"data": {"_target_": "ganlab.data.toy.ring", "modes": 8}}
 
@@ -31,8 +31,8 @@ def test_a_score_lies_between_its_ends(score, expected):
 
 
 def test_how_many_modes_there_are_is_in_the_data():
-    assert [modes_of({"data": data}) for data in (RING["data"], {"side": 5}, {"means": [[0], [1], [2]]}, {"name": "MNIST"})] == [
-        8, 25, 3, None]  # fmt: skip
+    data = (RING["data"], {"side": 5}, {"means": [[0], [1], [2]]}, {"name": "MNIST"})
+    assert [modes_of({"data": each}) for each in data] == [8, 25, 3, None]
     assert (modes_of({}), range_of("modes", {})) == (None, (0, math.inf))
 
 

@@ -167,7 +167,9 @@ def test_the_charts_are_drawn(page, opened):
         "k=1": [9, 5, 4], "k=2": [9, 13, 12], "k=10": [9, 3, 2]}  # fmt: skip
     drawn = "return [...document.querySelectorAll(arguments[0])].map(p => p.getAttribute('d'))"
     paths = browser.execute_script(drawn, "#curves .scatterlayer path.js-line")
-    assert len([path for path in paths if path and "L" in path]) == 3 + 6 + 1  # means, seeds of those with 2 or 3, a band's edge
+    assert (
+        len([path for path in paths if path and "L" in path]) == 3 + 6 + 1
+    )  # means, seeds of those with 2 or 3, a band's edge
     assert len([path for path in browser.execute_script(drawn, "#curves path.js-fill") if path and "L" in path]) == 1
     assert browser.execute_script("return document.querySelectorAll('#dots .points path').length") == 11 + 3
     assert browser.execute_script("return document.querySelectorAll('#dots .xerror').length") == 1
@@ -260,8 +262,10 @@ def test_a_click_anywhere_in_a_heading_sorts(page, opened):
 
 def test_the_sentences_are_folded_and_the_first_screen_is_not(page, opened):
     browser = opened(page)
-    sizes = """return [...document.querySelectorAll(arguments[0])].map(e => e.getBoundingClientRect()).map(r => [r.height, r.bottom])"""
-    assert all(0 < height and bottom < 900 for height, bottom in browser.execute_script(sizes, "#overview li, #overview tr"))
+    sizes = (
+        "return [...document.querySelectorAll(arguments[0])].map(e => e.getBoundingClientRect()).map(r => [r.height, r.bottom])"
+    )
+    assert all(height > 0 and bottom < 900 for height, bottom in browser.execute_script(sizes, "#overview li, #overview tr"))
     folded = "return [...document.querySelectorAll('#summary details')].map(d => d.open)"
     assert not any(browser.execute_script(folded))
     browser.find_element("css selector", "#summary summary").click()
@@ -286,12 +290,12 @@ def test_plots_are_dark_where_the_page_is(page, opened, scheme):
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     try:
-        look = "const c = document.getElementById('curves'); return [getComputedStyle(document.body).backgroundColor, c.layout.paper_bgcolor, c.layout.font.color]"
-        background, paper, ink = browser.execute_script(look)
+        layout = browser.execute_script("return document.getElementById('curves').layout")
+        background = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
     finally:
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    assert (background, paper, ink) == {
-        "light": ("rgb(255, 255, 255)", "#fff", "#1a1a1a"), "dark": ("rgb(21, 24, 28)", "#15181c", "#e8e8e8")}[scheme]  # fmt: skip
+    expected = {"light": ("rgb(255, 255, 255)", "#fff", "#1a1a1a"), "dark": ("rgb(21, 24, 28)", "#15181c", "#e8e8e8")}
+    assert (background, layout["paper_bgcolor"], layout["font"]["color"]) == expected[scheme]
 
 
 def test_nothing_leaves_the_page(page, opened):

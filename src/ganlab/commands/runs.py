@@ -20,7 +20,7 @@ from ganlab.files.run import RunDirectory, natural
 from ganlab.files.saved import read_plain
 from ganlab.files.status import Status
 from ganlab.report.names import MAIN
-from ganlab.report.read import Notes, found
+from ganlab.report.read import Notes, few, found
 
 RUNNING = "running"
 STATES = (RUNNING, *(state.value for state in Status if state not in (Status.WAITING, Status.KILLED)))
@@ -64,7 +64,7 @@ def runs(
     paths = found(folders, notes)
     if not paths:
         raise UserError(f"no runs to list: {'; '.join(notes.sentences()) or 'no folder was given'}")
-    wanted = chosen(paths, where)
+    wanted = matching(paths, where)
     for path in sorted(wanted, key=natural):
         if not states or state_of(RunDirectory(path)) in states:
             kept.append(listed(path, folders))
@@ -111,7 +111,7 @@ def main_of(result: Mapping[str, Any]) -> str:
     return f"{name.removeprefix('theory/')} {value:.4g}" if name is not None and value is not None else ""
 
 
-def chosen(paths: Sequence[Path], where: Sequence[str]) -> list[Path]:
+def matching(paths: Sequence[Path], where: Sequence[str]) -> list[Path]:
     """Those whose overrides, or else whose configs, have each KEY=VALUE. A part of the config that is built has the name of its
     class: loss=hinge is that of Hinge."""
     pairs = [line.partition("=") for line in where]
@@ -127,9 +127,9 @@ def chosen(paths: Sequence[Path], where: Sequence[str]) -> list[Path]:
         given = dict(line.lstrip("+").split("=", 1) for line in map(str, overrides) if "=" in line)
         keys |= dict.fromkeys([*given, *config])
         values = {key: [given[key]] if key in given else _values(config, key) for key in known}
-        for key, own in values.items():
-            known[key].update(own)
-        if all(any(_same(value, own) for own in values[key]) for key, _, value in pairs):
+        for key, found_here in values.items():
+            known[key].update(found_here)
+        if all(any(_same(value, one) for one in values[key]) for key, _, value in pairs):
             kept.append(path)
     for key, own in known.items():
         if not own:
@@ -170,7 +170,7 @@ def _kept_because(one: Listed) -> str:
     if one.path.is_symlink():
         return "it is a link: remove it by hand"
     if strangers := sorted({path.name for path in one.path.iterdir()} - OWN):
-        return f"{', '.join(strangers[:3])} there {'is' if len(strangers) == 1 else 'are'} not of a run: remove it by hand"
+        return f"it also holds {few(strangers)}: remove it by hand"
     if one.state == Status.UNFINISHED and time.time() - one.changed < QUIET:
         return f"it changed {one.age} ago and has no result, so it may train on another machine: wait {QUIET / 60:.0f} minutes"
     return ""

@@ -23,7 +23,6 @@ from ganlab.report.study import Study, studied
 from ganlab.report.tables import STATES, VERDICTS
 from ganlab.report.terminal import show
 
-
 LONGEST = 120  # characters of a folder's name
 FOLDER = "compare"  # where a report lies, within what it is of
 MARK = re.compile(r'<meta name="ganlab-compared" content="(\w*)">')
@@ -35,7 +34,7 @@ def compare(dirs: Sequence[Path], out: Path | None = None, reference: str | None
     say, of `every` score or of the main ones, and return report.html. Raises UserError where there is no run at all, no such
     reference, budget or score, or a report of other directories in `out`."""
     folder = out if out is not None else home(dirs, at=equal, versus=versus, reference=reference, score=score)
-    own = identity(dirs)
+    own = mark_of(dirs)
     if out is not None:
         _refuse_other(folder, own)
     study = studied(dirs, reference, equal, versus, score)
@@ -57,14 +56,14 @@ def home(dirs: Sequence[Path], **options: str | None) -> Path:
     words = [f"{key}-{value}" for key, value in options.items() if value is not None]
     if others:
         words.insert(0, f"with-{'+'.join(path.name for path in others)}")
-        words.append(identity(dirs)[:6])  # two directories may have one name
+        words.append(mark_of(dirs)[:6])  # two directories may have one name
     name = re.sub(r"[^\w.+-]+", "-", "_".join(words))
     if len(name) > LONGEST:
         name = f"{name[:LONGEST]}_{hashlib.sha256(name.encode()).hexdigest()[:6]}"
     return first / FOLDER / name if name else first / FOLDER
 
 
-def identity(dirs: Sequence[Path]) -> str:
+def mark_of(dirs: Sequence[Path]) -> str:
     """Of the directories that are compared, whatever their order."""
     return hashlib.sha256("\n".join(sorted({os.path.realpath(path) for path in dirs})).encode()).hexdigest()[:16]
 

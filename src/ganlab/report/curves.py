@@ -11,6 +11,7 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from ganlab.files.status import Status
+from ganlab.report.cells import FEW
 from ganlab.report.comparable import scores_of
 from ganlab.report.groups import Setting
 from ganlab.report.improvement import share_intervals
@@ -18,7 +19,7 @@ from ganlab.report.names import EVALUATED, bare, column, label, titled
 from ganlab.report.ranges import range_of
 from ganlab.report.read import COUNTERS, LAST, Run
 from ganlab.report.statistics import Array, curve_interval, on_grid
-from ganlab.report.tables import FEW, Row
+from ganlab.report.tables import Row
 
 POINTS = 100  # of a curve, at most
 NUMBERS = 150_000  # of all curves
@@ -29,19 +30,27 @@ Curve = dict[str, Any]
 
 
 def charts(
-    settings: Sequence[Setting], rows: Sequence[Row], reference: str | None, lower: Mapping[str, bool | None], sections: int = 1,
-    main: str | None = None,
+    settings: Sequence[Setting], rows: Sequence[Row], reference: str | None, lower: Mapping[str, bool | None],
+    sections: int = 1, main: str | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """What report.js draws in one of so many sections, of the main score to begin with; see `_curves` and `_dots`."""
     runs = [run for setting in settings for run in setting.counted]
     order = {setting.name: number for number, setting in enumerate(settings)}
     return {
         "settings": [
-            {"name": s.name, "runs": len(s.runs), "d_steps": _per_iteration(s, "d_steps"), "images": _per_iteration(s, "images")} for s in settings
+            {
+                "name": s.name,
+                "runs": len(s.runs),
+                "d_steps": _per_iteration(s, "d_steps"),
+                "images": _per_iteration(s, "images"),
+            }
+            for s in settings
         ],
         "reference": order.get(reference or "", 0),
         "main": main,
-        "shares": {n: [[_short(v) for v in ends] for ends in share_intervals(n)] for n in sorted({len(s.runs) for s in settings})},
+        "shares": {
+            n: [[_short(v) for v in ends] for ends in share_intervals(n)] for n in sorted({len(s.runs) for s in settings})
+        },
         "scores": [_dots(score, settings, rows, lower.get(score)) for score in dict.fromkeys(row.score for row in rows)],
         **_curves(settings, runs, sections),
     }

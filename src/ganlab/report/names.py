@@ -46,7 +46,11 @@ WORDS = {
     "parzen": "Parzen log-likelihood",
 }
 
-SPOKEN = {"theory/ema_jsd": "JSD of the average of G", "theory/jsd": "JSD of G", "theory/radius": "distance from the equilibrium"}
+SPOKEN = {
+    "theory/ema_jsd": "JSD of the average of G",
+    "theory/jsd": "JSD of G",
+    "theory/radius": "distance from the equilibrium",
+}
 
 
 def bare(name: str) -> str:

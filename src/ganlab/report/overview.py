@@ -10,12 +10,13 @@ from matplotlib.ticker import LogLocator, MaxNLocator
 
 from ganlab.errors import UserError, did_you_mean
 from ganlab.report import text
+from ganlab.report.cells import Cell
 from ganlab.report.groups import Setting
 from ganlab.report.names import MAIN, spoken, unit
 from ganlab.report.ranges import modes_of
 from ganlab.report.read import LAST
 from ganlab.report.statistics import ALPHA
-from ganlab.report.tables import Cell, Cost, Row, Test, Versus, shown_by
+from ganlab.report.tables import Cost, Row, Test, Versus, shown_by
 
 SHOWN = 12  # settings of a forest plot; of more, a heat map where they make a grid
 FILLED = 2 / 3  # of a grid, to be one
@@ -24,7 +25,7 @@ WIDE = 20.0  # times the least mean: beyond, an axis is logarithmic
 NAMED = 3  # settings in a sentence
 
 
-class Mark(NamedTuple):
+class Scored(NamedTuple):
     """The main score of one setting."""
 
     setting: str
@@ -52,7 +53,7 @@ class Heat(NamedTuple):
     down: str  # the key of the rows, if it is one; otherwise their names have their keys
     across: str  # the key of the columns
     columns: list[str]
-    rows: list[tuple[str, list[Mark | None]]]
+    rows: list[tuple[str, list[Scored | None]]]
 
 
 class Overview(NamedTuple):
@@ -61,7 +62,7 @@ class Overview(NamedTuple):
     score: str
     lower: bool | None
     against: str
-    marks: list[Mark]  # best first
+    marks: list[Scored]  # best first
     axis: Axis
     heat: Heat | None
     sentences: list[str]  # what was best, and what was shown
@@ -72,7 +73,7 @@ class Overview(NamedTuple):
         better = "" if self.lower is None else ", lower is better" if self.lower else ", higher is better"
         return f"{spoken(self.score)}{own}{better}"
 
-    def shade(self, mark: Mark) -> float:
+    def shade(self, mark: Scored) -> float:
         """0 for the best mean there is, 100 for the worst."""
         ends = [self.axis.at(each.cell.mean.value) for each in (self.marks[0], self.marks[-1])]
         here = self.axis.at(mark.cell.mean.value)
@@ -80,7 +81,7 @@ class Overview(NamedTuple):
 
 
 def main_score(scores: Sequence[str], lower: Mapping[str, bool | None], asked: str | None = None) -> str | None:
-    """The score that a comparison is about: the one that was asked for, the first of MAIN, or the first that has a better end."""
+    """The score that a comparison is about: the one that was asked for, the first of MAIN, or of those with a better end."""
     if asked is not None:
         return asked if asked in scores else None
     directed = [score for score in scores if lower.get(score) is not None]
@@ -93,8 +94,8 @@ def refuse_unknown_score(asked: str | None, scores: Sequence[str]) -> None:
 
 
 def overview(
-    score: str | None, settings: Sequence[Setting], rows: Sequence[Row], tests: Sequence[Test], lower: bool | None, against: str,
-    versus: Versus | None,
+    score: str | None, settings: Sequence[Setting], rows: Sequence[Row], tests: Sequence[Test], lower: bool | None,
+    against: str, versus: Versus | None,
 ) -> Overview | None:  # fmt: skip
     """None where no setting has the score."""
     cells = {row.setting: row.cells[LAST] for row in rows if row.score == score and LAST in row.cells}
@@ -103,7 +104,7 @@ def overview(
     own = [test for test in tests if test.score == score]
     words = _words(own)
     order = sorted(cells, key=lambda name: cells[name].mean.value if lower is not False else -cells[name].mean.value)
-    marks = [Mark(name, cells[name], words.get(name, "")) for name in order]
+    marks = [Scored(name, cells[name], words.get(name, "")) for name in order]
     sentences = [_best(score, marks, lower), _shown(own, versus)]
     heat = _heat(settings, marks) if len(marks) > 1 else None
     return Overview(score, lower, against, marks, _axis(marks), heat, [line for line in sentences if line])
@@ -120,10 +121,10 @@ def _words(tests: Sequence[Test]) -> dict[str, str]:
     return found
 
 
-def _best(score: str, marks: Sequence[Mark], lower: bool | None) -> str:
+def _best(score: str, marks: Sequence[Scored], lower: bool | None) -> str:
     first, own = marks[0], f" {unit(score)}" if unit(score) == "nats" else ""
     which, other = ("Lowest", "highest") if lower is not False else ("Highest", "lowest")
-    said = f"{which} {spoken(score)}: {first.setting}, with {text.cell(first.cell)}{own}"
+    said = f"{which} {spoken(score)}: {first.setting}, with {text.of_cell(first.cell)}{own}"
     if len(marks) == 1:
         return f"{said}, {first.cell.n} seed{'s' * (first.cell.n > 1)}."
     said += f"; next {marks[1].setting}, {text.number(marks[1].cell.mean.value)}"
@@ -141,7 +142,7 @@ def _shown(tests: Sequence[Test], versus: Versus | None) -> str:
     return f"{said[0].upper()}{said[1:]}{f' (p < {ALPHA} after Holm)' * found}."
 
 
-def outcome(costs: Sequence[tuple[str, Cost]], lost: Sequence[tuple[str, int, int]], several: bool) -> str:
+def endings(costs: Sequence[tuple[str, Cost]], lost: Sequence[tuple[str, int, int]], several: bool) -> str:
     """How many runs did not end well; with the data set of each, where there are several. `lost`: on which data, how many runs
     of so many that have the score ended without all modes."""
     runs = sum(cost.runs for _, cost in costs)
@@ -163,7 +164,7 @@ def lost_modes(settings: Sequence[Setting]) -> tuple[int, int] | None:
     return (sum(found < most for found, most in known), len(known)) if known else None
 
 
-def _axis(marks: Sequence[Mark]) -> Axis:
+def _axis(marks: Sequence[Scored]) -> Axis:
     means = [mark.cell.mean.value for mark in marks]
     ends = [v for mark in marks for v in (*mark.cell.values, mark.cell.mean.low, mark.cell.mean.high) if not math.isnan(v)]
     low, high = min(ends), max(ends)
@@ -179,7 +180,7 @@ def _axis(marks: Sequence[Mark]) -> Axis:
     return Axis(low, high, log, tuple(v for v in ticks if low <= v <= high))
 
 
-def _heat(settings: Sequence[Setting], marks: Sequence[Mark]) -> Heat | None:
+def _heat(settings: Sequence[Setting], marks: Sequence[Scored]) -> Heat | None:
     """None where a forest plot says it as well, or settings make no grid."""
     parts = {s.name: {key: value for key, value in s.parts.items() if key != "data"} for s in settings}
     keys = [*dict.fromkeys(key for each in parts.values() for key in each)]
@@ -189,7 +190,7 @@ def _heat(settings: Sequence[Setting], marks: Sequence[Mark]) -> Heat | None:
     values = {key: [*dict.fromkeys(parts[s.name].get(key, "") for s in settings)] for key in keys}
     fitting = [key for key in keys if 1 < len(values[key]) <= ACROSS]
     for key in sorted(fitting, key=lambda key: (not all(map(_is_number, values[key])), -len(values[key]))):
-        lines: dict[str, dict[str, Mark]] = {}
+        lines: dict[str, dict[str, Scored]] = {}
         for name, own in parts.items():
             if name in found:
                 line = ", ".join(f"{k}={v}" for k, v in own.items() if k != key and v)
@@ -208,4 +209,3 @@ def _is_number(value: str) -> bool:
         return math.isfinite(float(value))
     except ValueError:
         return False
-

@@ -11,10 +11,11 @@ from markupsafe import Markup
 
 from ganlab.files.result import now
 from ganlab.report import text
+from ganlab.report.cells import FEW
 from ganlab.report.names import AXES, headings, label, titled
 from ganlab.report.read import COUNTERS
 from ganlab.report.study import Study
-from ganlab.report.tables import FEW, STATES, VERDICTS
+from ganlab.report.tables import STATES, VERDICTS
 
 PARTS = (("summary", "Summary"), ("charts", "Charts"), ("scores", "Scores"), ("tests", "Tests"), ("cost", "Outcome and cost"),
          ("samples", "Samples"), ("settings", "Settings"))  # fmt: skip
@@ -31,7 +32,7 @@ def rendered(template: str, study: Study, identity: str = "") -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {"interval": text.interval, "number": text.number, "probability": text.probability, "titled": titled,
-                            "label": label, "md": _markdown, "cell": text.cell, "compact": text.compact}  # fmt: skip
+                            "label": label, "md": _markdown, "cell": text.of_cell, "compact": text.compact}  # fmt: skip
     costs = [each for section in study.sections for each in section.costs]
     titles = _apart([section.data for section in study.sections])
     of_all: dict[str, Any] = {

@@ -1,8 +1,8 @@
 """Between which ends a score can lie at all, and intervals that do not reach beyond them.
 
 The mean of a law on [a, b] lies in [a, b]. So an interval that holds the mean with 95 % holds it with the same 95 % when it is
-cut at a and b: nothing that is cut off could have been the mean. (A percentile bootstrap would stay inside by itself, but covers
-84 % of a normal law with 5 seeds; the cut interval covers what `mean_interval` covers.)
+cut at a and b: nothing that is cut off could have been the mean. (A percentile bootstrap would stay inside by itself, but
+covers 84 % of a normal law with 5 seeds; the cut interval covers what `mean_interval` covers.)
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ def range_of(score: str, config: Mapping[str, Any] | None = None) -> Range:
 def modes_of(config: Mapping[str, Any]) -> int | None:
     """How many modes the data of a config have; None where they do not say."""
     data = config.get("data")
-    for key, count in MODES.items() if isinstance(data, Mapping) else ():
+    if not isinstance(data, Mapping):
+        return None
+    for key, count in MODES.items():
         try:
             if data.get(key) is not None:
                 return count(data[key])

@@ -24,7 +24,7 @@ from ganlab.report.groups import (
     told_apart,
     varying,
 )
-from ganlab.report.overview import Overview, lost_modes, main_score, outcome, overview, refuse_unknown_score
+from ganlab.report.overview import Overview, endings, lost_modes, main_score, overview, refuse_unknown_score
 from ganlab.report.read import Notes, read_runs
 from ganlab.report.tables import Cost, Row, Test, Versus, cost, rows, summary, tests
 
@@ -107,7 +107,7 @@ def studied(
         for sentence in told.sentences() if not empty else ():  # of a data set of which nothing is left
             notes.add(sentence)
     lost = [(section.data, *counts) for section in sections if (counts := lost_modes(section.settings))]
-    ended = outcome([(section.data, each) for section in sections for each in section.costs], lost, len(sections) > 1)
+    ended = endings([(section.data, each) for section in sections for each in section.costs], lost, len(sections) > 1)
     return Study(sections, budget, notes.sentences(), commands.most_common(), [*commits], ended)
 
 

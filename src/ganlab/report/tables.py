@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 from ganlab.files.status import Status
 from ganlab.report import text
+from ganlab.report.cells import Cell, cell
 from ganlab.report.groups import Setting
 from ganlab.report.improvement import probability_of_improvement
 from ganlab.report.names import label, unit
-from ganlab.report.ranges import EVERYTHING, Range, difference_within, range_of, within
+from ganlab.report.ranges import difference_within, range_of
 from ganlab.report.read import COUNTERS, KINDS, LAST, few
 from ganlab.report.statistics import (
     ALPHA,
@@ -21,24 +22,12 @@ from ganlab.report.statistics import (
     conclusion,
     contrast,
     holm,
-    interquartile_mean,
-    mean_interval,
     smallest_p,
 )
 
 PAIRWISE = 3  # settings up to which each is compared with each other
-FEW = 3  # seeds, of which the values are shown, and no interval: it would say more of its method than of them
 VERDICTS = ("healthy", "collapsed", "stalled", "diverged")
 STATES = (Status.COMPLETED, Status.INTERRUPTED, Status.FAILED, Status.UNFINISHED)
-
-
-class Cell(NamedTuple):
-    """One kind of value (last, best, mean) of one score over the seeds of a setting."""
-
-    n: int
-    mean: Interval  # within the range of the score; the ends are nan where there are FEW seeds
-    middle: float  # the interquartile mean
-    values: tuple[float, ...] = ()  # in the order of the seeds
 
 
 class Row(NamedTuple):
@@ -92,11 +81,6 @@ def _row(setting: Setting, score: str) -> Row:
     return Row(setting.name, score, {kind: cell(x, bounds) for kind, x in values.items() if x})
 
 
-def cell(x: Sequence[float], bounds: Range = EVERYTHING) -> Cell:
-    mean = (mean_interval(x) if len(x) > FEW else None) or Interval(sum(x) / len(x), math.nan, math.nan)
-    return Cell(len(x), within(mean, bounds, x), interquartile_mean(x), tuple(x))
-
-
 def cost(setting: Setting) -> Cost:
     return Cost(
         setting.name,
@@ -129,8 +113,8 @@ def tests(
         for (a, b), comparison, p in zip(pairs, compared, adjusted, strict=True):
             own_unit = unit(score) if unit(score) == "nats" else ""
             said = conclusion(a, b, label(score), bool(lower_is_better), comparison, p, own_unit)
-            x, y = ([*values[name].values()] for name in (a, b))
-            better = None if lower_is_better is None else probability_of_improvement(x, y, lower_is_better)
+            before, after = ([*values[name].values()] for name in (a, b))
+            better = None if lower_is_better is None else probability_of_improvement(before, after, lower_is_better)
             found.append(Test(score, a, b, comparison, p, lower_is_better, better, f"{said}."))
     return found
 
@@ -184,7 +168,7 @@ def _winner(test: Test, rows: Sequence[Row]) -> str:
         return ""
     best = (min if test.lower else max)(cell.mean.value for cell in cells.values())
     names = [setting for setting, cell in cells.items() if cell.mean.value == best]
-    return f"the best mean is {text.cell(cells[names[0]])} of {few(names, 1)}; "
+    return f"the best mean is {text.of_cell(cells[names[0]])} of {few(names, 1)}; "
 
 
 def _pairs_of(tests: Sequence[Test], most: int) -> str:

@@ -10,9 +10,10 @@ from rich.table import Table
 
 from ganlab.report import text
 from ganlab.report.budget import Budget
+from ganlab.report.cells import FEW
 from ganlab.report.names import headings, titled
 from ganlab.report.study import Section, Study
-from ganlab.report.tables import FEW, Row
+from ganlab.report.tables import Row
 
 BESIDE = 2  # scores beside the main one
 WORD = 40  # characters of a word that is not broken in two
@@ -65,7 +66,7 @@ def _of_main(section: Section, budget: Budget | None) -> Table:
     for heading in (*map(titled, scores), "n", "failed"):
         table.add_column(escape(heading), escape(heading), justify="right", overflow="fold")
     for name in names:
-        told = [escape(text.cell(cells[name, s])) if (name, s) in cells else text.MISSING for s in scores]
+        told = [escape(text.of_cell(cells[name, s])) if (name, s) in cells else text.MISSING for s in scores]
         n = cells[name, scores[0]].n if (name, scores[0]) in cells else 0
         table.add_row(escape(name), *told, str(n), str(costs[name].failures or "-"))
     return table
@@ -81,7 +82,7 @@ def _of_one(score: str, found: Sequence[Row], budget: Budget | None) -> Table:
             last, best = row.cells.get("last"), row.cells.get("best")
             shown.add_row(
                 escape(row.setting),
-                escape(text.cell(last)) if last else text.MISSING,
+                escape(text.of_cell(last)) if last else text.MISSING,
                 text.number(last.middle) if last else text.MISSING,
                 text.number(best.mean.value) if best else text.MISSING,
                 str(last.n) if last else "0",

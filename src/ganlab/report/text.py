@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
+from ganlab.report.cells import Cell
 from ganlab.report.statistics import Interval
-
-if TYPE_CHECKING:
-    from ganlab.report.tables import Cell
 
 MISSING = "–"
 
@@ -27,7 +24,7 @@ def interval(x: Interval) -> str:
     return f"{value} [{low}, {high}]"
 
 
-def cell(x: Cell) -> str:
+def of_cell(x: Cell) -> str:
     """The mean with its interval; of few seeds with their values in its place, `0.412 (0.399, 0.425)`."""
     if x.n == 1 or not math.isnan(x.mean.low):
         return interval(x.mean)

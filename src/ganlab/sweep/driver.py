@@ -87,7 +87,15 @@ def show_jobs(jobs: Sequence[Job], folder: Path) -> None:
     console = Console()
     shown = [job for job in jobs if len(jobs) <= LONG or job.state is not Status.COMPLETED]
     table = Table(
-        Column("job", overflow="fold"), "state", "verdict", "score", "iterations", "seconds", "note", title=Text(str(folder)), title_justify="left"
+        Column("job", overflow="fold"),
+        "state",
+        "verdict",
+        "score",
+        "iterations",
+        "seconds",
+        "note",
+        title=Text(str(folder)),
+        title_justify="left",
     )
     for job in shown:
         row = job.row()
