@@ -542,7 +542,13 @@ def test_curves_are_means_over_seeds_on_a_common_grid(tmp_path):
     (curve,) = next(column for column in charts["columns"] if column["key"] == "eval/fid")["curves"]
     grid = charts["grids"][curve["grid"]]
     assert (grid["x"], grid["seconds"], curve["mean"]) == ([10, 20, 30], [2.5, 5.0, 7.5], [7.0, 4.0, 1.2])
+    assert curve["seeds"] == [[4.0, 2.0, 0.0], [8.0, 4.0, 2.0], [9.0, 6.0, 1.6]]  # three have no band
+    assert "low" not in curve
+    finished(tmp_path, "d", [0.5, 6.0, 1.6], config={"k": 3, "seed": 3})
+    (curve,) = next(column for column in studied([tmp_path]).charts["columns"] if column["key"] == "eval/fid")["curves"]
     assert all(low < mean < high for low, mean, high in zip(curve["low"], curve["mean"], curve["high"], strict=True))
+    assert "seeds" not in curve
+    assert (min(curve["low"]), curve["low"][0]) == (0, 0)  # no FID is below
     (setting,) = charts["settings"]
     assert (setting["d_steps"], setting["images"]) == (3, 48)  # for each iteration
 
@@ -574,7 +580,7 @@ def test_samples_of_unequal_iterations_say_so(two):
 
 def test_the_files(two, tmp_path, capsys):
     page = compare([two])
-    assert page == tmp_path / "compare" / "report.html"  # beside the first directory
+    assert page == two / "compare" / "report.html"  # within what it is of
     assert {path.name for path in page.parent.iterdir()} == {"report.html", "report.md", "scores.csv"}
     lines = [*csv.DictReader((page.parent / "scores.csv").read_text().splitlines())]
     assert [(line["setting"], line["value"]) for line in lines] == [
@@ -605,4 +611,4 @@ def test_numbers_have_two_digits_of_their_interval():
 
 def test_a_relative_folder_has_a_place_for_the_report(two, monkeypatch):
     monkeypatch.chdir(two)
-    assert compare([Path()]) == two.parent / "compare" / "report.html"
+    assert compare([Path()]) == two / "compare" / "report.html"

@@ -146,7 +146,7 @@ def test_captions_say_at_what_budget(lengths, tmp_path, capsys):
     assert '"text":"50 D steps"' in html
     assert md.startswith("# 2 settings, 4 runs on ring modes=8, at 50 D steps\n")
     assert "| score | setting | at 50 D steps | middle half |" in md
-    assert "of scores at 50 D steps; " in " ".join(capsys.readouterr().out.split())
+    assert "scores at 50 D steps: " in " ".join(capsys.readouterr().out.split())
     lines = [*csv.DictReader((tmp_path / "out" / "scores.csv").read_text().splitlines())]
     assert {(line["data"], line["at"]) for line in lines} == {("ring modes=8", "d_steps=50")}
 

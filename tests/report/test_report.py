@@ -33,7 +33,7 @@ def page(tmp_path_factory):
     folder = tmp_path_factory.mktemp("page")
     seeds(folder / "sweep", "a", [3.0, 4.0, 5.0], scores={"kid": 0.5, "modes": 3.0})
     seeds(folder / "sweep", "b", [11.0, 12.0, 13.0], config={"k": 2}, scores={"kid": 0.25})
-    seeds(folder / "sweep", "c", [1.0, 2.0, 3.0], config={"k": 10}, scores={"kid": 0.75})
+    seeds(folder / "sweep", "c", [1.0, 2.0, 3.0, 2.0, 2.0], config={"k": 10}, scores={"kid": 0.75})
     return compare([folder / "sweep"])
 
 
@@ -167,10 +167,12 @@ def test_the_charts_are_drawn(page, opened):
         "k=1": [9, 5, 4], "k=2": [9, 13, 12], "k=10": [9, 3, 2]}  # fmt: skip
     drawn = "return [...document.querySelectorAll(arguments[0])].map(p => p.getAttribute('d'))"
     paths = browser.execute_script(drawn, "#curves .scatterlayer path.js-line")
-    assert len([path for path in paths if path and "L" in path]) == 6  # three lines and the edges of three bands
-    assert len([path for path in browser.execute_script(drawn, "#curves path.js-fill") if path and "L" in path]) == 3
-    assert browser.execute_script("return document.querySelectorAll('#dots .points path').length") == 9 + 3
-    assert browser.execute_script("return document.querySelectorAll('#dots .xerror').length") == 3
+    assert (
+        len([path for path in paths if path and "L" in path]) == 3 + 6 + 1
+    )  # means, seeds of those with 2 or 3, a band's edge
+    assert len([path for path in browser.execute_script(drawn, "#curves path.js-fill") if path and "L" in path]) == 1
+    assert browser.execute_script("return document.querySelectorAll('#dots .points path').length") == 11 + 3
+    assert browser.execute_script("return document.querySelectorAll('#dots .xerror').length") == 1
     assert title(browser, "#better") == "Lower is better."
 
 
@@ -244,6 +246,56 @@ def test_a_table_is_sorted_by_a_click(page, opened):
     heads[0].send_keys("\n")  # by the keyboard; names by the value of their numbers
     assert column(browser, "#scores-table", 0) == ["k=1", "k=2", "k=10"]
     assert heads[2].find_element("xpath", "..").get_attribute("aria-sort") is None
+
+
+def test_a_click_anywhere_in_a_heading_sorts(page, opened):
+    browser = opened(page)
+    choose(browser, "filter", "fid")
+    head = browser.execute_script("return document.querySelectorAll('#scores-table thead th')[2]")
+    browser.execute_script("arguments[0].scrollIntoView()", head)
+    box = browser.execute_script("const r = arguments[0].getBoundingClientRect(); return [r.left, r.top]", head)
+    point = {"x": box[0] + 3, "y": box[1] + 3, "button": "left", "clickCount": 1}  # a corner, far from the words
+    for kind in ("mousePressed", "mouseReleased"):
+        browser.execute_cdp_cmd("Input.dispatchMouseEvent", {"type": kind, **point})
+    assert column(browser, "#scores-table", 0) == ["k=10", "k=1", "k=2"]
+
+
+def test_the_sentences_are_folded_and_the_first_screen_is_not(page, opened):
+    browser = opened(page)
+    sizes = (
+        "return [...document.querySelectorAll(arguments[0])].map(e => e.getBoundingClientRect()).map(r => [r.height, r.bottom])"
+    )
+    assert all(height > 0 and bottom < 900 for height, bottom in browser.execute_script(sizes, "#overview li, #overview tr"))
+    folded = "return [...document.querySelectorAll('#summary details')].map(d => d.open)"
+    assert not any(browser.execute_script(folded))
+    browser.find_element("css selector", "#summary summary").click()
+    assert any(browser.execute_script(folded))
+    rows = browser.execute_script("return [...document.querySelectorAll('.forest tbody th')].map(e => e.textContent.trim())")
+    assert rows[:3] == ["k=10", "k=1", "k=2"]  # best first
+
+
+def test_a_profile_is_the_share_of_runs_that_are_good_enough(tmp_path, opened):
+    for k in (1, 2, 3, 4):
+        seeds(tmp_path / "s", f"k{k}", [2.0 * k, 1.0 * k], config={"k": k})
+    edit(next((tmp_path / "s").glob("k2-1")) / "result.json", lambda result: result.update(status="failed"))
+    browser = opened(compare([tmp_path / "s"]))
+    profiles = lines(browser, "profile")
+    assert profiles["k=1"] == ([1, 1, 2, 8], [0, 0.5, 1, 1])
+    assert profiles["k=2"] == ([1, 4, 8], [0, 0.5, 0.5])  # a run that failed is as good as none
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_plots_are_dark_where_the_page_is(page, opened, scheme):
+    browser = opened(page)
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    try:
+        layout = browser.execute_script("return document.getElementById('curves').layout")
+        background = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    expected = {"light": ("rgb(255, 255, 255)", "#fff", "#1a1a1a"), "dark": ("rgb(21, 24, 28)", "#15181c", "#e8e8e8")}
+    assert (background, layout["paper_bgcolor"], layout["font"]["color"]) == expected[scheme]
 
 
 def test_nothing_leaves_the_page(page, opened):

@@ -48,8 +48,17 @@ def main() -> None:
     command.add_argument("--reference", help="the setting that the others are tested against (default: the first)")
     command.add_argument("--versus", metavar="KEY=VALUE", help="test each setting against that which is the same but for this")
     command.add_argument("--at", metavar="AXIS=N", help="at an equal budget: iterations, d_steps, images or seconds")
-    command.add_argument("--out", type=Path, help="folder (default: compare beside the first DIR)")
+    command.add_argument("--score", help="what the first picture and its sentences are about, by its key in result.json")
+    command.add_argument("--all", action="store_true", help="all scores in the terminal, not the main ones only")
+    command.add_argument("--out", type=Path, help="folder (default: compare within the first DIR)")
     command.set_defaults(do=_compare)
+    command = commands.add_parser("runs", help="list runs: state, verdict, main score, age; and remove some")
+    command.add_argument("dirs", metavar="DIR", nargs="*", type=Path, default=[Path("runs")], help="folders (default: runs)")
+    command.add_argument("--state", action="append", default=[], help="completed, running, failed, ...; may be given again")
+    command.add_argument("--where", action="append", default=[], metavar="KEY=VALUE", help="of the config; may be given again")
+    command.add_argument("--remove", action="store_true", help="delete those that are listed, after asking; no running one")
+    command.add_argument("--yes", action="store_true", help="with --remove: do not ask")
+    command.set_defaults(do=_runs)
     command = commands.add_parser("features", help="train the small classifier that metrics=classifier looks through")
     command.add_argument("overrides", metavar="KEY=VALUE", nargs="+", help="as train.py would be given: data=mnist, ...")
     command.add_argument("--epochs", type=int, help="passes over the data (default 3, of colour images 8)")
@@ -81,7 +90,14 @@ def _numbers(text: str) -> list[int]:
 def _compare(arguments: argparse.Namespace) -> None:
     from ganlab.report.compare import compare
 
-    print(compare(arguments.runs, arguments.out, arguments.reference, arguments.at, arguments.versus))
+    given = (arguments.out, arguments.reference, arguments.at, arguments.versus, arguments.score, arguments.all)
+    print(compare(arguments.runs, *given))
+
+
+def _runs(arguments: argparse.Namespace) -> None:
+    from ganlab.commands.runs import runs
+
+    runs(arguments.dirs, arguments.state, arguments.where, arguments.remove, arguments.yes)
 
 
 def _features(arguments: argparse.Namespace) -> None:

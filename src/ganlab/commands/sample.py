@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from ganlab.commands.average import synthesised
 from ganlab.errors import UserError
 from ganlab.figures import pictures
-from ganlab.files.checkpoint import read_checkpoint
+from ganlab.figures.caption import captioned, captioned_by
+from ganlab.files.checkpoint import iteration_of, read_checkpoint
 from ganlab.files.run import RunDirectory, checkpoints
 from ganlab.game.priors import Coded
 from ganlab.pixels import to_uint8
@@ -23,6 +24,7 @@ from ganlab.random import generator_of
 from ganlab.run.config import build, build_as, classes_told
 from ganlab.run.gate import refuse_foreign_code, value_at
 from ganlab.run.identity import located
+from ganlab.run.parts import average_of
 from ganlab.types import Prior, Source
 
 log = logging.getLogger(__name__)
@@ -68,6 +70,8 @@ def sample(
         torch.cat([prior.interpolate(a, b, share) for a, b in zip(*ends, strict=True)]),
         labels(config, WALKS, seed).repeat_interleave(len(share)),
     )  # [WALKS * len(share), *S]
+    which = "" if ema_std is None else f"average of G of width {ema_std:g}"
+    caption = captioned_by(iteration_of(path), average_of(config).on, which)
     if x.dim() == 4:
         for i, image in enumerate(to_uint8(x).permute(0, 2, 3, 1).numpy()):
             Image.fromarray(image.squeeze()).save(out / (f"{i:05d}-class{y[i]}.png" if kinds > 1 else f"{i:05d}.png"))
@@ -76,17 +80,18 @@ def sample(
             rows = shown.repeat_interleave(columns := min(n, COLUMNS))
             again = z[:columns].repeat(len(shown), 1)
             of_class = _generate(G, code.steered(again, rows) if code else again, rows)
-            pictures.labelled_rows(of_class, columns, [str(label) for label in shown.tolist()]).save(out / "grid.png")
+            grid = pictures.labelled_rows(of_class, columns, [str(label) for label in shown.tolist()])
         else:
-            pictures.tiled(x, columns=max(1, round(n**0.5))).save(out / "grid.png")
+            grid = pictures.tiled(x, columns=max(1, round(n**0.5)))
+        captioned(grid, caption).save(out / "grid.png")
         pictures.tiled(walk, columns=STEPS).save(out / "interpolation.png")
     else:
         columns_of = [f"x{i + 1}" for i in range(x.shape[1])] + (["y"] if kinds > 1 else [])
         table = torch.cat([x.double(), y[:, None]], 1) if kinds > 1 else x
         np.savetxt(out / "samples.csv", table.numpy(), delimiter=",", header=",".join(columns_of), comments="")
         draw = pictures.Points(build(config["data"], "data"), n)
-        draw.draw(x, f"{n:,} samples", y=y if kinds > 1 else None).save(out / "samples.png")
-        draw.draw(walk, f"{WALKS} walks through the prior", walks=WALKS).save(out / "interpolation.png")
+        draw.draw(x, f"{n:,} samples: {caption}", y=y if kinds > 1 else None).save(out / "samples.png")
+        draw.draw(walk, f"{WALKS} walks through the prior: {caption}", walks=WALKS).save(out / "interpolation.png")
     return out
 
 

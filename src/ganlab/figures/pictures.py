@@ -16,6 +16,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from ganlab.errors import at_least_one
+from ganlab.figures.caption import captioned
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
 from ganlab.types import Source
@@ -134,10 +135,11 @@ class Grid:
     def draw(self, x: Tensor, caption: str, y: Tensor | None = None) -> Image.Image:
         """x [n, C, H, W]; y [n] as in `rows`, whose classes are then written beside them."""
         if y is None:
-            return tiled(x, self.columns)
+            return captioned(tiled(x, self.columns), caption)
         columns = min(self.columns, self.n)
         labels = y[::columns].tolist()
-        return labelled_rows(x, columns, [self.names[i] if i < len(self.names) else str(i) for i in labels])
+        names = [self.names[i] if i < len(self.names) else str(i) for i in labels]
+        return captioned(labelled_rows(x, columns, names), caption)
 
 
 def tiled(x: Tensor, columns: int) -> Image.Image:

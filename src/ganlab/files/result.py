@@ -58,31 +58,46 @@ def without_nan(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+SCORES, THEORY = 6, 4  # in the terminal: the rest is in result.json
+
+
 def report(result: dict[str, Any], lines: list[str]) -> None:
-    """The end of a run in the terminal: what it scored, and where to look."""
+    """The end of a run in the terminal: how it ended, what it scored, the theory apart, and where to look."""
     console = Console()
     title = (
         f"{result['name']}: {result['status']} after {result['iterations']:,} iterations, "
         f"{result['images']:,} images, {result['seconds']:.0f} s"
     )
-    table = Table()
-    for column in ("score", "last", "best", "at iteration", "mean"):
-        table.add_column(column, justify="left" if column.startswith("score") else "right")
-    for name, final in result["final"].items():
-        best = result["best"].get(name)
-        if best is not None:
-            mean = _short(result["mean"][name]["value"])
-            table.add_row(name, _short(final["value"]), _short(best["value"]), f"{best['iteration']:,}", mean)
-        elif not name.startswith("theory/"):
-            table.add_row(name, _short(final["value"]), "-", "-", "-")
     console.print(title, highlight=False, soft_wrap=True)
     found = Verdict(**result["verdict"])
-    if found.state not in ("healthy", "unknown"):
-        console.print(f"verdict    {verdict_in_words(found)}", highlight=False, soft_wrap=True, style="bold")
-    if table.rows:
-        console.print(table)
+    why = f": {found.why}" if found.state == "unknown" and found.why else ""
+    style = "bold" if found.state not in ("healthy", "unknown") else None
+    console.print(f"verdict    {verdict_in_words(found)}{why}", highlight=False, soft_wrap=True, style=style)
+    scores = [name for name in result["final"] if not name.startswith("theory/")]
+    theory = [name for name in result["best"] if name.startswith("theory/")]
+    if scores:
+        console.print(_table(result, scores[:SCORES]))
+    if more := len(scores) - SCORES if len(scores) > SCORES else 0:
+        lines = [f"scores     {more} more: {', '.join(scores[SCORES:])}", *lines]
+    if theory:
+        shown = sorted(theory, key=lambda name: not name.startswith("theory/ema_"))[:THEORY]
+        told = ", ".join(f"{name.removeprefix('theory/')} {_short(result['final'][name]['value'])}" for name in shown)
+        rest = f"; {len(theory) - len(shown)} more in result.json" if len(theory) > len(shown) else ""
+        lines = [f"theory     {told}{rest}", *lines]
     for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
+
+
+def _table(result: dict[str, Any], names: list[str]) -> Table:
+    whose = {"EMA": "the average of G (EMA)", "raw": "G itself"}.get(str(result["cards"].get(names[0], {}).get("weights")))
+    table = Table(title=f"scores of {whose}" if whose else None, title_justify="left")
+    for column in ("score", "last", "best", "at iteration", "mean"):
+        table.add_column(column, justify="left" if column == "score" else "right", overflow="fold")
+    for name in names:
+        best, mean = result["best"].get(name), result["mean"].get(name)
+        ends = ("-", "-") if best is None else (_short(best["value"]), f"{best['iteration']:,}")
+        table.add_row(name, _short(result["final"][name]["value"]), *ends, "-" if mean is None else _short(mean["value"]))
+    return table
 
 
 def _short(value: float | None) -> str:

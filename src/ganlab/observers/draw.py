@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ganlab.figures.caption import captioned_by
 from ganlab.figures.pictures import Picture
 from ganlab.observers.asking import ask
 from ganlab.observers.observer import Observer, View
@@ -25,7 +26,7 @@ class Draw(Observer):
         n, game = self.picture.n, view.game
         _, y = view.source.sample(n, generator_of(self.seed, "picture labels", device=view.device))
         z = game.prior.sample(n, generator_of(self.seed, "picture", device=view.device))
-        path, caption = self.folder / f"step-{view.t:09d}.png", f"iteration {view.t:,}"
+        path, caption = self.folder / f"step-{view.t:09d}.png", captioned_by(view.t, game.average.on)
         asked = ask(self.picture, game.prior, self.classes, z, y)
         x = game.generate(asked.z, asked.y)
         self.picture.draw(x, caption, **asked.shown).save(path)

@@ -11,9 +11,12 @@ import scipy.stats
 from numpy.typing import NDArray
 
 from ganlab.files.status import Status
+from ganlab.report.cells import FEW
 from ganlab.report.comparable import scores_of
 from ganlab.report.groups import Setting
+from ganlab.report.improvement import share_intervals
 from ganlab.report.names import EVALUATED, bare, column, label, titled
+from ganlab.report.ranges import range_of
 from ganlab.report.read import COUNTERS, LAST, Run
 from ganlab.report.statistics import Array, curve_interval, on_grid
 from ganlab.report.tables import Row
@@ -27,16 +30,27 @@ Curve = dict[str, Any]
 
 
 def charts(
-    settings: Sequence[Setting], rows: Sequence[Row], reference: str | None, lower: Mapping[str, bool | None], sections: int = 1
-) -> dict[str, Any]:
-    """What report.js draws in one of so many sections; see `_curves` and `_dots`."""
+    settings: Sequence[Setting], rows: Sequence[Row], reference: str | None, lower: Mapping[str, bool | None],
+    sections: int = 1, main: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """What report.js draws in one of so many sections, of the main score to begin with; see `_curves` and `_dots`."""
     runs = [run for setting in settings for run in setting.counted]
     order = {setting.name: number for number, setting in enumerate(settings)}
     return {
         "settings": [
-            {"name": s.name, "d_steps": _per_iteration(s, "d_steps"), "images": _per_iteration(s, "images")} for s in settings
+            {
+                "name": s.name,
+                "runs": len(s.runs),
+                "d_steps": _per_iteration(s, "d_steps"),
+                "images": _per_iteration(s, "images"),
+            }
+            for s in settings
         ],
         "reference": order.get(reference or "", 0),
+        "main": main,
+        "shares": {
+            n: [[_short(v) for v in ends] for ends in share_intervals(n)] for n in sorted({len(s.runs) for s in settings})
+        },
         "scores": [_dots(score, settings, rows, lower.get(score)) for score in dict.fromkeys(row.score for row in rows)],
         **_curves(settings, runs, sections),
     }
@@ -97,7 +111,7 @@ def _curves(settings: Sequence[Setting], runs: Sequence[Run], sections: int) -> 
 
 def _curve(setting: Setting, name: str, points: int, intervals: int | None) -> tuple[dict[str, Any], Curve] | None:
     """Of the completed runs, if there are any: the mean must not jump where a run ends early. With bootstrapped intervals at
-    so many points, or with Student's at all of them."""
+    so many points, or with Student's at all of them, within the range of the column; of FEW seeds with the seeds instead."""
     runs = [run for run in setting.counted if run.status is Status.COMPLETED] or setting.counted
     measured = []
     for run in runs:
@@ -115,9 +129,13 @@ def _curve(setting: Setting, name: str, points: int, intervals: int | None) -> t
     values = np.stack([on_grid(x, y, grid) for _, x, y in measured])  # [n, T]
     seconds = np.stack([_seconds(run, grid) for run, _, _ in measured]).mean(0)
     curve: Curve = {"n": len(values), "mean": _list(values.mean(0))}
-    if len(values) > 1:
+    if len(values) > FEW:
+        least, most = range_of(name, setting.config)
         low, high = _student(values) if intervals is None else _bootstrapped(values, intervals)
+        low, high = np.maximum(low, np.minimum(least, values.min(0))), np.minimum(high, np.maximum(most, values.max(0)))
         curve |= {"low": _list(low), "high": _list(high)}
+    elif len(values) > 1:
+        curve["seeds"] = [_list(one) for one in values]
     return {"x": [int(v) for v in grid], "seconds": _list(seconds)}, curve
 
 

@@ -13,6 +13,10 @@ AMOUNTS = {"iterations": "iterations", "d_steps": "D steps", "images": "images",
 
 EVALUATED = "evaluated/"  # before the name of a score that `ganlab evaluate` found
 
+# what a comparison is about, unless another is asked for: the first that there is, otherwise the first score of the runs
+MAIN = ("evaluated/fid", "fid", "theory/ema_jsd", "theory/jsd", "reverse_kl", "class_kl", "binned_jsd", "kid",
+        "sliced_wasserstein", "theory/radius")  # fmt: skip
+
 UNITS = {
     **dict.fromkeys(("reverse_kl", "mode_jsd", "class_kl", "kl", "log_likelihood", "binned_jsd", "parzen"), "nats"),
     **dict.fromkeys(("sliced_wasserstein", "wasserstein", "theory/w1", "theory/sliced_w1"), "units of x"),
@@ -42,6 +46,12 @@ WORDS = {
     "parzen": "Parzen log-likelihood",
 }
 
+SPOKEN = {
+    "theory/ema_jsd": "JSD of the average of G",
+    "theory/jsd": "JSD of G",
+    "theory/radius": "distance from the equilibrium",
+}
+
 
 def bare(name: str) -> str:
     """A column of metrics.csv by the name that its score has in result.json."""
@@ -63,6 +73,11 @@ def label(name: str) -> str:
     if name.startswith(EVALUATED):
         return f"{label(name.removeprefix(EVALUATED))}, evaluated"
     return WORDS.get(name, name if "/" in name else name.replace("_", " "))
+
+
+def spoken(name: str) -> str:
+    """As a sentence has it, where a table has the name of the column."""
+    return SPOKEN.get(name) or label(name)
 
 
 def titled(name: str) -> str:

@@ -47,8 +47,8 @@ class Notes:
 
 
 def few(names: Sequence[str], most: int = 3, separator: str = ", ") -> str:
-    """The first names, each cut in its middle where it is long, and how many more there are."""
-    shown = separator.join(name if len(name) <= 56 else f"{name[:36]}…{name[-19:]}" for name in names[:most])
+    """The first names, whole (what would be cut off may be what tells two apart), and how many more there are."""
+    shown = separator.join(names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 

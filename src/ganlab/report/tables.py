@@ -9,8 +9,11 @@ from typing import NamedTuple
 
 from ganlab.files.status import Status
 from ganlab.report import text
+from ganlab.report.cells import Cell, cell
 from ganlab.report.groups import Setting
+from ganlab.report.improvement import probability_of_improvement
 from ganlab.report.names import label, unit
+from ganlab.report.ranges import difference_within, range_of
 from ganlab.report.read import COUNTERS, KINDS, LAST, few
 from ganlab.report.statistics import (
     ALPHA,
@@ -19,22 +22,12 @@ from ganlab.report.statistics import (
     conclusion,
     contrast,
     holm,
-    interquartile_mean,
-    mean_interval,
     smallest_p,
 )
 
 PAIRWISE = 3  # settings up to which each is compared with each other
 VERDICTS = ("healthy", "collapsed", "stalled", "diverged")
 STATES = (Status.COMPLETED, Status.INTERRUPTED, Status.FAILED, Status.UNFINISHED)
-
-
-class Cell(NamedTuple):
-    """One kind of value (last, best, mean) of one score over the seeds of a setting."""
-
-    n: int
-    mean: Interval  # the ends are nan where there is one seed
-    middle: float  # the interquartile mean
 
 
 class Row(NamedTuple):
@@ -63,6 +56,7 @@ class Test(NamedTuple):
     comparison: Comparison
     p_adjusted: float
     lower: bool | None  # whether a lower score is the better one; None where there is no better
+    improvement: Interval | None  # the probability that a run of b is better than one of a; None where there is no better
     text: str
 
     @property
@@ -83,11 +77,8 @@ def rows(settings: Sequence[Setting], scores: Sequence[str]) -> list[Row]:
 
 def _row(setting: Setting, score: str) -> Row:
     values = {kind: [*setting.by_seed(kind, score).values()] for kind in KINDS}
-    return Row(setting.name, score, {kind: cell(x) for kind, x in values.items() if x})
-
-
-def cell(x: Sequence[float]) -> Cell:
-    return Cell(len(x), mean_interval(x) or Interval(x[0], math.nan, math.nan), interquartile_mean(x))
+    bounds = range_of(score, setting.config)
+    return Row(setting.name, score, {kind: cell(x, bounds) for kind, x in values.items() if x})
 
 
 def cost(setting: Setting) -> Cost:
@@ -113,14 +104,18 @@ def tests(
     found = []
     for score in scores:
         values = {setting.name: x for setting in settings if (x := setting.by_seed(LAST, score))}
+        bounds = range_of(score, settings[0].config)
         pairs = _pairs([*values], reference) if given is None else [(a, b) for a, b in given if a in values and b in values]
         compared = [contrast(values[a], values[b]) for a, b in pairs]
+        compared = [one._replace(difference=difference_within(one.difference, bounds)) for one in compared]
         adjusted = holm([comparison.p for comparison in compared])
         lower_is_better = lower.get(score)
         for (a, b), comparison, p in zip(pairs, compared, adjusted, strict=True):
             own_unit = unit(score) if unit(score) == "nats" else ""
             said = conclusion(a, b, label(score), bool(lower_is_better), comparison, p, own_unit)
-            found.append(Test(score, a, b, comparison, p, lower_is_better, f"{said}."))
+            before, after = ([*values[name].values()] for name in (a, b))
+            better = None if lower_is_better is None else probability_of_improvement(before, after, lower_is_better)
+            found.append(Test(score, a, b, comparison, p, lower_is_better, better, f"{said}."))
     return found
 
 
@@ -147,13 +142,20 @@ def summary(tests: Sequence[Test], rows: Sequence[Row], versus: Versus | None = 
     lines, alike = [], defaultdict(list)
     for score in dict.fromkeys(test.score for test in tests):
         found = [test for test in tests if test.score == score]
-        one = len({test.a for test in found}) == 1
-        said = _versus(found, versus) if versus else _against(found) if one else _pairs_of(found)
+        said = shown_by(found, versus)
         if score.startswith("theory/"):
             alike[said].append(label(score))
         else:
             lines.append(f"{_titled(score, found[0].lower)}: {_winner(found[0], rows)}{said}.")
     return lines + [f"{', '.join(names)}: {said}." for said, names in alike.items()]
+
+
+def shown_by(tests: Sequence[Test], versus: Versus | None, most: int = 3, brief: bool = False) -> str:
+    """What the tests of one score have shown and what they have not, naming so many settings of each (`brief`: none, where
+    the same is said of all); or why they cannot."""
+    if versus:
+        return _versus(tests, versus, 4 * most, brief)
+    return _against(tests, most) if len({test.a for test in tests}) == 1 else _pairs_of(tests, most)
 
 
 def _titled(score: str, lower: bool | None) -> str:
@@ -166,26 +168,32 @@ def _winner(test: Test, rows: Sequence[Row]) -> str:
         return ""
     best = (min if test.lower else max)(cell.mean.value for cell in cells.values())
     names = [setting for setting, cell in cells.items() if cell.mean.value == best]
-    return f"the best mean is {text.interval(cells[names[0]].mean)} of {few(names, 1)}; "
+    return f"the best mean is {text.of_cell(cells[names[0]])} of {few(names, 1)}; "
 
 
-def _pairs_of(tests: Sequence[Test]) -> str:
+def _pairs_of(tests: Sequence[Test], most: int) -> str:
+    if untold := _untold(tests, "each other"):
+        return untold
     clear = [f"{t.b} {t.word('than', t.comparison.difference.value)} {t.a}" for t in tests if t.clear]
-    return f"{len(clear)} of {len(tests)} pairs differ{': ' if clear else ''}{' · '.join(clear)}"
+    unclear = [f"{t.b} and {t.a}" for t in tests if not t.clear]
+    parts = [f"{len(clear)} of {len(tests)} pairs differ{': ' if clear else ''}{' · '.join(clear)}"]
+    return "; ".join(parts + ([f"no difference shown: {few(unclear, most, ' · ')}"] if clear and unclear else []))
 
 
-def _against(tests: Sequence[Test]) -> str:
+def _against(tests: Sequence[Test], most: int) -> str:
     reference = tests[0].a
-    parts = [f"{word}: {few(found, separator=' · ')}" for word, found in _sorted(tests).items()]
+    parts = [f"{word}: {few(found, most, ' · ')}" for word, found in _sorted(tests).items()]
     return _untold(tests, reference) or f"against {reference}, {'; '.join(parts)}"
 
 
-def _versus(tests: Sequence[Test], versus: Versus) -> str:
+def _versus(tests: Sequence[Test], versus: Versus, most: int, brief: bool) -> str:
     """`k=2: better with loss=hinge, no difference shown with loss=minimax; k=5: ...`"""
     parts = []
     for value in dict.fromkeys(versus.parts[test.b][0] for test in tests):
         found = _sorted([test for test in tests if versus.parts[test.b][0] == value])
-        rest = {word: few([versus.parts[name][1] for name in names], 12, " · ") for word, names in found.items()}
+        rest = {word: few([versus.parts[name][1] for name in names], most, " · ") for word, names in found.items()}
+        if brief and len(found) == 1 and sum(map(len, found.values())) > 2:
+            rest = {word: f"all {len(names)}" for word, names in found.items()}
         parts.append(f"{value}: {', '.join(f'{word} with {names}' if names else word for word, names in rest.items())}")
     return _untold(tests, versus.given) or f"against {versus.given} and all else equal, {'; '.join(parts)}"
 

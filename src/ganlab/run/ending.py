@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from rich.console import Console
 
 from ganlab.errors import Abandoned
 from ganlab.figures import pictures
@@ -60,7 +62,7 @@ class Ending:
             self._write(result)
         figures: list[Path] = []
         lines = [f"run        {self.run.path}", f"look       {self.run.figures}"]
-        with _warned("the figures"), suppress(Abandoned), SIGNALS.doing(ABANDON):
+        with _warned("the figures"), suppress(Abandoned), SIGNALS.doing(ABANDON), _said("drawing figures"):
             figures = self._figures()
         for logger in self.loggers:
             with _warned(f"{type(logger).__name__}"):
@@ -68,7 +70,15 @@ class Ending:
         if status is not Status.INTERRUPTED:
             self._write(result)
         if status is not Status.FAILED:
-            report(result, lines)
+            report(result, [*lines, *self._next(status)])
+
+    def _next(self, status: Status) -> list[str]:
+        """The command that comes next, by how the run has ended."""
+        path = shlex.quote(str(self.run.path))
+        if status is Status.COMPLETED:
+            return [f"next       ganlab sample {path} --n 64"] if self.run.checkpoints.is_dir() else []
+        more = {Status.INTERRUPTED: "", Status.DIVERGED: " on_divergence=rollback"}.get(status)
+        return [] if more is None else [f"next       python train.py resume={path}{more}"]
 
     def _write(self, result: dict[str, Any]) -> None:
         try:
@@ -138,6 +148,17 @@ class Ending:
             "weights": "raw",
             **made,
         }
+
+
+@contextmanager
+def _said(what: str) -> Iterator[None]:
+    """On a terminal, while it lasts."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield
+        return
+    with console.status(what):
+        yield
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from filelock import FileLock, Timeout
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from ganlab.errors import Unfinished, UserError
@@ -87,7 +87,15 @@ def show_jobs(jobs: Sequence[Job], folder: Path) -> None:
     console = Console()
     shown = [job for job in jobs if len(jobs) <= LONG or job.state is not Status.COMPLETED]
     table = Table(
-        "job", "state", "verdict", "score", "iterations", "seconds", "note", title=Text(str(folder)), title_justify="left"
+        Column("job", overflow="fold"),
+        "state",
+        "verdict",
+        "score",
+        "iterations",
+        "seconds",
+        "note",
+        title=Text(str(folder)),
+        title_justify="left",
     )
     for job in shown:
         row = job.row()

@@ -1,36 +1,45 @@
 "use strict";
 (() => {
   const all = JSON.parse(document.getElementById("data").textContent), budget = all.budget;
-  const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#000000", "#E69F00", "#56B4E9"]; // Okabe and Ito's, less yellow
+  const COLOURS = 7; // --c0 to --c6 of report.css, which has them for light and for dark
   const DASHES = ["solid", "dash", "dot", "dashdot", "longdash"];
   const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "x", "star"];
   const FIRST = 8; // settings that are drawn to begin with
-  const style = (s) => ({ colour: COLOURS[s % COLOURS.length], dash: DASHES[s % DASHES.length], symbol: SYMBOLS[s % SYMBOLS.length] });
+  const sheet = getComputedStyle(document.documentElement), of = (name) => sheet.getPropertyValue(`--${name}`).trim(); // as the scheme is now
+  const style = (s) => ({ colour: of(`c${s % COLOURS}`), number: s % COLOURS, dash: DASHES[s % DASHES.length], symbol: SYMBOLS[s % SYMBOLS.length] });
   const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;"); // plotly reads tags in texts
-  const cut = (text, most) => (text.length > most ? text.slice(0, most - 1) + "…" : text);
-  const folded = (name) => (narrow() ? name.split(", ") : [name]).map((part) => plain(cut(part, narrow() ? 22 : 44))).join("<br>");
+  const folded = (name) => { // in lines, of which none is cut: the end of a name may be what tells two apart
+    const most = narrow() ? 22 : 44, lines = [""];
+    for (const part of name.split(/(?<=, )/)) {
+      if (lines.at(-1) && (lines.at(-1) + part).trimEnd().length > most) lines.push("");
+      lines[lines.length - 1] += part;
+    }
+    return lines.flatMap((line) => line.match(new RegExp(`.{1,${most}}`, "gs")) || [""]).map(plain).join("<br>");
+  };
   const narrow = () => window.innerWidth < 700;
   function layout(more) {
     const touch = window.matchMedia("(pointer: coarse)").matches;
     return Object.assign({
-      font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', Arial, sans-serif", size: 14, color: "#1a1a1a" },
+      font: { family: "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation Sans', Arial, sans-serif", size: 14, color: of("ink") },
       margin: { l: 64, r: 16, t: 36, b: 56 }, showlegend: false, hovermode: "closest", dragmode: touch ? false : "zoom",
-      paper_bgcolor: "#fff", plot_bgcolor: "#fff",
+      paper_bgcolor: of("page"), plot_bgcolor: of("page"),
+      hoverlabel: { bgcolor: of("back"), bordercolor: of("edge"), font: { color: of("ink") } }, modebar: { bgcolor: "rgba(0,0,0,0)", color: of("faint"), activecolor: of("link") },
     }, more);
   }
-  const axis = (title, more) => Object.assign({ title: { text: title, standoff: 12, font: { size: 14 } }, gridcolor: "#e6e6e6", linecolor: "#767676", zeroline: false,
-    ticks: "outside", tickcolor: "#767676", automargin: true, separatethousands: true, exponentformat: "power", minexponent: 5 }, more);
+  const axis = (title, more) => Object.assign({ title: { text: title, standoff: 12, font: { size: 14 } }, gridcolor: of("grid"), linecolor: of("edge"), zeroline: false,
+    ticks: "outside", tickcolor: of("edge"), automargin: true, separatethousands: true, exponentformat: "power", minexponent: 5 }, more);
   const config = { responsive: true, displaylogo: false, plotlyServerURL: "",
     modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]], // not the one that sends a chart to plotly's servers
     toImageButtonOptions: { format: "svg", filename: "ganlab" } };
 
-  function swatch({ colour, dash, symbol }) {
+  function swatch({ number, dash, symbol }) {
+    const colour = `var(--c${number})`;
     const dashes = { solid: "", dash: "7 4", dot: "2 3", dashdot: "7 3 2 3", longdash: "11 4" };
     const shapes = { circle: '<circle cx="17" cy="7" r="4"/>', square: '<rect x="13" y="3" width="8" height="8"/>', diamond: '<path d="M17 2l5 5-5 5-5-5z"/>',
       "triangle-up": '<path d="M17 2l5 9h-10z"/>', x: '<path d="M13 3l8 8M21 3l-8 8" stroke-width="3"/>',
       star: '<path d="M17 1l1.8 4 4.2.4-3.2 2.8 1 4.2-3.8-2.2-3.8 2.2 1-4.2L11 5.400l4.200-.4z"/>' };
     const box = document.createElement("span");
-    box.innerHTML = `<svg width="34" height="14" aria-hidden="true"><path d="M0 7H34" stroke="${colour}" stroke-width="2.5" stroke-dasharray="${dashes[dash]}"/><g fill="${colour}" stroke="${colour}">${shapes[symbol]}</g></svg>`;
+    box.innerHTML = `<svg width="34" height="14" aria-hidden="true"><path d="M0 7H34" style="stroke: ${colour}" stroke-width="2.5" stroke-dasharray="${dashes[dash]}"/><g style="fill: ${colour}; stroke: ${colour}">${shapes[symbol]}</g></svg>`;
     return box.firstChild;
   }
 
@@ -43,8 +52,8 @@
       button.tabIndex = 0;
       button.textContent = head.textContent;
       head.replaceChildren(button);
-      button.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); button.click(); } });
-      button.addEventListener("click", () => {
+      button.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); head.click(); } });
+      head.addEventListener("click", () => { // anywhere in the cell
         const down = head.getAttribute("aria-sort") === "ascending", sign = down ? -1 : 1;
         heads.forEach((other) => other.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", down ? "descending" : "ascending");
@@ -66,9 +75,9 @@
     const tables = ["scores-table", "tests-table"].map($).filter((table) => table);
     const filters = tables.map((table) => table.closest("section").querySelector("select.filter"));
 
-    function firstShown() { // the reference and the best of the first score
+    function firstShown() { // the reference and the best of the main score
       const all = data.settings.map((_, s) => s);
-      const score = data.scores[0];
+      const score = data.scores.find((s) => s.key === data.main) || data.scores[0];
       if (all.length <= FIRST) return all;
       const sign = score && score.better.startsWith("lower") ? 1 : -1;
       const ranked = score ? [...score.dots].sort((a, b) => sign * (a.mean[0] - b.mean[0])).map((dot) => dot.s) : all;
@@ -96,6 +105,8 @@
         traces.push({ x: [...kept, ...back].map((i) => x[i]), y: [...kept.map((i) => fit(curve.low[i])), ...back.map((i) => fit(curve.high[i]))],
           fill: "toself", fillcolor: colour + "26", line: { width: 0 }, mode: "lines", hoverinfo: "skip", type: "scatter" });
       }
+      for (const curve of visible) for (const seed of curve.seeds || []) // too few for a band
+        traces.push({ x: xOf(curve), y: seed.map(fit), mode: "lines", line: { color: style(curve.s).colour, width: 1 }, opacity: 0.45, hoverinfo: "skip", type: "scatter" });
       for (const curve of visible) {
         const { colour, dash, symbol } = style(curve.s), name = plain(data.settings[curve.s].name);
         traces.push({ x: xOf(curve), y: curve.mean, name, type: "scatter", mode: "lines+markers", line: { color: colour, dash, width: 2 },
@@ -104,7 +115,7 @@
           hovertemplate: "%{y:.4g} %{customdata}<br>at %{x:,.5~g}<extra>%{fullData.name}</extra>" });
       }
       const title = $("axis").selectedOptions[0].textContent;
-      const at = budget && budget.axis === $("axis").value ? [{ type: "line", x0: budget.n, x1: budget.n, yref: "paper", y0: 0, y1: 1, line: { color: "#595959", width: 1.5, dash: "dot" } }] : [];
+      const at = budget && budget.axis === $("axis").value ? [{ type: "line", x0: budget.n, x1: budget.n, yref: "paper", y0: 0, y1: 1, line: { color: of("faint"), width: 1.5, dash: "dot" } }] : [];
       Plotly.react($("curves"), traces, layout({ height: narrow() ? 340 : 440, shapes: at, title: { text: plain(column.title), font: { size: 15 }, x: 0.02, xanchor: "left" },
         xaxis: axis(title, { rangemode: "tozero", exponentformat: "none" }), yaxis: axis("", { type: log ? "log" : "linear" }) }), config);
     }
@@ -126,7 +137,23 @@
         xaxis: axis(""), yaxis: axis("", { tickvals: dots.map((_, row) => row), ticktext: dots.map((dot) => folded(data.settings[dot.s].name)),
           range: [dots.length - 0.5, -0.5], ticks: "", showgrid: false }) }), config);
     }
-    const draw = () => { drawCurves(); drawDots(); };
+    function drawProfile() { // how many runs of a setting are at least as good as x
+      const score = data.scores.find((s) => s.key === ($("score") || {}).value);
+      if (!score || !$("profile")) return;
+      const lower = score.better.startsWith("lower"), sign = lower ? 1 : -1, kept = score.dots.filter((dot) => shown.has(dot.s));
+      const every = kept.flatMap((dot) => Object.values(dot.seeds)), best = sign * Math.min(...every.map((v) => sign * v)), worst = sign * Math.max(...every.map((v) => sign * v));
+      const traces = kept.map((dot) => {
+        const { colour, dash } = style(dot.s), { name, runs } = data.settings[dot.s], values = Object.values(dot.seeds).sort((a, b) => sign * (a - b));
+        const counts = [0, ...values.map((_, i) => i + 1), values.length];
+        return { x: [best, ...values, worst], y: counts.map((n) => n / runs), name: plain(name), type: "scatter", mode: "lines", line: { color: colour, dash, width: 2, shape: "hv" },
+          customdata: counts.map((n) => `${n} of ${runs} runs, [${data.shares[runs][n].join(", ")}]`), hovertemplate: "%{customdata}<br>at %{x:.4g} or better<extra>%{fullData.name}</extra>" };
+      });
+      $("profile").hidden = !score.better;
+      Plotly.react($("profile"), traces, layout({ height: narrow() ? 280 : 340, title: { text: plain(`share of runs at least as good as a ${score.title}`), font: { size: 15 }, x: 0.02, xanchor: "left" },
+        xaxis: axis(score.better, { autorange: lower ? true : "reversed" }), yaxis: axis("", { range: [-0.03, 1.03] }) }), config);
+    }
+    const draw = () => { drawCurves(); drawDots(); drawProfile(); };
+    redraws.push(draw);
 
     function fillColumns() {
       for (const kind of ["scores", "theory", "health", "training"]) {
@@ -166,6 +193,7 @@
     if ($("score")) $("score").addEventListener("change", () => { follow(); draw(); if (filters.some((filter) => filter.value)) narrowTo($("score").value); });
     for (const filter of filters) filter.addEventListener("change", () => narrowTo(filter.value));
     for (const id of ["column", "axis", "log"]) $(id).addEventListener("change", drawCurves);
+    if ($("score") && data.main) $("score").value = data.main;
     if ($("score")) follow();
     if (tables.some((table) => table.tBodies[0].rows.length > 16)) narrowTo($("score").value);
     draw();
@@ -173,12 +201,16 @@
     window.addEventListener("resize", () => { if (narrow() !== wide) { wide = narrow(); draw(); } });
   }
 
+  const redraws = [], redraw = () => redraws.forEach((draw) => draw());
   document.querySelectorAll("table.sortable").forEach(sortable);
   all.sections.forEach((data, i) => section(data, i ? `-${i + 1}` : "")); // one for each data set
   const charts = () => [...document.querySelectorAll(".chart.js-plotly-plot")];
+  const paper = (on) => { document.documentElement.classList.toggle("paper", on); redraw(); }; // paper is white
   window.addEventListener("beforeprint", () => {
+    paper(true);
     charts().forEach((chart) => Plotly.relayout(chart, { width: 680 }));
   });
-  window.addEventListener("afterprint", () => charts().forEach((chart) => Plotly.relayout(chart, { width: null, autosize: true })));
+  window.addEventListener("afterprint", () => { paper(false); charts().forEach((chart) => Plotly.relayout(chart, { width: null, autosize: true })); });
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   document.documentElement.dataset.drawn = String(Math.round(performance.now())); // milliseconds from the start of loading
 })();
