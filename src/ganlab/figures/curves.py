@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ganlab.figures.pictures import render
+from ganlab.figures.canvas import render
 from ganlab.figures.style import BEST, DPI, OF_D, P_G, Row
 
 

@@ -13,7 +13,7 @@ from matplotlib.image import AxesImage
 from PIL import Image
 
 from ganlab.figures.curves import theory
-from ganlab.figures.pictures import render
+from ganlab.figures.canvas import render
 from ganlab.figures.stages import Stage, film, stages
 from ganlab.figures.style import DPI, OF_D, P_DATA, P_G, Frame, Frames, Row
 from ganlab.types import Cells, Loss, Solved
