@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
@@ -39,6 +40,21 @@ class Canvas:
             artist.set_animated(True)
         self.canvas.draw()
         self.still = self.canvas.copy_from_bbox(self.figure.bbox)
+
+
+def panels(n: int, columns: int, width: float, height: float, dpi: int) -> tuple[Figure, list[Axes]]:
+    """n axes in so many columns, each with its labels in width x height inches. A layout engine would measure all texts twice,
+    which takes longer than to draw them."""
+    lines = -(-n // columns)
+    across, down = width * columns, height * lines
+    figure = Figure(figsize=(across, down), dpi=dpi)
+    inner = (width - LEFT - RIGHT, height - TOP - BOTTOM)
+    edges = {"left": LEFT / across, "right": 1 - RIGHT / across, "top": 1 - TOP / down, "bottom": BOTTOM / down}
+    grid = figure.add_gridspec(lines, columns, wspace=(LEFT + RIGHT) / inner[0], hspace=(TOP + BOTTOM) / inner[1], **edges)
+    return figure, [figure.add_subplot(grid[divmod(i, columns)]) for i in range(n)]
+
+
+LEFT, RIGHT, TOP, BOTTOM = 0.68, 0.12, 0.32, 0.5  # inches beside the axes of a panel
 
 
 def render(figure: Figure) -> Image.Image:

@@ -17,7 +17,7 @@ from torch import Tensor
 from torchvision.utils import make_grid
 
 from ganlab.errors import at_least_one
-from ganlab.figures.canvas import Canvas, render
+from ganlab.figures.canvas import Canvas, panels, render
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
 from ganlab.types import Source
@@ -214,35 +214,43 @@ def labelled_rows(x: Tensor, columns: int, names: Sequence[str]) -> Image.Image:
 
 def animation(frames: Sequence[Path], out: Path, most: int = 60) -> None:
     """A GIF of at most `most` picture files of equal size, evenly spread."""
-    gif(
-        [Image.open(frames[i]) for i in sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(most, len(frames)))})],
-        out,
-    )
+    chosen = sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(most, len(frames)))})
+    gif([Image.open(frames[i]).convert("RGB") for i in chosen], out)
 
 
 def gif(images: Sequence[Image.Image], out: Path, milliseconds: int = 120) -> None:
-    """Images of equal size one after the other; it rests on the last one."""
-    small = [image.convert("RGB").quantize(64, dither=Image.Dither.NONE) for image in images]
+    """RGB images of equal size one after the other; it rests on the last one. All have one palette, found on a few of them:
+    what stands still keeps its colour."""
+    few = [images[round(i)] for i in np.linspace(0, len(images) - 1, min(4, len(images)))]
+    side = Image.new("RGB", (few[0].width, few[0].height * len(few)))
+    for i, image in enumerate(few):
+        side.paste(image, (0, i * image.height))
+    palette = side.quantize(COLOURS, dither=Image.Dither.NONE)
+    shades = np.array(palette.getpalette("RGB")).reshape(-1, 3)
+    shades[np.argmax(shades.sum(1))] = 255  # paper is white, and not the mean of white and what is nearly so
+    palette.putpalette(shades.flatten().tolist())
+    small = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     durations = [milliseconds] * (len(small) - 1) + [2500]
     small[0].save(out, save_all=True, append_images=small[1:], duration=durations, loop=0, optimize=True)
+
+
+COLOURS = 256  # of a GIF: all that it can have
 
 
 def curves(rows: Sequence[dict[str, float]], out: Path) -> None:
     """The columns of metrics.csv against the iteration: losses, V(D, G) with its value at p_g = p_data, D's outputs, scores,
     and signs of health."""
     names = dict.fromkeys(name for row in rows for name in row if "/" in name)
-    panels = [["train/loss_D", "train/loss_G"], ["train/V"], ["train/D_real", "train/D_fake"]]
-    panels += [[name] for name in names if name.startswith("eval/")]  # theory has its own
-    panels += [
+    shown = [["train/loss_D", "train/loss_G"], ["train/V"], ["train/D_real", "train/D_fake"]]
+    shown += [[name] for name in names if name.startswith("eval/")]  # theory has its own
+    shown += [
         ["health/accuracy", "health/accuracy_held_out"],
         ["health/gradient_D", "health/gradient_G"],
         ["health/diversity"],
     ]
-    panels = [kept for panel in panels if (kept := [name for name in panel if name in names])]
-    columns = min(3, len(panels))
-    lines = -(-len(panels) // columns)
-    figure = Figure(figsize=(4 * columns, 2.8 * lines), dpi=100, layout="constrained")
-    for axes, panel in zip(figure.subplots(lines, columns, squeeze=False).flat, panels, strict=False):
+    shown = [kept for panel in shown if (kept := [name for name in panel if name in names])]
+    figure, each = panels(len(shown), min(3, len(shown)), 4, 2.8, dpi=100)
+    for axes, panel in zip(each, shown, strict=True):
         for name, colour in zip(panel, (DATA, SAMPLES), strict=False):
             points = [(row["iteration"], row[name]) for row in rows if name in row]
             axes.plot(
@@ -257,8 +265,6 @@ def curves(rows: Sequence[dict[str, float]], out: Path) -> None:
         axes.set(xlabel="iteration", title=LABELS.get(panel[0], panel[0]))
         if len(axes.lines) > 1:
             axes.legend(framealpha=0.9)
-    for axes in list(figure.axes)[len(panels) :]:
-        axes.remove()
     render(figure).save(out)
 
 

@@ -56,14 +56,17 @@ class _Game:
 
 
 def _stages(chosen: Sequence[Stage], loss: Loss) -> Image.Image:
-    figure = Figure(figsize=(12, 4.1), dpi=DPI, layout="constrained")
-    panels = figure.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
+    figure = Figure(figsize=(12, 4.1), dpi=DPI)
+    places = figure.add_gridspec(1, len(chosen), left=0.055, right=0.905, top=0.75, bottom=0.12, wspace=0.08)
+    panels = places.subplots(sharey=True, squeeze=False)[0]
     for axes, stage in zip(panels, chosen, strict=True):
         colours = _Panel(axes, stage.frame, loss, size=2).colours
         axes.set_title(stage.title, fontsize=10)
+        axes.set_ylabel(axes.get_ylabel() if axes is panels[0] else "")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, markerscale=4, fontsize=11)
-    figure.colorbar(colours, ax=panels.tolist(), label=_name_of_output(loss), extend="both", shrink=0.8)
+    figure.legend(handles, labels, loc="upper center", ncols=3, frameon=False, markerscale=4, fontsize=11)
+    bar = figure.add_axes((0.925, 0.17, 0.011, 0.53))
+    figure.colorbar(colours, cax=bar, label=_name_of_output(loss), extend="both")
     return render(figure)
 
 
