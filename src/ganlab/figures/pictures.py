@@ -158,7 +158,9 @@ class _InPlane(_Scene):
 
 def _colours(K: int) -> np.ndarray:
     """One for each of so many classes, [K, 4]: around the circle of hues, light and dark by turns."""
-    return colormaps["hsv"](np.arange(K) / max(K, 1)) * np.array([[0.85, 0.85, 0.85, 1], [0.55, 0.55, 0.55, 1]])[np.arange(K) % 2]
+    return (
+        colormaps["hsv"](np.arange(K) / max(K, 1)) * np.array([[0.85, 0.85, 0.85, 1], [0.55, 0.55, 0.55, 1]])[np.arange(K) % 2]
+    )
 
 
 def _density(values: np.ndarray, bins: list[float]) -> np.ndarray:
@@ -279,4 +281,3 @@ LABELS = {
     "health/gradient_D": "norms of the gradients",
     "health/diversity": "distance of two samples / of two data",
 }
-

@@ -12,6 +12,7 @@ from PIL import Image
 from ganlab.figures.pictures import gif
 from ganlab.figures.style import Frame, Frames, Row
 
+
 class Scene(Protocol):
     """A figure that is made once, for a frame and all others that fit."""
 
