@@ -16,7 +16,6 @@ from ganlab.run.portfolio import drawn
 from ganlab.run.theory import measure_of
 from ganlab.types import Source
 
-
 BUILT = ("data", "prior", "model", "loss", "adjust", "penalty", "augment", "objective", "updates", "average", "optim",
          "schedule", "theory")  # fmt: skip
 PLACES = (*HARMLESS, "ganlab.game.", "ganlab.theory.", "torch.optim.")

@@ -34,7 +34,7 @@ class Canvas:
         return _pixels(self.canvas)
 
     def _stand(self) -> None:
-        self.figure.draw_without_rendering()  # with what moves: it may need room
+        self.canvas.draw()  # with what moves: it may need room
         self.figure.set_layout_engine("none")
         for artist in self.moving:
             artist.set_animated(True)

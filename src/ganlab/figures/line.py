@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from PIL import Image
 
-from ganlab.figures.curves import theory
 from ganlab.figures.canvas import render
+from ganlab.figures.curves import theory
 from ganlab.figures.stages import Stage, film, stages
 from ganlab.figures.style import BEST, DPI, OF_D, P_DATA, P_G, Frame, Frames, Row
 from ganlab.types import Loss, Solved

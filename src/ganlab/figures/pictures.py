@@ -151,7 +151,7 @@ class _InPlane(_Scene):
     def _move(self, points: np.ndarray, y: np.ndarray | None) -> None:
         self.samples.set_offsets(points[:, :2])
         if y is not None:
-            self.samples.set_facecolor(self.shades[y])  # type: ignore[arg-type]
+            self.samples.set_facecolor(self.shades[y])
         for path, walk in zip(self.paths, np.split(points, self.walks) if self.walks else (), strict=True):
             path.set_data(walk[:, 0], walk[:, 1])
 

@@ -13,8 +13,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ganlab.figures.curves import theory
 from ganlab.figures.canvas import Canvas, render
+from ganlab.figures.curves import theory
 from ganlab.figures.stages import Stage, film, stages
 from ganlab.figures.style import DPI, OF_D, P_DATA, P_G, Frame, Frames, Row
 from ganlab.types import Cells, Loss, Solved

@@ -10,10 +10,9 @@ from ganlab.run.tree import conf_dir, groups
 def help_text() -> str:
     """As Hydra would make it of conf/hydra/help/ganlab.yaml."""
     told = yaml.safe_load((conf_dir() / "hydra" / "help" / "ganlab.yaml").read_text(encoding="utf-8"))
-    choices = (
-        f"{group}: {', '.join(sorted(file.stem for file in (conf_dir() / group).glob('*.yaml')))}\n" for group in groups()
-    )
-    text: str = told["template"].replace("$APP_CONFIG_GROUPS", "".join(choices))
+    named = {group: sorted(file.stem for file in (conf_dir() / group).glob("*.yaml")) for group in groups()}
+    choices = "".join(f"{group}: {', '.join(names)}\n" for group, names in named.items())
+    text: str = told["template"].replace("$APP_CONFIG_GROUPS", choices)
     for part in ("header", "footer"):
         text = text.replace(f"${{hydra.help.{part}}}", told[part])
     return text
