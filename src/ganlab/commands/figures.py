@@ -12,7 +12,7 @@ from ganlab.run.build import game_of
 from ganlab.run.config import HARMLESS, build_as, validate
 from ganlab.run.gate import refuse_foreign_code
 from ganlab.run.identity import located
-from ganlab.run.portfolio import drawn
+from ganlab.run.portfolio import redrawn
 from ganlab.run.theory import measure_of
 from ganlab.types import Source
 
@@ -28,7 +28,7 @@ def figures(run: RunDirectory, trust: bool) -> list[Path]:
         raise UserError(f"{run.path} has no metrics.csv yet: there is nothing to draw")
     measure = _measure(run, config, trust)
     run.figures.mkdir(exist_ok=True)
-    return drawn(run, measure)
+    return redrawn(run, measure)
 
 
 def _measure(run: RunDirectory, config: dict[str, Any], trust: bool) -> Measure | None:

@@ -22,7 +22,7 @@ from ganlab.loggers.table import RunTable
 from ganlab.observers.adapter import Observation
 from ganlab.observers.evaluate import Evaluate
 from ganlab.observers.measure import Measure
-from ganlab.run.portfolio import drawn
+from ganlab.run.portfolio import redrawn
 from ganlab.run.slower import Slower
 from ganlab.settings import Settings
 from ganlab.signals import ABANDON, SIGNALS
@@ -60,7 +60,7 @@ class Ending:
         figures: list[Path] = []
         lines = [f"run        {self.run.path}", f"look       {self.run.figures}"]
         with _warned("the figures"), suppress(Abandoned), SIGNALS.doing(ABANDON):
-            figures = drawn(self.run, self.measure)
+            figures = redrawn(self.run, self.measure)
         for logger in self.loggers:
             with _warned(f"{type(logger).__name__}"):
                 lines += logger.close(result, figures)

@@ -10,7 +10,7 @@ from ganlab.files.table import read
 from ganlab.observers.measure import Measure
 
 
-def drawn(run: RunDirectory, measure: Measure | None) -> list[Path]:
+def redrawn(run: RunDirectory, measure: Measure | None) -> list[Path]:
     """The files in `figures/`: curves from the table, the game from the frames of `measure`, and the film of the pictures in
     `samples/`. Says on stderr that it draws, as that takes seconds."""
     from ganlab.figures import pictures  # matplotlib
