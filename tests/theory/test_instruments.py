@@ -12,6 +12,7 @@ from PIL import Image
 from sources import CONFIGS, source
 from torch import nn
 
+from ganlab.commands.figures import figures
 from ganlab.data import toy
 from ganlab.data.line import FAMILIES, mixture1d
 from ganlab.data.line import Line as Law
@@ -308,6 +309,11 @@ def test_a_run_logs_the_theory_and_leaves_pictures_of_the_game(run, data):
     for name in names - {"game.gif"}:
         with Image.open(done.figures / name) as picture:
             assert len(picture.convert("L").getcolors()) > 10, name  # it is not blank
+    before = {path.name: path.read_bytes() for path in done.figures.iterdir()}
+    for path in done.figures.iterdir():
+        path.unlink()
+    assert {path.name for path in figures(done, trust=False)} == names
+    assert {path.name: path.read_bytes() for path in done.figures.iterdir()} == before
 
 
 @pytest.mark.slow

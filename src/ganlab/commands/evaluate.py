@@ -50,6 +50,7 @@ class EvaluationRequest(NamedTuple):
     ema_std: float | None = None  # the power average of G of this width
     seed: int | None = None  # of z; None = that of the run, as while it trained
     device: str = "auto"
+    neighbours: bool = False  # whether to look for the training images that samples are most like
     trust: bool = False
 
 
@@ -167,7 +168,7 @@ def _scored(candidate: Candidate, request: EvaluationRequest, device: torch.devi
 
 
 def _written(candidate: Candidate, result: dict[str, Any], request: EvaluationRequest) -> list[Path]:
-    """The scores as JSON, and where they look at images through an extractor, samples with their nearest training images."""
+    """The scores as JSON; on request, of images that are looked at through an extractor, samples with their nearest ones."""
     folder = candidate.run.path / "evaluations"
     folder.mkdir(exist_ok=True)
     how = hashlib.sha256(json.dumps(result["cards"], sort_keys=True).encode()).hexdigest()[:6]  # no other way is written over
@@ -176,7 +177,7 @@ def _written(candidate: Candidate, result: dict[str, Any], request: EvaluationRe
     write_whole(files[0], json.dumps(result, indent=2, allow_nan=False) + "\n")
     extractor = next((m.extractor for m in candidate.scorer.metrics.values() if hasattr(m, "extractor")), None)
     images = candidate.source
-    if isinstance(extractor, Extractor) and isinstance(images, Images):
+    if request.neighbours and isinstance(extractor, Extractor) and isinstance(images, Images):
         x = candidate.scorer.samples[:NEIGHBOURS]
         found = nearest(x, images.x, extractor, k=min(SHOWN, len(images)), progress=True)
         files.append(folder / f"{name}-nearest.png")

@@ -27,6 +27,10 @@ def main() -> None:
     command.add_argument("--out", type=Path, help="folder (default: RUN/generated/CHECKPOINT-seedSEED)")
     command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
     command.set_defaults(do=_sample)
+    command = commands.add_parser("figures", help="all pictures of a run once more, from what is saved in it")
+    command.add_argument("run", metavar="RUN", help="a run directory, also of a run that was interrupted or still trains")
+    command.add_argument("--trust", action="store_true", help="build networks and losses that are not ganlab's own code")
+    command.set_defaults(do=_figures)
     command = commands.add_parser("phase", help="phase portraits of Dirac-GANs side by side, and how far each ended")
     command.add_argument("runs", metavar="DIR", nargs="+", type=Path, help="run directories, or folders of them")
     command.add_argument("--out", type=Path, default=Path("phase.png"), help="the picture (default: phase.png)")
@@ -40,6 +44,7 @@ def main() -> None:
     command.add_argument("--raw", action="store_true", help="G itself, where there is an average of it")
     command.add_argument("--ema-std", type=float, metavar="WIDTH", help=WIDTH)
     command.add_argument("--seed", type=int, help="of z (default: that of the run)")
+    command.add_argument("--neighbours", action="store_true", help="also a picture of samples beside their nearest data")
     command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
     command.set_defaults(do=_evaluate)
@@ -83,6 +88,14 @@ def _sample(arguments: argparse.Namespace) -> None:
     print(sample(run, *given))
 
 
+def _figures(arguments: argparse.Namespace) -> None:
+    from ganlab.commands.figures import figures
+    from ganlab.files.run import RunDirectory
+
+    for file in figures(RunDirectory(arguments.run), arguments.trust):
+        print(file)
+
+
 def _numbers(text: str) -> list[int]:
     return [int(part) for part in text.split(",")]
 
@@ -116,7 +129,10 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     runs = [Path(text) for text in arguments.runs if "=" not in text]
     if not runs:
         raise UserError("ganlab evaluate needs a run directory: it was given overrides only")
-    given = {key: getattr(arguments, key) for key in ("checkpoint", "metrics", "raw", "ema_std", "seed", "device", "trust")}
+    given = {
+        key: getattr(arguments, key)
+        for key in ("checkpoint", "metrics", "raw", "ema_std", "seed", "device", "neighbours", "trust")
+    }
     for file in evaluate(runs, EvaluationRequest(overrides=overrides, **given)):
         print(file)
 

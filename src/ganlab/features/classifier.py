@@ -59,6 +59,7 @@ class Classifier(Frozen):
         self.about, self.path, self.shape = about, path, tuple(about["shape"])
         card = {"name": f"classifier of {about['name']}", "accuracy": about["accuracy"], "held_out": about["held_out"],
                 "data": about["data"], "size": list(self.shape), "resize": "none"}  # fmt: skip
+        net.to(memory_format=torch.channels_last)  # a third faster on a CPU
         super().__init__(net, about["dims"], len(about["names"]), 500, card)
 
     def check(self, shape: tuple[int, ...]) -> None:

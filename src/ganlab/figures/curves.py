@@ -6,23 +6,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from matplotlib.figure import Figure
 
-from ganlab.figures.pictures import render
+from ganlab.figures.canvas import panels, render
 from ganlab.figures.style import BEST, DPI, OF_D, P_G, Row
 
 
 def theory(rows: Sequence[Row], folder: Path) -> list[Path]:
     """theory.png: what was measured, against the iteration."""
-    panels = [
+    shown = [
         ("value of the game [nats]", ["V", "C"], False),
         ("from $p_g$ to $p_{data}$ [nats]", ["jsd", "ema_jsd", "floor"], True),
         ("from $p_g$ to $p_{data}$ [units of x]", ["w1", "ema_w1", "inverse_cdf_error", "sliced_w1", "ema_sliced_w1"], True),
         ("D from its optimum", ["D_gap", "D_distance", "D_error"], True),
     ]
-    figure = Figure(figsize=(10, 6), dpi=DPI, layout="constrained")
+    figure, each = panels(len(shown), 2, 5, 3, DPI)
     drawn = 0
-    for axes, (title, names, logarithmic) in zip(figure.subplots(2, 2).flat, panels, strict=True):
+    for axes, (title, names, logarithmic) in zip(each, shown, strict=True):
         for name, colour in zip(names, (OF_D, BEST, P_G, "#CC79A7", "#56B4E9"), strict=False):
             points = [(r["iteration"], r[f"theory/{name}"]) for r in rows if np.isfinite(r.get(f"theory/{name}", np.nan))]
             if points:

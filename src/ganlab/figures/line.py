@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from PIL import Image
 
+from ganlab.figures.canvas import render
 from ganlab.figures.curves import theory
-from ganlab.figures.pictures import render
 from ganlab.figures.stages import Stage, film, stages
 from ganlab.figures.style import BEST, DPI, OF_D, P_DATA, P_G, Frame, Frames, Row
 from ganlab.types import Loss, Solved
@@ -22,7 +22,7 @@ ARROWS = 24  # z -> G(z) in a picture
 
 def line_figures(frames: Frames, rows: Sequence[Row], loss: Loss, folder: Path) -> list[Path]:
     """game.png, game.gif, figure1.png; inverse_cdf.png where G is a map of the line; theory.png."""
-    made = film(frames, _picture, loss, folder)
+    made = film(frames, lambda frame: _Game(frame, loss), folder)
     if frames:
         made.append(folder / "figure1.png")
         _stages(stages(frames, rows), loss).save(made[-1])
@@ -32,15 +32,33 @@ def line_figures(frames: Frames, rows: Sequence[Row], loss: Loss, folder: Path) 
     return made + theory(rows, folder)
 
 
-def _picture(frame: Frame, loss: Loss, caption: str) -> Image.Image:
-    figure = Figure(figsize=(6.6, 4.8), dpi=DPI)
-    bottom = 0.09 if "z" in frame else -0.18  # without a map, there is nothing below the densities
-    right = 0.9 if _is_V(loss) else 0.86  # an output has longer numbers than a probability
-    parts = figure.add_gridspec(2, 1, left=0.1, right=right, top=0.84, bottom=bottom, hspace=0.36, height_ratios=[3, 1])
-    handles = _draw(figure, parts[0], parts[1], frame, loss, left=True, right=True)
-    figure.suptitle(caption, x=0.1, y=0.97, ha="left", fontsize=12)
-    figure.legend(handles=handles, loc="upper right", bbox_to_anchor=(0.92, 0.995), ncols=2, frameon=False, fontsize=10)
-    return render(figure)
+class _Game:
+    """The picture of a frame, and then of others of the same kind; the axes follow what they show."""
+
+    def __init__(self, frame: Frame, loss: Loss) -> None:
+        self.kind = _kind(frame)
+        self.figure = Figure(figsize=(6.6, 4.8), dpi=DPI)
+        bottom = 0.09 if "z" in frame else -0.18  # without a map, there is nothing below the densities
+        right = 0.9 if _is_V(loss) else 0.86  # an output has longer numbers than a probability
+        place = {"left": 0.1, "right": right, "top": 0.84, "bottom": bottom, "hspace": 0.36}
+        parts = self.figure.add_gridspec(2, 1, height_ratios=[3, 1], **place)
+        self.panel = _Panel(self.figure, parts[0], parts[1], frame, loss, left=True, right=True)
+        self.title = self.figure.suptitle(" ", x=0.1, y=0.97, ha="left", fontsize=12)
+        above = {"loc": "upper right", "bbox_to_anchor": (0.92, 0.995), "ncols": 2, "frameon": False, "fontsize": 10}
+        self.figure.legend(handles=self.panel.handles, **above)
+
+    def fits(self, frame: Frame) -> bool:
+        return _kind(frame) == self.kind
+
+    def picture(self, frame: Frame, caption: str) -> Image.Image:
+        self.panel.show(frame)
+        self.title.set_text(caption)
+        return render(self.figure)
+
+
+def _kind(frame: Frame) -> tuple[bool, bool]:
+    """Whether G is a map of the line, and whether D's optimum is known."""
+    return "z" in frame, bool(frame["best"].isfinite().any())
 
 
 def _stages(chosen: Sequence[Stage], loss: Loss) -> Image.Image:
@@ -50,54 +68,73 @@ def _stages(chosen: Sequence[Stage], loss: Loss) -> Image.Image:
     )
     for i, stage in enumerate(chosen):
         ends = {"left": i == 0, "right": i == len(chosen) - 1}
-        handles = _draw(figure, parts[0, i], parts[1, i], stage.frame, loss, **ends, title=stage.title)
+        handles = _Panel(figure, parts[0, i], parts[1, i], stage.frame, loss, **ends, title=stage.title).handles
     figure.legend(handles=handles, loc="upper center", ncols=4, frameon=False, fontsize=11)
     return render(figure)
 
 
-def _draw(
-    figure: Figure, above: SubplotSpec, below: SubplotSpec, frame: Frame, loss: Loss, left: bool, right: bool, title: str = ""
-) -> list:
-    """Densities and D over x, and under them the arrows z -> G(z); the handles of the legend."""
-    x, p, q, output, best = (frame[name].numpy() for name in ("x", "p", "q", "D", "best"))
-    axes = figure.add_subplot(above)
-    handles = axes.plot(x, p, color=P_DATA, ls=":", lw=2, label="$p_{data}$")
-    handles += axes.plot(x, q, color=P_G, lw=1.8, label="$p_g$")
-    axes.set(xlim=(x[0], x[-1]), ylim=(0, 1.7 * np.quantile(p, 0.98)), xlabel="x")
-    axes.xaxis.labelpad = 0
-    axes.set_title(title, fontsize=10)
-    twin = axes.twinx()
-    is_V = _is_V(loss)
-    shown = (lambda a: 1 / (1 + np.exp(-np.clip(a, -50, 50)))) if is_V else (lambda a: a)
-    handles += twin.plot(x, shown(output), color=OF_D, ls="--", lw=1.8, label="$D$")
-    if np.isfinite(best).any():
-        handles += twin.plot(x, shown(best), color=BEST, lw=1, label="$D^*$, its optimum")
-    if is_V:
-        twin.set_ylim(-0.02, 1.02)
-    axes.set_ylabel("density" if left else "")
-    twin.set_ylabel(("$D(x)$" if is_V else "output of $D$") if right else "", color=OF_D)
-    axes.tick_params(labelleft=left)
-    twin.tick_params(labelright=right, labelcolor=OF_D)
-    if "z" in frame:
-        _draw_arrows(figure.add_subplot(below), frame, (x[0], x[-1]), left)
-    return handles
+class _Panel:
+    """Densities and D over x, and under them the arrows z -> G(z), of a frame and of others of its kind."""
+
+    def __init__(
+        self, figure: Figure, above: SubplotSpec, below: SubplotSpec, frame: Frame, loss: Loss, left: bool, right: bool,
+        title: str = "",
+    ) -> None:  # fmt: skip
+        self.is_V, (map_known, best_known) = _is_V(loss), _kind(frame)
+        self.axes = axes = figure.add_subplot(above)
+        self.handles = axes.plot([], [], color=P_DATA, ls=":", lw=2, label="$p_{data}$")
+        self.handles += axes.plot([], [], color=P_G, lw=1.8, label="$p_g$")
+        axes.set_xlabel("x", labelpad=0)
+        axes.set_title(title, fontsize=10)
+        self.twin = twin = axes.twinx()
+        self.handles += twin.plot([], [], color=OF_D, ls="--", lw=1.8, label="$D$")
+        if best_known:
+            self.handles += twin.plot([], [], color=BEST, lw=1, label="$D^*$, its optimum")
+        if self.is_V:
+            twin.set_ylim(-0.02, 1.02)
+        axes.set_ylabel("density" if left else "")
+        twin.set_ylabel(("$D(x)$" if self.is_V else "output of $D$") if right else "", color=OF_D)
+        axes.tick_params(labelleft=left)
+        twin.tick_params(labelright=right, labelcolor=OF_D)
+        self.arrows = _Arrows(figure.add_subplot(below), left) if map_known else None
+        self.show(frame)
+
+    def show(self, frame: Frame) -> None:
+        x, p, q, output, best = (frame[name].numpy() for name in ("x", "p", "q", "D", "best"))
+        shown = (lambda a: 1 / (1 + np.exp(-np.clip(a, -50, 50)))) if self.is_V else (lambda a: a)
+        for line, y in zip(self.handles, (p, q, shown(output), shown(best)), strict=False):
+            line.set_data(x, y)
+        self.axes.set(xlim=(x[0], x[-1]), ylim=(0, 1.7 * np.quantile(p, 0.98)))
+        if not self.is_V:
+            self.twin.relim()
+            self.twin.autoscale_view(scalex=False)
+        if self.arrows:
+            self.arrows.show(frame, (x[0], x[-1]))
 
 
-def _draw_arrows(axes: Axes, frame: Frame, ends: tuple[float, float], label: bool) -> None:
+class _Arrows:
     """z below, equally likely ones, and x above; z is scaled to the width of the picture."""
-    z, Gz, F_z = (frame[name].numpy() for name in ("z", "Gz", "F_z"))
-    low, high = np.interp([0.002, 0.998], F_z, z)
-    chosen = np.interp((np.arange(ARROWS) + 0.5) / ARROWS, F_z, z)
-    start = ends[0] + (chosen - low) / (high - low) * (ends[1] - ends[0])
-    reach = np.interp(chosen, z, Gz) - start
-    up = np.ones(ARROWS)
-    axes.quiver(start, 0 * up, reach, up, angles="xy", scale_units="xy", scale=1, width=0.003, headwidth=4.5, color=P_G)
-    ticks = np.linspace(low, high, 5)
-    axes.set(xlim=ends, ylim=(0, 1), yticks=[], xlabel="z")
-    axes.xaxis.labelpad = 0
-    axes.set_xticks(ends[0] + (ticks - low) / (high - low) * (ends[1] - ends[0]), [f"{tick:.1f}" for tick in ticks])
-    axes.spines[["left", "right"]].set_visible(False)
-    axes.set_ylabel("$z \\mapsto G(z)$" if label else "")
+
+    def __init__(self, axes: Axes, label: bool) -> None:
+        self.axes, up = axes, np.ones(ARROWS)
+        still = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.003, "headwidth": 4.5, "color": P_G}
+        self.quiver = axes.quiver(0 * up, 0 * up, 0 * up, up, **still)
+        axes.set(ylim=(0, 1), yticks=[])
+        axes.set_xlabel("z", labelpad=0)
+        axes.spines[["left", "right"]].set_visible(False)
+        axes.set_ylabel("$z \\mapsto G(z)$" if label else "")
+
+    def show(self, frame: Frame, ends: tuple[float, float]) -> None:
+        z, Gz, F_z = (frame[name].numpy() for name in ("z", "Gz", "F_z"))
+        low, high = np.interp([0.002, 0.998], F_z, z)
+        chosen = np.interp((np.arange(ARROWS) + 0.5) / ARROWS, F_z, z)
+        start = ends[0] + (chosen - low) / (high - low) * (ends[1] - ends[0])
+        reach = np.interp(chosen, z, Gz) - start
+        self.quiver.set_offsets(np.stack([start, np.zeros(ARROWS)], 1))
+        self.quiver.set_UVC(reach, np.ones(ARROWS))
+        ticks = np.linspace(low, high, 5)
+        self.axes.set_xlim(ends)
+        self.axes.set_xticks(ends[0] + (ticks - low) / (high - low) * (ends[1] - ends[0]), [f"{tick:.1f}" for tick in ticks])
 
 
 def _is_V(loss: Loss) -> bool:

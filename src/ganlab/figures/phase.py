@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ganlab.figures.pictures import DATA, SAMPLES, render
+from ganlab.figures.canvas import render
+from ganlab.figures.pictures import DATA, SAMPLES
 
 Path = Sequence[tuple[float, float]]  # of (theta, psi), an iteration after the other
 Field = Callable[[float, float], tuple[float, float]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -9,13 +10,14 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from matplotlib import colormaps
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import make_grid
 
 from ganlab.errors import at_least_one
+from ganlab.figures.canvas import Canvas, panels, render
 from ganlab.figures.caption import captioned
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
@@ -59,6 +61,7 @@ class Points:
         half = 0.65 * (self.data.max(0) - self.data.min(0)).max()  # equal axes, with room for what G has not learnt yet
         self.low, self.high = middle - half, middle + half
         self.classes = source.classes
+        self._scenes: dict[tuple[int, int], _Scene] = {}  # by walks and classes
 
     def rows(self, classes: int) -> None:
         """Points of all classes go over each other."""
@@ -69,47 +72,96 @@ class Points:
         classes that were asked for, each of which gets a colour."""
         points = x.cpu().numpy()
         clear = np.isfinite(points).all(1) | bool(walks)  # of a run that has diverged, what there is
-        points = points[clear]
-        figure = Figure(figsize=(self.inches, self.inches), dpi=self.dpi, layout="constrained")
-        axes = figure.add_subplot()
-        if self.data.shape[1] == 1:
-            bins = np.linspace(self.low[0], self.high[0], 81).tolist()
-            axes.stairs(_density(self.data[:, 0], bins), bins, color=DATA, fill=True, alpha=0.5, label="data")
-            axes.stairs(_density(points[:, 0], bins), bins, color=SAMPLES, lw=1.5, label="samples of G")
-            for kind, shade in enumerate(() if y is None else self._colours(y)):
-                of_class = points[y.cpu().numpy()[clear] == kind, 0]  # type: ignore[union-attr]
-                share = len(of_class) / max(len(points), 1)
-                axes.stairs(_density(of_class, bins) * share, bins, color=shade, lw=1.0)
-            axes.set(xlabel="x", ylabel="density", xlim=(bins[0], bins[-1]))
-        else:
-            by_class = y is not None
-            axes.scatter(
-                self.data[:, 0],
-                self.data[:, 1],
-                s=3,
-                color=BEHIND if by_class else DATA,
-                alpha=0.35,
-                linewidths=0,
-                label="data",
-            )
-            colour: Any = SAMPLES if y is None else self._colours(y)[y.cpu().numpy()[clear]]
-            label = "samples of G, by the class asked for" if by_class else "samples of G"
-            axes.scatter(points[:, 0], points[:, 1], s=5, color=colour, alpha=0.6, linewidths=0, label=label)
-            for walk in np.split(points, walks) if walks else ():
-                axes.plot(walk[:, 0], walk[:, 1], color=SAMPLES, lw=0.8, alpha=0.6)
-            axes.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
-            axes.set(xlim=(self.low[0], self.high[0]), ylim=(self.low[1], self.high[1]))
-        legend = axes.legend(loc="upper right", framealpha=0.9, markerscale=3)
+        K = 0 if y is None else max(self.classes, int(y.max()) + 1)
+        if (walks, K) not in self._scenes:
+            make = _OnLine if self.data.shape[1] == 1 else _InPlane
+            self._scenes[walks, K] = make(self, walks, K)
+        return self._scenes[walks, K].draw(points[clear], None if y is None else y.cpu().numpy()[clear], caption)
+
+
+class _Scene(ABC):
+    """The picture of a cloud, with so many walks through it, or of so many classes: made once, then moved."""
+
+    def __init__(self, cloud: Points) -> None:
+        self.cloud = cloud
+        figure = Figure(figsize=(cloud.inches, cloud.inches), dpi=cloud.dpi, layout="constrained")
+        self.axes = figure.add_subplot()
+        self.title = self.axes.set_title(" ", fontsize=11)
+        moving = self._compose()
+        legend = self.axes.legend(loc="upper right", framealpha=0.9, markerscale=3)
         for handle in legend.legend_handles:
             if handle is not None:
                 handle.set_alpha(1)
-        axes.set_title(caption, fontsize=11)
-        return render(figure)
+        self.canvas = Canvas(figure, [*moving, *self.axes.spines.values(), self.title, legend])
 
-    def _colours(self, y: Tensor) -> np.ndarray:
-        """One for each class, [K, 4]: around the circle of hues, light and dark by turns."""
-        K = max(self.classes, int(y.max()) + 1)
-        return colormaps["hsv"](np.arange(K) / K) * np.array([[0.85, 0.85, 0.85, 1], [0.55, 0.55, 0.55, 1]])[np.arange(K) % 2]
+    @abstractmethod
+    def _compose(self) -> Sequence[Artist]:
+        """All that is in the axes; gives what moves."""
+
+    @abstractmethod
+    def _move(self, points: np.ndarray, y: np.ndarray | None) -> None: ...
+
+    def draw(self, points: np.ndarray, y: np.ndarray | None, caption: str) -> Image.Image:
+        """Of points [n, d] of classes y [n]."""
+        self._move(points, y)
+        self.title.set_text(caption)
+        return self.canvas.image()
+
+
+class _OnLine(_Scene):
+    """Histograms, over heights that the data give: of a G that has collapsed, one is cut off."""
+
+    def __init__(self, cloud: Points, walks: int, K: int) -> None:
+        self.shades = _colours(K)
+        super().__init__(cloud)
+
+    def _compose(self) -> Sequence[Artist]:
+        axes, cloud = self.axes, self.cloud
+        self.bins = np.linspace(cloud.low[0], cloud.high[0], 81).tolist()
+        nothing, data = np.zeros(80), _density(cloud.data[:, 0], self.bins)
+        axes.stairs(data, self.bins, color=DATA, fill=True, alpha=0.5, label="data")
+        self.all = axes.stairs(nothing, self.bins, color=SAMPLES, lw=1.5, label="samples of G")
+        self.each = [axes.stairs(nothing, self.bins, color=shade, lw=1.0) for shade in self.shades]
+        axes.set(xlabel="x", ylabel="density", xlim=(self.bins[0], self.bins[-1]), ylim=(0, 1.5 * data.max()))
+        return [self.all, *self.each]
+
+    def _move(self, points: np.ndarray, y: np.ndarray | None) -> None:
+        self.all.set_data(_density(points[:, 0], self.bins))
+        for kind, stairs in enumerate(self.each):
+            of_class = points[y == kind, 0]
+            stairs.set_data(_density(of_class, self.bins) * (len(of_class) / max(len(points), 1)))
+
+
+class _InPlane(_Scene):
+    def __init__(self, cloud: Points, walks: int, K: int) -> None:
+        self.walks, self.shades = walks, _colours(K)
+        super().__init__(cloud)
+
+    def _compose(self) -> Sequence[Artist]:
+        axes, cloud, by_class = self.axes, self.cloud, len(self.shades) > 0
+        behind = BEHIND if by_class else DATA
+        axes.scatter(cloud.data[:, 0], cloud.data[:, 1], s=3, color=behind, alpha=0.35, linewidths=0, label="data")
+        label = "samples of G, by the class asked for" if by_class else "samples of G"
+        colour: Any = self.shades[:1] if by_class else SAMPLES
+        self.samples = axes.scatter([0.0], [0.0], s=5, color=colour, alpha=0.6, linewidths=0, label=label)
+        self.paths = [axes.plot([], [], color=SAMPLES, lw=0.8, alpha=0.6)[0] for _ in range(self.walks)]
+        axes.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+        axes.set(xlim=(cloud.low[0], cloud.high[0]), ylim=(cloud.low[1], cloud.high[1]))
+        return [self.samples, *self.paths]
+
+    def _move(self, points: np.ndarray, y: np.ndarray | None) -> None:
+        self.samples.set_offsets(points[:, :2])
+        if y is not None:
+            self.samples.set_facecolor(self.shades[y])
+        for path, walk in zip(self.paths, np.split(points, self.walks) if self.walks else (), strict=True):
+            path.set_data(walk[:, 0], walk[:, 1])
+
+
+def _colours(K: int) -> np.ndarray:
+    """One for each of so many classes, [K, 4]: around the circle of hues, light and dark by turns."""
+    return (
+        colormaps["hsv"](np.arange(K) / max(K, 1)) * np.array([[0.85, 0.85, 0.85, 1], [0.55, 0.55, 0.55, 1]])[np.arange(K) % 2]
+    )
 
 
 def _density(values: np.ndarray, bins: list[float]) -> np.ndarray:
@@ -166,35 +218,43 @@ def labelled_rows(x: Tensor, columns: int, names: Sequence[str]) -> Image.Image:
 
 def animation(frames: Sequence[Path], out: Path, most: int = 60) -> None:
     """A GIF of at most `most` picture files of equal size, evenly spread."""
-    gif(
-        [Image.open(frames[i]) for i in sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(most, len(frames)))})],
-        out,
-    )
+    chosen = sorted({round(i) for i in np.linspace(0, len(frames) - 1, min(most, len(frames)))})
+    gif([Image.open(frames[i]).convert("RGB") for i in chosen], out)
 
 
 def gif(images: Sequence[Image.Image], out: Path, milliseconds: int = 120) -> None:
-    """Images of equal size one after the other; it rests on the last one."""
-    small = [image.convert("RGB").quantize(64, dither=Image.Dither.NONE) for image in images]
+    """RGB images of equal size one after the other; it rests on the last one. All have one palette, found on a few of them:
+    what stands still keeps its colour."""
+    few = [images[round(i)] for i in np.linspace(0, len(images) - 1, min(4, len(images)))]
+    side = Image.new("RGB", (few[0].width, few[0].height * len(few)))
+    for i, image in enumerate(few):
+        side.paste(image, (0, i * image.height))
+    palette = side.quantize(COLOURS, dither=Image.Dither.NONE)
+    shades = np.array(palette.getpalette("RGB")).reshape(-1, 3)
+    shades[np.argmax(shades.sum(1))] = 255  # paper is white, and not the mean of white and what is nearly so
+    palette.putpalette(shades.flatten().tolist())
+    small = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     durations = [milliseconds] * (len(small) - 1) + [2500]
     small[0].save(out, save_all=True, append_images=small[1:], duration=durations, loop=0, optimize=True)
+
+
+COLOURS = 256  # of a GIF: all that it can have
 
 
 def curves(rows: Sequence[dict[str, float]], out: Path) -> None:
     """The columns of metrics.csv against the iteration: losses, V(D, G) with its value at p_g = p_data, D's outputs, scores,
     and signs of health."""
     names = dict.fromkeys(name for row in rows for name in row if "/" in name)
-    panels = [["train/loss_D", "train/loss_G"], ["train/V"], ["train/D_real", "train/D_fake"]]
-    panels += [[name] for name in names if name.startswith("eval/")]  # theory has its own
-    panels += [
+    shown = [["train/loss_D", "train/loss_G"], ["train/V"], ["train/D_real", "train/D_fake"]]
+    shown += [[name] for name in names if name.startswith("eval/")]  # theory has its own
+    shown += [
         ["health/accuracy", "health/accuracy_held_out"],
         ["health/gradient_D", "health/gradient_G"],
         ["health/diversity"],
     ]
-    panels = [kept for panel in panels if (kept := [name for name in panel if name in names])]
-    columns = min(3, len(panels))
-    lines = -(-len(panels) // columns)
-    figure = Figure(figsize=(4 * columns, 2.8 * lines), dpi=100, layout="constrained")
-    for axes, panel in zip(figure.subplots(lines, columns, squeeze=False).flat, panels, strict=False):
+    shown = [kept for panel in shown if (kept := [name for name in panel if name in names])]
+    figure, each = panels(len(shown), min(3, len(shown)), 4, 2.8, dpi=100)
+    for axes, panel in zip(each, shown, strict=True):
         for name, colour in zip(panel, (DATA, SAMPLES), strict=False):
             points = [(row["iteration"], row[name]) for row in rows if name in row]
             axes.plot(
@@ -209,8 +269,6 @@ def curves(rows: Sequence[dict[str, float]], out: Path) -> None:
         axes.set(xlabel="iteration", title=LABELS.get(panel[0], panel[0]))
         if len(axes.lines) > 1:
             axes.legend(framealpha=0.9)
-    for axes in list(figure.axes)[len(panels) :]:
-        axes.remove()
     render(figure).save(out)
 
 
@@ -225,9 +283,3 @@ LABELS = {
     "health/gradient_D": "norms of the gradients",
     "health/diversity": "distance of two samples / of two data",
 }
-
-
-def render(figure: Figure) -> Image.Image:
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from contourpy import contour_generator
 from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 from PIL import Image
 
+from ganlab.figures.canvas import Canvas, render
 from ganlab.figures.curves import theory
-from ganlab.figures.pictures import render
 from ganlab.figures.stages import Stage, film, stages
 from ganlab.figures.style import DPI, OF_D, P_DATA, P_G, Frame, Frames, Row
 from ganlab.types import Cells, Loss, Solved
@@ -23,60 +24,90 @@ FIELD = 4.0  # from its neutral value to where the colours of D's field end
 
 def plane_figures(frames: Frames, rows: Sequence[Row], loss: Loss, folder: Path) -> list[Path]:
     """game.png, game.gif, figure1.png, theory.png."""
-    made = film(frames, _picture, loss, folder)
+    made = film(frames, lambda frame: _Game(frame, loss), folder)
     if frames:
         made.append(folder / "figure1.png")
         _stages(stages(frames, rows), loss).save(made[-1])
     return made + theory(rows, folder)
 
 
-def _picture(frame: Frame, loss: Loss, caption: str) -> Image.Image:
-    figure = Figure(figsize=(5.6, 4.9), dpi=DPI)
-    axes = figure.add_axes((0.1, 0.1, 0.72, 0.8))
-    colours = _draw(axes, frame, loss, size=6)
-    figure.colorbar(colours, cax=figure.add_axes((0.85, 0.1, 0.03, 0.8)), label=_name_of_output(loss), extend="both")
-    axes.legend(loc="upper right", framealpha=0.9, markerscale=2, fontsize=9)
-    axes.set_title(caption, fontsize=12, loc="left")
-    return render(figure)
+class _Game:
+    """The picture of a frame, and then of others over the same cells."""
+
+    def __init__(self, frame: Frame, loss: Loss) -> None:
+        self.cells = frame["axes"]
+        figure = Figure(figsize=(5.6, 4.9), dpi=DPI)
+        axes = figure.add_axes((0.1, 0.1, 0.72, 0.8))
+        self.panel = _Panel(axes, frame, loss, size=6)
+        bar = figure.add_axes((0.85, 0.1, 0.03, 0.8))
+        figure.colorbar(self.panel.colours, cax=bar, label=_name_of_output(loss), extend="both")
+        legend = axes.legend(loc="upper right", framealpha=0.9, markerscale=2, fontsize=9)
+        self.title = axes.set_title(" ", fontsize=12, loc="left")
+        numbers = [bar] if _optimal(loss) is None else []  # whose middle is that of each field
+        self.canvas = Canvas(figure, [*self.panel.moving, *axes.spines.values(), legend, self.title, *numbers])
+
+    def fits(self, frame: Frame) -> bool:
+        return torch.equal(self.cells, frame["axes"])
+
+    def picture(self, frame: Frame, caption: str) -> Image.Image:
+        self.panel.show(frame)
+        self.title.set_text(caption)
+        return self.canvas.image()
 
 
 def _stages(chosen: Sequence[Stage], loss: Loss) -> Image.Image:
-    figure = Figure(figsize=(12, 4.1), dpi=DPI, layout="constrained")
-    panels = figure.subplots(1, len(chosen), sharey=True, squeeze=False)[0]
+    figure = Figure(figsize=(12, 4.1), dpi=DPI)
+    places = figure.add_gridspec(1, len(chosen), left=0.055, right=0.905, top=0.75, bottom=0.12, wspace=0.08)
+    panels = places.subplots(sharey=True, squeeze=False)[0]
     for axes, stage in zip(panels, chosen, strict=True):
-        colours = _draw(axes, stage.frame, loss, size=2)
+        colours = _Panel(axes, stage.frame, loss, size=2).colours
         axes.set_title(stage.title, fontsize=10)
+        axes.set_ylabel(axes.get_ylabel() if axes is panels[0] else "")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, markerscale=4, fontsize=11)
-    figure.colorbar(colours, ax=panels.tolist(), label=_name_of_output(loss), extend="both", shrink=0.8)
+    figure.legend(handles, labels, loc="upper center", ncols=3, frameon=False, markerscale=4, fontsize=11)
+    bar = figure.add_axes((0.925, 0.17, 0.011, 0.53))
+    figure.colorbar(colours, cax=bar, label=_name_of_output(loss), extend="both")
     return render(figure)
 
 
-def _draw(axes: Axes, frame: Frame, loss: Loss, size: float) -> AxesImage:
-    x, y = frame["axes"].numpy()
-    field = frame["D"].view(len(x), len(y)).numpy()
-    middle = _neutral(loss, field)
-    extent = (x[0], x[-1], y[0], y[-1])
-    colours = axes.imshow(
-        field.T, origin="lower", extent=extent, cmap="PuOr", vmin=middle - FIELD, vmax=middle + FIELD, alpha=0.8
-    )
-    if field.min() < middle < field.max():
-        axes.contour(x, y, field.T, levels=[middle], colors=OF_D, linewidths=1.2)
-    axes.plot([], [], color=OF_D, lw=1.2, label="D = 1/2" if isinstance(loss, Solved) and loss.is_V else "D neutral")
-    for name, colour, label in (("real", P_DATA, "data"), ("fake", P_G, "samples of G")):
-        points = frame[name].numpy()
-        axes.scatter(points[:, 0], points[:, 1], s=size, color=colour, alpha=0.7, linewidths=0, label=label)
-    ranges = (extent[1] - extent[0]) / (extent[3] - extent[2])
-    aspect = "equal" if 0.6 < ranges < 1.7 else "auto"  # a coordinate of a much smaller range would be a line
-    axes.set(xlabel="$x_1$", ylabel="$x_2$", xlim=extent[:2], ylim=extent[2:], aspect=aspect)
-    return colours
+class _Panel:
+    """The field of D, the line where it is neutral, and both clouds, over the cells of the first frame."""
+
+    def __init__(self, axes: Axes, frame: Frame, loss: Loss, size: float) -> None:
+        self.loss = loss
+        x, y = frame["axes"].numpy()
+        extent = (x[0], x[-1], y[0], y[-1])
+        self.colours = axes.imshow(np.zeros((1, 1)), origin="lower", extent=extent, cmap="PuOr", alpha=0.8)
+        self.neutral = LineCollection([], colors=OF_D, linewidths=1.2, zorder=2)
+        axes.add_collection(self.neutral, autolim=False)
+        axes.plot([], [], color=OF_D, lw=1.2, label="D = 1/2" if isinstance(loss, Solved) and loss.is_V else "D neutral")
+        self.clouds = {
+            name: axes.scatter([], [], s=size, color=colour, alpha=0.7, linewidths=0, label=label)
+            for name, colour, label in (("real", P_DATA, "data"), ("fake", P_G, "samples of G"))
+        }
+        ranges = (extent[1] - extent[0]) / (extent[3] - extent[2])
+        aspect = "equal" if 0.6 < ranges < 1.7 else "auto"  # a coordinate of a much smaller range would be a line
+        axes.set(xlabel="$x_1$", ylabel="$x_2$", xlim=extent[:2], ylim=extent[2:], aspect=aspect)
+        self.moving = [self.colours, self.neutral, *self.clouds.values()]
+        self.show(frame)
+
+    def show(self, frame: Frame) -> None:
+        x, y = frame["axes"].numpy()
+        field = frame["D"].view(len(x), len(y)).numpy()
+        best = _optimal(self.loss)
+        middle = float(field.mean()) if best is None else best
+        self.colours.set_data(field.T)
+        self.colours.set_clim(middle - FIELD, middle + FIELD)
+        self.neutral.set_segments(contour_generator(x, y, field.T).lines(middle))  # type: ignore[arg-type]
+        for name, cloud in self.clouds.items():
+            cloud.set_offsets(frame[name].numpy()[:, :2])
 
 
-def _neutral(loss: Loss, field: np.ndarray) -> float:
-    """D's best output where p_data = p_g; the mean of its field where that is not known."""
+def _optimal(loss: Loss) -> float | None:
+    """D's best output where p_data = p_g; None where that is not known."""
     same = torch.zeros(1, dtype=torch.float64)
     best = loss.optimal(Cells(torch.zeros(1, 2), same, same)) if isinstance(loss, Solved) else None
-    return float(field.mean()) if best is None else best.item()
+    return None if best is None else best.item()
 
 
 def _name_of_output(loss: Loss) -> str:

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from ganlab.figures.pictures import render
+from ganlab.figures.canvas import render
 from ganlab.figures.style import BEST, DPI, OF_D, P_DATA, P_G
 
 COLUMNS = 3

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
 from ganlab.figures.pictures import gif
 from ganlab.figures.style import Frame, Frames, Row
-from ganlab.types import Loss
-
-Draw = Callable[[Frame, Loss, str], Image.Image]
 
 
-def film(frames: Frames, draw: Draw, loss: Loss, folder: Path) -> list[Path]:
+class Scene(Protocol):
+    """A figure that is made once, for a frame and all others that fit."""
+
+    def fits(self, frame: Frame) -> bool: ...
+
+    def picture(self, frame: Frame, caption: str) -> Image.Image: ...
+
+
+def film(frames: Frames, compose: Callable[[Frame], Scene], folder: Path) -> list[Path]:
     """game.png, the last frame, and game.gif, all of them."""
-    if not frames:
+    pictures, scene = list[Image.Image](), None
+    for t, frame in frames:
+        if scene is None or not scene.fits(frame):
+            scene = compose(frame)
+        pictures.append(scene.picture(frame, f"iteration {t:,}"))
+    if not pictures:
         return []
-    pictures = [draw(frame, loss, f"iteration {t:,}") for t, frame in frames]
     pictures[-1].save(folder / "game.png")
     gif(pictures, folder / "game.gif")
     return [folder / "game.png", folder / "game.gif"]

@@ -33,6 +33,7 @@ from ganlab.run.config import MISTAKEN, build, build_as, classes_told, resolve, 
 from ganlab.run.numbers import numbers_of
 from ganlab.run.pairs import refuse_unfit
 from ganlab.run.parts import average_of, losses_of
+from ganlab.run.precision import refuse_unfit_precision
 from ganlab.settings import Metrics, Node, Settings
 from ganlab.types import Prior, Source
 
@@ -253,14 +254,7 @@ def logger_of(node: Node, key: str, **about: Any) -> RunLogger:
 def trainer_of(settings: Settings, callbacks: list[pl.Callback]) -> pl.Trainer:
     """Lightning's Trainer. What would end, clip or accumulate behind the bench's back is given here, so it cannot be set."""
     node = settings.trainer
-    precision = str(node.get("precision"))
-    if precision in ("16", "16-mixed", "16-true"):
-        raise UserError(
-            f"trainer.precision = {precision}: fp16 needs a loss scale, and one scale cannot serve two optimizers "
-            "that step at different times; use bf16-mixed or 32-true"
-        )
-    if precision not in ("32-true", "32", "bf16-mixed"):
-        raise UserError(f"trainer.precision = {precision}: use 32-true or bf16-mixed")
+    refuse_unfit_precision(str(node.get("precision")), node.get("accelerator"))
     if node.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UserError("trainer.accelerator = gpu but torch finds no GPU on this machine: use trainer=cpu or trainer=auto")
     if not torch.cuda.is_available():

@@ -33,6 +33,7 @@ from ganlab.errors import (
 from ganlab.files.run import RunDirectory
 from ganlab.files.saved import yaml_problem
 from ganlab.files.status import Status
+from ganlab.run.help import help_text
 from ganlab.run.hints import meant
 from ganlab.run.line import GRAMMAR, read_line, with_saved_overrides
 from ganlab.run.output import patient
@@ -48,6 +49,9 @@ def guarded(main: Callable[[], Any], overrides: bool = True) -> int:
     """
     SIGNALS.listen()
     patient()
+    if overrides and sys.argv[1:] in (["--help"], ["-h"]):
+        print(help_text())
+        return 0
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print and exit with 1 by itself
     try:
         if overrides and "GANLAB_OVERRIDES" not in os.environ:  # the other processes of a run inherit the whole line

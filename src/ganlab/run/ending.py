@@ -11,14 +11,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from rich.console import Console
 
 from ganlab.errors import Abandoned
-from ganlab.figures import pictures
 from ganlab.files.result import now, report, without_nan
 from ganlab.files.run import RunDirectory
 from ganlab.files.status import Status
-from ganlab.files.table import read
 from ganlab.files.verdict import verdict
 from ganlab.game.module import GAN
 from ganlab.loggers.base import RunLogger
@@ -26,6 +23,7 @@ from ganlab.loggers.table import RunTable
 from ganlab.observers.adapter import Observation
 from ganlab.observers.evaluate import Evaluate
 from ganlab.observers.measure import Measure
+from ganlab.run.portfolio import redrawn
 from ganlab.run.slower import Slower
 from ganlab.settings import Settings
 from ganlab.signals import ABANDON, SIGNALS
@@ -62,8 +60,8 @@ class Ending:
             self._write(result)
         figures: list[Path] = []
         lines = [f"run        {self.run.path}", f"look       {self.run.figures}"]
-        with _warned("the figures"), suppress(Abandoned), SIGNALS.doing(ABANDON), _said("drawing figures"):
-            figures = self._figures()
+        with _warned("the figures"), suppress(Abandoned), SIGNALS.doing(ABANDON):
+            figures = redrawn(self.run, self.measure)
         for logger in self.loggers:
             with _warned(f"{type(logger).__name__}"):
                 lines += logger.close(result, figures)
@@ -87,20 +85,6 @@ class Ending:
             log.warning("%s could not be written: %s", self.run.result_file, error.strerror)
             if Status.of(result) is not Status.FAILED:  # which is raised already
                 result |= {"status": Status.UNSAVED.value, "error": str(error.strerror)}
-
-    def _figures(self) -> list[Path]:
-        figures = []
-        rows = read(self.run.table_file)
-        if any("train/V" in row for row in rows):
-            figures.append(self.run.figures / "curves.png")
-            pictures.curves(rows, figures[-1])
-        if self.measure is not None:
-            figures += self.measure.instrument.figures(self.measure.frames(), rows, self.run.figures)
-        if frames := sorted(self.run.samples.glob("step-*.png")):
-            figures += [self.run.figures / "samples.png", self.run.figures / "training.gif"]
-            figures[-2].write_bytes(frames[-1].read_bytes())
-            pictures.animation(frames, figures[-1])
-        return figures
 
     def _result(self, status: Status, problem: str | None, started: str, checkpoint: Path | None) -> dict[str, Any]:
         kept = [observer.scores.state_dict() for observer in (self.evaluate, self.measure) if observer]
@@ -148,17 +132,6 @@ class Ending:
             "weights": "raw",
             **made,
         }
-
-
-@contextmanager
-def _said(what: str) -> Iterator[None]:
-    """On a terminal, while it lasts."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield
-        return
-    with console.status(what):
-        yield
 
 
 @contextmanager

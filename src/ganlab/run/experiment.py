@@ -20,14 +20,12 @@ from ganlab.files.result import now, provenance
 from ganlab.files.run import RunDirectory, checkpoints, starting_point
 from ganlab.files.status import Status
 from ganlab.loggers.table import RunTable
-from ganlab.observers.adapter import Observation, evaluation
+from ganlab.observers.adapter import Observation
 from ganlab.observers.checkpoint import Checkpoint
 from ganlab.observers.draw import Draw
 from ganlab.observers.evaluate import Evaluate
-from ganlab.observers.field import dirac_field
 from ganlab.observers.health import Health
 from ganlab.observers.log import Log
-from ganlab.observers.measure import Measure, function_of, labels_of
 from ganlab.observers.observer import Observer
 from ganlab.observers.snapshots import Snapshots
 from ganlab.random import seed_of
@@ -44,10 +42,10 @@ from ganlab.run.progress import ProgressBar
 from ganlab.run.rehearsal import tried
 from ganlab.run.room import refuse_without_room
 from ganlab.run.slower import Slower
+from ganlab.run.theory import measure_of
 from ganlab.settings import GROUPS, NAMED, Settings
 from ganlab.signals import NOTE, SIGNALS
-from ganlab.theory.optimum import Unsolved
-from ganlab.types import Source, Subject
+from ganlab.types import Source
 
 log = logging.getLogger(__name__)
 ALL_THREADS = torch.get_num_threads()  # before a run changes it
@@ -168,7 +166,7 @@ class Experiment(Ending):
         health = Health(watch.every, watch.n, settings.seed, held_out, patience)
         observers: list[Observer] = [Log(settings.log_every), health]
         observers += [self.evaluate] if self.evaluate else []
-        self.measure = self._measure()
+        self.measure = measure_of(settings, run, self.gan, self.source)
         observers += [self.measure] if self.measure else []
         if metrics.picture is not None:
             picture = build(metrics.picture.draw, "metrics.picture.draw", source=self.source)
@@ -199,27 +197,6 @@ class Experiment(Ending):
                 f"{f' in packs of {settings.model.pack}' if settings.model.pack > 1 else ''}: make it a multiple"
             )
         tried(self.gan, self.source, settings, self.trainer, checkpoint)
-
-    def _measure(self) -> Measure | None:
-        theory, gan = self.settings.theory, self.gan
-        if theory.instrument is None:
-            return None
-        if self.settings.model.pack > 1:
-            log.warning(
-                "theory is not measured: it is that of a D that sees one x, and model.pack = %d", self.settings.model.pack
-            )
-            return None
-        if classes_told(self.settings.model.D):
-            log.warning("theory is not measured: it is that of a D that sees x alone, and model.D is told y")
-            return None
-        cpu = torch.device("cpu")
-        G, D = (function_of(net, cpu, labels_of(self.source, cpu)) for net in (gan.G, gan.D))
-        loss = gan.loss if gan.augment.neutral else Unsolved(gan.loss, "augment changes the laws that D sees")
-        field = dirac_field(gan.loss, gan.players.terms, gan.augment, gan.objective, gan.updates)
-        with evaluation(gan.G, gan.D):  # an instrument may ask for their values now
-            subject = Subject(self.source, gan.prior, loss, G, D, field, classes_told(self.settings.model.G) is not None)
-            instrument = build(theory.instrument, "theory.instrument", subject=subject)
-        return Measure(theory.every, instrument, self.run.theory, theory.frames, self.settings.iterations)
 
     def run_to_the_end(self, config: dict[str, Any], checkpoint: Path | None) -> dict[str, Any]:
         """Train, then leave figures, loggers and `result.json` behind, in this order, whatever happens."""

@@ -37,12 +37,12 @@ def value_at(config: Any, key: str) -> Any:
     return config
 
 
-def refuse_foreign_code(nodes: Mapping[str, Any], trust: bool) -> None:
-    """Raises UserError for the first node that is not `own_code`."""
+def refuse_foreign_code(nodes: Mapping[str, Any], trust: bool, places: tuple[str, ...] = HARMLESS) -> None:
+    """Raises UserError for the first node that is not `own_code` of these places."""
     for key, node in nodes.items():
-        if not trust and not own_code(node):
+        if not trust and not own_code(node, places):
             targets = [value for name, value in leaves(node) if name.endswith("_target_")]
-            found = next((one for one in targets if not own_code({"_target_": one})), "a key that begins with _")
+            found = next((one for one in targets if not own_code({"_target_": one}, places)), "a key that begins with _")
             raise UserError(f"{key} = {found} is not ganlab's own code alone: pass --trust to run it")
 
 

@@ -1,0 +1,68 @@
+"""A figure that is made once: what stands still is drawn once, and what moves over it as often as it moves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image
+
+
+class Canvas:
+    """`moving` are the artists that change from one picture to the next; all others are as they were when the first one was
+    drawn, its layout included. The same pixels as of a figure that is drawn anew, as long as what stands still is under what
+    moves or beside it."""
+
+    def __init__(self, figure: Figure, moving: Sequence[Artist]) -> None:
+        self.figure, self.canvas = figure, FigureCanvasAgg(figure)
+        order = {id(artist): i for axes in figure.axes for i, artist in enumerate(axes.get_children())}
+        panels: list[Any] = [*figure.axes, None]  # what is the figure's own is over all of them
+        self.moving = sorted(moving, key=lambda a: (panels.index(a.axes), a.get_zorder(), order.get(id(a), 0)))
+        self.still: Any = None
+
+    def image(self) -> Image.Image:
+        if self.still is None:
+            self._stand()
+        self.canvas.restore_region(self.still)
+        for artist in self.moving:
+            artist.draw(self.canvas.get_renderer())
+        return _pixels(self.canvas)
+
+    def _stand(self) -> None:
+        self.canvas.draw()  # with what moves: it may need room
+        self.figure.set_layout_engine("none")
+        for artist in self.moving:
+            artist.set_animated(True)
+        self.canvas.draw()
+        self.still = self.canvas.copy_from_bbox(self.figure.bbox)
+
+
+def panels(n: int, columns: int, width: float, height: float, dpi: int) -> tuple[Figure, list[Axes]]:
+    """n axes in so many columns, each with its labels in width x height inches. A layout engine would measure all texts twice,
+    which takes longer than to draw them."""
+    lines = -(-n // columns)
+    across, down = width * columns, height * lines
+    figure = Figure(figsize=(across, down), dpi=dpi)
+    inner = (width - LEFT - RIGHT, height - TOP - BOTTOM)
+    edges = {"left": LEFT / across, "right": 1 - RIGHT / across, "top": 1 - TOP / down, "bottom": BOTTOM / down}
+    grid = figure.add_gridspec(lines, columns, wspace=(LEFT + RIGHT) / inner[0], hspace=(TOP + BOTTOM) / inner[1], **edges)
+    return figure, [figure.add_subplot(grid[divmod(i, columns)]) for i in range(n)]
+
+
+LEFT, RIGHT, TOP, BOTTOM = 0.68, 0.12, 0.32, 0.5  # inches beside the axes of a panel
+
+
+def render(figure: Figure) -> Image.Image:
+    """Of a figure that is drawn once."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return _pixels(canvas)
+
+
+def _pixels(canvas: FigureCanvasAgg) -> Image.Image:
+    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
