@@ -66,7 +66,7 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
         if not SHARED.is_dir():
             pytest.skip("needs ../shared/data")
         overrides.append(f"data.source={SHARED}/MNIST/raw")  # Fashion-MNIST has the same format
-    of_images = {"model/dcgan", "metrics/images", "metrics/classifier", "metrics/inception"}
+    of_images = {"model/dcgan", "metrics/images", "metrics/classifier", "metrics/inception", "metrics/scored"}
     if str(config) in of_images | {"augment/ada", "augment/bgc", "augment/diffaugment"}:
         overrides[:0] = ["data=images", f"data.source={pictures}"]
     if str(config) in {"metrics/classifier", "metrics/stacked"}:

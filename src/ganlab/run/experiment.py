@@ -35,6 +35,7 @@ from ganlab.random import seed_of
 from ganlab.run.build import game_of, held_out_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
 from ganlab.run.config import build, build_as, check, classes_told, plain
 from ganlab.run.ending import Ending
+from ganlab.run.eyes import sighted
 from ganlab.run.identity import data_to_go_on_with
 from ganlab.run.interrupt import Interrupt
 from ganlab.run.line import flags_here
@@ -88,11 +89,13 @@ def rehearse(settings: Settings, path: Path, choices: dict[str, str], elsewhere:
     for name, logger in settings.logger.items():
         key = f"logger.{name}"
         check(logger, key, given=taken_by_logger(logger, key))
+    settings = sighted(settings, make=False)
     Experiment(settings.model_copy(update={"logger": {}, "trainer": trainer}), RunDirectory(path), choices, 0)
 
 
 def _train(settings: Settings, run: RunDirectory, overrides: list[str], choices: dict[str, str]) -> dict[str, Any] | None:
     """The result; None if there was nothing to do."""
+    settings = sighted(settings)
     config = plain(settings)
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
     checkpoint = starting_point(run, settings.resume, config, first)
