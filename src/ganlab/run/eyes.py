@@ -28,8 +28,8 @@ SHOWN = "give `metrics=classifier` to be scored all the same, `metrics=images` f
 
 def sighted(settings: Settings, make: bool = True) -> Settings:
     """The settings with the file of the classifier that `metrics.passes` asks for, which is trained and kept where there is
-    none yet; without scores where the run takes fewer passes over the data than that, or the data cannot be classified. What the
-    user has named, a file outside of features/, has to be there. Without `make` nothing is trained, and what would be is not
+    none yet; without scores where the run takes fewer passes over the data than that, or the data cannot be classified. A
+    file that the user has named, outside of features/, has to be there. Without `make` nothing is trained, and what would be is not
     scored. Raises UserError."""
     metrics = settings.metrics
     if metrics.passes is None or not metrics.scores:
