@@ -1,7 +1,5 @@
 """Image runs are scored without a second command: when, through what, and at whose cost."""
 
-import logging
-
 import pytest
 import torch
 from conftest import composed, runs_in
@@ -55,27 +53,26 @@ def trainings(monkeypatch):
     return seen
 
 
-def test_a_run_of_two_passes_ends_with_scores_and_trains_one_classifier_for_all(pictures, tmp_path, trainings, caplog, capsys):
-    caplog.set_level(logging.INFO)
+def test_a_run_of_two_passes_ends_with_scores_and_trains_one_classifier_for_all(pictures, tmp_path, trainings, capsys):
     run = runs_in(tmp_path)
     first = run(*of(pictures), "iterations=10")  # 10 x 8 images are two passes over 40
     assert trainings == [("mnist", 3, (40, 1, 8, 8))]
     assert {"fid", "kid", "precision", "coverage", "classes"} <= first.result["final"].keys()
-    assert "training the classifier that samples are scored through, once" in caplog.text
+    said = capsys.readouterr()
+    assert "training the classifier that samples are scored through, once" in said.err
     file = first.config["metrics"]["features"]["path"]
     assert file.startswith(str(tmp_path / "cache"))
-    assert "through classifier of mnist of 20: for comparisons among runs like this one only" in capsys.readouterr().out
+    assert "through classifier of mnist of 20: for comparisons among runs like this one only" in said.out
     assert first.config["features"] == first.config["metrics"]["scores"]["fid"]["extractor"]["path"] == file
     second = run(*of(pictures, "seed=1"), "iterations=10", name="second")
     assert len(trainings) == 1
     assert first.result["cards"]["fid"]["extractor"] == second.result["cards"]["fid"]["extractor"]
 
 
-def test_a_trial_is_not_scored_and_says_why(pictures, tmp_path, trainings, caplog):
-    caplog.set_level(logging.INFO)
+def test_a_trial_is_not_scored_and_says_why(pictures, tmp_path, trainings, capsys):
     done = runs_in(tmp_path)(*of(pictures), "iterations=9")
     assert not trainings
-    assert "not scored: 72 images are fewer than 2 passes over the data; give `metrics=classifier`" in caplog.text
+    assert "not scored: 72 images are fewer than 2 passes over the data; give `metrics=classifier`" in capsys.readouterr().err
     assert done.config["metrics"]["scores"] == {}
     assert not [name for name in done.result["final"] if "/" not in name]
 

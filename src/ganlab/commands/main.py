@@ -55,6 +55,9 @@ def main() -> None:
     command.add_argument("--at", metavar="AXIS=N", help="at an equal budget: iterations, d_steps, images or seconds")
     command.add_argument("--out", type=Path, help="folder (default: compare beside the first DIR)")
     command.set_defaults(do=_compare)
+    command = commands.add_parser("fetch", help="download and decode data, resumably, and train nothing")
+    command.add_argument("overrides", metavar="KEY=VALUE", nargs="+", help="as train.py would be given: data=cifar10, ...")
+    command.set_defaults(do=_fetch)
     command = commands.add_parser("features", help="train the small classifier that metrics=classifier looks through")
     command.add_argument("overrides", metavar="KEY=VALUE", nargs="+", help="as train.py would be given: data=mnist, ...")
     command.add_argument("--epochs", type=int, help="passes over the data (default 3, of colour images 8)")
@@ -95,6 +98,13 @@ def _features(arguments: argparse.Namespace) -> None:
     from ganlab.commands.features import make
 
     make(arguments.overrides, arguments.out, arguments.epochs, arguments.seed)
+
+
+def _fetch(arguments: argparse.Namespace) -> None:
+    from ganlab.commands.fetch import fetch
+
+    for line in fetch(arguments.overrides):
+        print(line)
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from filelock import FileLock
+from rich.console import Console
 from torch import Tensor
 
 from ganlab.data.cache import cache_home
@@ -29,8 +30,8 @@ SHOWN = "give `metrics=classifier` to be scored all the same, `metrics=images` f
 def sighted(settings: Settings, make: bool = True) -> Settings:
     """The settings with the file of the classifier that `metrics.passes` asks for, which is trained and kept where there is
     none yet; without scores where the run takes fewer passes over the data than that, or the data cannot be classified. A
-    file that the user has named, outside of features/, has to be there. Without `make` nothing is trained, and what would be is not
-    scored. Raises UserError."""
+    file that the user has named, outside of features/, has to be there. Without `make` nothing is trained, what would be is
+    not scored, and nothing is said. Raises UserError."""
     metrics = settings.metrics
     if metrics.passes is None or not metrics.scores:
         return settings
@@ -39,7 +40,8 @@ def sighted(settings: Settings, make: bool = True) -> Settings:
         raise UserError("metrics=scored is of images of a data set, and this data has none: try metrics=points")
     images = settings.iterations * settings.k * settings.batch_size
     if images < metrics.passes * len(source):
-        log.info("not scored: %s images are fewer than %g passes over the data; %s", f"{images:,}", metrics.passes, SHOWN)
+        if make:
+            _say(f"not scored: {images:,} images are fewer than {metrics.passes:g} passes over the data; {SHOWN}")
         return _blind(settings)
     if settings.features is not None and Path(settings.features).parent != USUAL:
         return _also_inception(settings)
@@ -83,10 +85,14 @@ def _make(settings: Settings, source: Images, path: Path) -> None:
     with FileLock(path.with_suffix(".lock")):
         if path.is_file():
             return
-        log.info("training the classifier that samples are scored through, once: %s", path)
+        _say(f"training the classifier that samples are scored through, once: {path}")
         file = classifier_of(settings, source, path.stem, None, 0)
         save(file, path)
-        log.info("its accuracy is %.2f %% on %s", 100 * file["accuracy"], file["held_out"])
+        _say(f"its accuracy is {file['accuracy']:.2%} on {file['held_out']}")
+
+
+def _say(sentence: str) -> None:
+    Console(stderr=True).print(sentence, highlight=False, soft_wrap=True)
 
 
 def _known(settings: Settings, source: Images) -> Path | None:
