@@ -21,11 +21,11 @@ from ganlab.files.run import RunDirectory
 from ganlab.game.priors import Coded
 from ganlab.game.terms import Term
 from ganlab.random import generator_of
-from ganlab.run.build import held_out_of
 from ganlab.run.config import build, build_as, classes_told, resolve
 from ganlab.run.gate import refuse_foreign_code
 from ganlab.run.identity import about_data, refuse_other_data
 from ganlab.run.line import read_overrides
+from ganlab.run.splits import held_out_of
 from ganlab.run.tree import conf_dir
 from ganlab.sampling.calibration import Calibration, measures
 from ganlab.sampling.judged import Judged, Sampler

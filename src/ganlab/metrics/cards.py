@@ -31,6 +31,8 @@ def card(
     extractor = getattr(metric, "extractor", None)
     looks = getattr(kind or metric, "least_real", 1) > 0
     kind = kind or type(metric)
+    unseen = getattr(metric, "held_out_sha256", None)
+    held_out = {} if unseen is None else {"held_out_sha256": unseen}
     return {
         "metric": f"{kind.__module__}.{kind.__qualname__}",
         "version": getattr(kind, "version", 1),
@@ -40,6 +42,7 @@ def card(
         "reference_sha256": sha256 if looks else None,
         "n_real": n_real if looks else 0,
         "n_fake": n_fake,
+        **held_out,
         "weights": weights,
         "batch_norm": "running statistics",
         **more,

@@ -32,7 +32,7 @@ from ganlab.observers.measure import Measure, function_of, labels_of
 from ganlab.observers.observer import Observer
 from ganlab.observers.snapshots import Snapshots
 from ganlab.random import seed_of
-from ganlab.run.build import game_of, held_out_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
+from ganlab.run.build import game_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
 from ganlab.run.config import build, build_as, check, classes_told, plain
 from ganlab.run.ending import Ending
 from ganlab.run.eyes import sighted
@@ -45,6 +45,7 @@ from ganlab.run.progress import ProgressBar
 from ganlab.run.rehearsal import tried
 from ganlab.run.room import refuse_without_room
 from ganlab.run.slower import Slower
+from ganlab.run.splits import held_out_of
 from ganlab.settings import GROUPS, NAMED, Settings
 from ganlab.signals import NOTE, SIGNALS
 from ganlab.theory.optimum import Unsolved
