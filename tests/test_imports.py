@@ -11,21 +11,22 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # each may import those before it: what is above is not known below
 ORDER = ("types", "random", "errors", "signals", "pixels", "settings", "files", "figures", "networks", "data", "theory",
-         "metrics", "features", "game", "loggers", "observers", "run", "sweep", "report", "commands")  # fmt: skip
+         "sampling", "metrics", "features", "game", "loggers", "observers", "run", "sweep", "report", "commands")  # fmt: skip
 STRANGERS = {  # neighbours that have nothing to say to each other
     "networks": ("settings", "data", "figures", "files"),
     "data": ("networks", "figures", "files"),
     "metrics": ("networks", "data", "figures", "files"),
     "theory": ("networks", "data", "files"),
+    "sampling": ("settings", "networks", "data", "figures", "files", "theory"),
     "features": ("networks", "data", "metrics", "theory"),
-    "game": ("data", "metrics", "features", "figures", "files"),
+    "game": ("data", "sampling", "metrics", "features", "figures", "files"),
     "observers": ("networks", "data", "features"),
     "report": ("run", "sweep", "observers", "game", "data"),
 }
 DOORS = {"data": ("files.atomic",)}  # what a stranger has for all
 HYDRA = {"run", "sweep", "commands"}
 LIGHTNING = {"game.module", "data.module", "observers.adapter", "loggers", "run"}
-CORE = {"types", "random", "errors", "pixels", "networks", "metrics", "theory", "game"}
+CORE = {"types", "random", "errors", "pixels", "networks", "metrics", "theory", "sampling", "game"}
 PLAIN = {"__future__", "collections", "typing", "dataclasses", "functools", "itertools", "math", "hashlib", "inspect", "abc",
          "time", "contextlib", "difflib", "logging", "pathlib", "numpy", "scipy", "torch", "torchmetrics",
          "ganlab"}  # fmt: skip

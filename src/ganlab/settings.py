@@ -67,8 +67,11 @@ class Metrics(_Part):
     n: Annotated[Count, Field(le=10**8)]
     n_real: Annotated[Count, Field(le=10**8)] | None = None
     split: str | None = None
+    held_out: str = "auto"
     features: Node | None = None
+    passes: Annotated[Number, Field(ge=0)] | None = None  # over the data, of a run that is scored; features are made for it
     scores: dict[str, Node]
+    where_found: dict[str, Node] = {}  # further scores, where what they look through is on the machine
     picture: Pictures | None
 
 

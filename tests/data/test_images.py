@@ -16,7 +16,7 @@ from conftest import SHARED
 from PIL import Image
 from torch.testing import assert_close
 
-from ganlab.data import archives, cache, datasets, decode
+from ganlab.data import archives, cache, datasets, decode, download
 from ganlab.data.idx import read_idx, read_idx_pair
 from ganlab.data.images import Images
 from ganlab.errors import UserError
@@ -531,12 +531,10 @@ def test_bad_options_are_refused(tmp_path):
 
 @pytest.mark.parametrize(("name", "wanted"), [("MNIST", "train-images-idx3-ubyte.gz"), ("CIFAR100", "cifar-100-python.tar.gz")])
 def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch, name, wanted):
-    import torchvision
-
-    def download(self: object) -> None:
+    def urlopen(*_, **__):
         raise URLError("no route to host")
 
-    monkeypatch.setattr(getattr(torchvision.datasets, name), "download", download)
+    monkeypatch.setattr(download, "urlopen", urlopen)
     with pytest.raises(UserError) as caught:
         datasets.torchvision_images(name, str(tmp_path / "root"), None, [3, 32, 32])
     sentence = str(caught.value)

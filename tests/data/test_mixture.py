@@ -13,7 +13,7 @@ from ganlab.errors import UserError
 from ganlab.game.losses import NonSaturating
 from ganlab.game.priors import Normal
 from ganlab.metrics.density import BinnedJSD, LogLikelihood
-from ganlab.metrics.modes import HighQuality, ModeJSD, Modes, ReverseKL, reach
+from ganlab.metrics.modes import CellJSD, HighQuality, ModeJSD, Modes, ReverseKL, reach
 from ganlab.random import generator_of
 from ganlab.theory.estimate import Estimate
 from ganlab.types import Subject
@@ -97,6 +97,7 @@ def test_a_perfect_sampler_has_all_modes_and_no_divergence_but_that_of_its_count
     assert score(HighQuality(source), x) == pytest.approx(1 - math.exp(-4.5), abs=0.004)
     assert 0 <= score(ReverseKL(source), x) < 12 * (3 - 1) / (2 * n)  # 2n KL is chi2 of K - 1: P(> 24) = 6e-6
     assert 0 <= score(ModeJSD(source), x) < 12 * (3 - 1) / (8 * n)
+    assert 0 <= score(CellJSD(source), x) < 12 * 3 / (8 * n)
 
 
 def test_modes_are_compared_with_their_true_weights():
@@ -109,6 +110,18 @@ def test_modes_are_compared_with_their_true_weights():
     jsd = ((share * np.log(share / middle)).sum() + (w * np.log(w / middle)).sum()) / 2
     assert score(ModeJSD(UNEQUAL), even) == pytest.approx(jsd, abs=0.002)
     assert score(ReverseKL(UNEQUAL), lost) == pytest.approx(-math.log(0.6), abs=1e-5)
+
+
+def test_the_jsd_of_cells_sees_samples_of_no_mode_where_that_of_modes_does_not():
+    n, far = 20_000, torch.full((20_000, 2), 50.0)
+    x, _ = draws(UNEQUAL, n)
+    half = torch.cat([x, far])
+    inside = 1 - math.exp(-4.5)
+    p, q = np.array([*(inside * np.array(WEIGHTS)), 1 - inside]), np.array([*(inside * np.array(WEIGHTS) / 2), 1 - inside / 2])
+    exact = (scipy.stats.entropy(p, (p + q) / 2) + scipy.stats.entropy(q, (p + q) / 2)) / 2
+    assert score(CellJSD(UNEQUAL), half) == pytest.approx(exact, abs=0.003)
+    assert score(ModeJSD(UNEQUAL), half) < 12 * 2 / (8 * n)
+    assert score(CellJSD(UNEQUAL), far) > 0.6
 
 
 def test_high_quality_is_within_an_ellipse_and_not_a_circle():

@@ -21,7 +21,7 @@ from ganlab.errors import UserError
 from ganlab.features.training import save, train_classifier
 from ganlab.files.table import read
 from ganlab.game.priors import Normal
-from ganlab.metrics.cards import card, differing, name_of, refuse_unlike
+from ganlab.metrics.cards import card, differing, name_of, refuse_unlike, short_of_published
 from ganlab.metrics.modes import HighQuality
 from ganlab.metrics.scoring import Scorer
 from ganlab.metrics.sliced import SlicedWasserstein
@@ -200,6 +200,18 @@ def test_a_score_that_looks_at_no_real_example_has_none_in_its_card():
     given = {"reference": "ring", "sha256": None, "n_real": 50, "n_fake": 100, "weights": "EMA"}
     modes = [card(HighQuality(ring(8, 1.0, 0.1)), {}, **{**given, "n_real": n}) for n in (50, 60)]
     assert differing(*modes) == []
+
+
+def test_how_far_a_fid_is_from_the_published_one_is_said():
+    def fid(name, n):
+        return {"metric": "ganlab.metrics.frechet.FrechetDistance", "extractor": {"name": name}, "n_fake": n}
+
+    ours, standard = fid("classifier of mnist", 2000), fid("Inception v3 of 2015-12-05", 2000)
+    assert "this is through classifier of mnist of 2,000" in short_of_published({"fid": ours})
+    assert "this is through Inception v3 of 2015-12-05 of 2,000" in short_of_published({"fid": ours, "inception_fid": standard})
+    assert short_of_published({"fid": {**standard, "n_fake": 50_000}}) is None
+    assert "other weights" in short_of_published({"fid": fid("Inception v3 with other weights than the standard ones", 50_000)})
+    assert short_of_published({"modes": {"metric": "ganlab.metrics.modes.Modes", "extractor": None}}) is None
 
 
 def test_a_reference_has_the_same_name_wherever_it_lies():

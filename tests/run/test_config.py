@@ -16,10 +16,11 @@ from ganlab.files.run import RunDirectory
 from ganlab.run.build import game_of, settings_of
 from ganlab.run.command_line import sentence, with_saved_overrides
 from ganlab.run.config import build, resolve, validate
+from ganlab.run.tree import NOT_OF_A_RUN
 
 SMALL = ("iterations=2", "batch_size=8", "metrics.n=16", "metrics.every=1", "theory.frames=0")
 CONFIGS = sorted(path.relative_to(ROOT / "conf").with_suffix("") for path in (ROOT / "conf").glob("*/*.yaml"))
-CONFIGS = [config for config in CONFIGS if config.parts[0] != "hydra"]  # part of every run
+CONFIGS = [config for config in CONFIGS if config.parts[0] not in NOT_OF_A_RUN]  # tests/sampling has those of sampling
 CIFAR = {"data/cifar10", "data/cifar100", "experiment/cifar10_dcgan"}  # their own files are not here: our pictures stand in
 ALONE = {
     "metrics/polygons": "data=triangles",
@@ -65,7 +66,7 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
         if not SHARED.is_dir():
             pytest.skip("needs ../shared/data")
         overrides.append(f"data.source={SHARED}/MNIST/raw")  # Fashion-MNIST has the same format
-    of_images = {"model/dcgan", "metrics/images", "metrics/classifier", "metrics/inception"}
+    of_images = {"model/dcgan", "metrics/images", "metrics/classifier", "metrics/inception", "metrics/scored"}
     if str(config) in of_images | {"augment/ada", "augment/bgc", "augment/diffaugment"}:
         overrides[:0] = ["data=images", f"data.source={pictures}"]
     if str(config) in {"metrics/classifier", "metrics/stacked"}:

@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from torch import nn
 
+from ganlab.commands.judging import WithD
 from ganlab.commands.sample import checkpoint_of, generator
 from ganlab.data.images import Images
 from ganlab.errors import UserError
@@ -48,6 +49,7 @@ class EvaluationRequest(NamedTuple):
     overrides: Sequence[str] = ()  # metrics.n=10000, features=PATH, ...
     raw: bool = False  # G itself, where there is an average of it
     ema_std: float | None = None  # the power average of G of this width
+    with_D: str | None = None  # a choice of conf/sampling
     seed: int | None = None  # of z; None = that of the run, as while it trained
     device: str = "auto"
     neighbours: bool = False  # whether to look for the training images that samples are most like
@@ -86,7 +88,8 @@ def evaluate(runs: Sequence[Path], request: EvaluationRequest) -> list[Path]:
 def _candidate(run: RunDirectory, request: EvaluationRequest) -> Candidate:
     config, overrides = located(run, request.overrides)
     checkpoint = checkpoint_of(run, request.checkpoint)
-    metrics = metrics_of(config, request.metrics, overrides)
+    of_D = [text for text in overrides if request.with_D and not text.lstrip("+~").startswith(("metrics.", "features"))]
+    metrics = metrics_of(config, request.metrics, [text for text in overrides if text not in of_D])
     nodes = {
         "data": config["data"],
         "average": config["average"],
@@ -102,7 +105,13 @@ def _candidate(run: RunDirectory, request: EvaluationRequest) -> Candidate:
     weights = "raw" if not averaged else "EMA" if request.ema_std is None else f"EMA of width {request.ema_std:g}"
     z_seed = config["seed"] if request.seed is None else request.seed
     told = classes_told(config["model"]["G"])
-    scorer = scorer_of(metrics, config["data"], source, weights, z_seed, told is not None, seed=config["seed"], commit=commit())
+    made: dict[str, Any] = {"seed": config["seed"], "commit": commit()}
+    if request.with_D is not None:
+        if told is not None:
+            raise UserError("--with-D but G is told y: scores ask it for the labels of the data, and D chooses among all")
+        prior = WithD.of(run, config, checkpoint, G, prior, request.with_D, of_D, z_seed, request.trust)
+        made["with_D"] = prior.card
+    scorer = scorer_of(metrics, config["data"], source, weights, z_seed, told is not None, **made)
     if scorer is None:
         raise UserError(f"{run.path} has metrics=none: name some, with --metrics {_choices()}")
     return Candidate(run, checkpoint, G, prior, source, metrics, scorer)
@@ -160,6 +169,7 @@ def _scored(candidate: Candidate, request: EvaluationRequest, device: torch.devi
         "scores": without_nan({name: {"value": value} for name, value in values.items()}),
         "details": without_nan(scorer.details()),
         "cards": scorer.cards,
+        **({"with_D": without_nan(candidate.prior.about)} if isinstance(candidate.prior, WithD) else {}),
         "seconds": round(time.perf_counter() - started, 3),
         "device": str(device),
         "finished": now(),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import torch
 from hydra import compose, initialize_config_dir
@@ -11,17 +10,15 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from torch import Tensor
 
-from ganlab.data.images import Images
 from ganlab.errors import UserError
-from ganlab.features.training import save, train_classifier
+from ganlab.features.training import save
 from ganlab.run.command_line import sentence  # (which registers the resolvers that the config is written in)
-from ganlab.run.config import build_as, resolve, validate
+from ganlab.run.config import resolve, validate
+from ganlab.run.eyes import classifier_of, images_of
 from ganlab.run.line import read_overrides
 from ganlab.run.tree import conf_dir
 from ganlab.settings import Settings
-from ganlab.types import Source
 
 
 def make(overrides: list[str], out: Path | None, epochs: int | None, seed: int) -> Path:
@@ -37,13 +34,7 @@ def make(overrides: list[str], out: Path | None, epochs: int | None, seed: int) 
         raise UserError(f"a classifier needs images (C, H, W) but data={choice} has shape {settings.shape}: try data=mnist")
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
-    source = _images(settings.data)
-    held_out = _held_out(settings.data, source)
-    if torch.cuda.is_available() and settings.trainer.get("accelerator") != "cpu":
-        source = source.to(torch.device("cuda"))  # or not, if it is too large
-        held_out = held_out and (held_out[0].to(source.x.device), held_out[1].to(source.x.device))
-    epochs = epochs or (3 if settings.shape[0] == 1 else 8)
-    file = train_classifier(source.x, source.y, source.names, held_out, seed, epochs, choice, source.flip, progress=True)
+    file = classifier_of(settings, images_of(settings.data), choice, epochs, seed)
     out = out or Path(settings.features or f"features/{choice}.pt")
     save(file, out)
     print(f"{out}: accuracy {file['accuracy']:.2%} on {file['held_out']}")
@@ -63,23 +54,3 @@ def settings_with(overrides: list[str]) -> tuple[Settings, str]:
         return validate(resolve(cfg)), choice
     except (HydraException, OmegaConfBaseException) as error:
         raise UserError(sentence(error)) from error
-
-
-def _images(node: dict[str, Any]) -> Images:
-    source = build_as(Source, node, "data")
-    if not isinstance(source, Images):
-        raise UserError(f"a classifier needs images with labels but data is {node['_target_']}: try data=mnist")
-    return source
-
-
-def _held_out(node: dict[str, Any], source: Images) -> tuple[Tensor, Tensor] | None:
-    """The split test, where there is one that the source does not hold already."""
-    if "split" not in node or "test" in node["split"]:
-        return None
-    try:
-        test = _images({**node, "split": "test"})
-    except UserError:  # pictures have no splits
-        return None
-    if test.x.shape == source.x.shape and bool((test.x == source.x).all()):  # one file of images is taken for either
-        return None
-    return test.x, test.y

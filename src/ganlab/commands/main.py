@@ -10,6 +10,9 @@ from ganlab.signals import listen
 
 WIDTH = "with average=power: the average of G of this width, a share of the iterations, as 0.08"
 
+WITH_D = "a choice of conf/sampling, by which D has a say in which samples: rejection, mh or langevin"
+TAKE_OVERRIDES = ("_sample", "_evaluate")  # KEY=VALUE after their options
+
 
 def main() -> None:
     listen()  # before seconds of importing
@@ -18,12 +21,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="ganlab", description=__doc__)
     commands = parser.add_subparsers(required=True)
     command = commands.add_parser("sample", help="images (or points), a grid and an interpolation from a run directory")
-    command.add_argument("run", metavar="RUN", help="a run directory")
+    command.add_argument("run", metavar="RUN", help="a run directory; with --with-D also sampler.K=100 and the like")
     command.add_argument("--n", type=int, default=64, help="samples (default 64)")
     command.add_argument("--seed", type=int, default=0, help="of z (default 0)")
     command.add_argument("--classes", type=_numbers, help="what G is asked for, by turns: 3,7 (default: as the data have them)")
     command.add_argument("--checkpoint", help="a file or its name (default: the newest)")
     command.add_argument("--ema-std", type=float, metavar="WIDTH", help=WIDTH)
+    command.add_argument("--with-D", metavar="HOW", help=WITH_D)
     command.add_argument("--out", type=Path, help="folder (default: RUN/generated/CHECKPOINT-seedSEED)")
     command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
     command.set_defaults(do=_sample)
@@ -43,6 +47,7 @@ def main() -> None:
     command.add_argument("--n", type=int, help="samples (default: metrics.n), and real examples if metrics.n_real is null")
     command.add_argument("--raw", action="store_true", help="G itself, where there is an average of it")
     command.add_argument("--ema-std", type=float, metavar="WIDTH", help=WIDTH)
+    command.add_argument("--with-D", metavar="HOW", help=f"{WITH_D}; then sampler.K=100 and the like")
     command.add_argument("--seed", type=int, help="of z (default: that of the run)")
     command.add_argument("--neighbours", action="store_true", help="also a picture of samples beside their nearest data")
     command.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
@@ -64,6 +69,9 @@ def main() -> None:
     command.add_argument("--remove", action="store_true", help="delete those that are listed, after asking; no running one")
     command.add_argument("--yes", action="store_true", help="with --remove: do not ask")
     command.set_defaults(do=_runs)
+    command = commands.add_parser("fetch", help="download and decode data, resumably, and train nothing")
+    command.add_argument("overrides", metavar="KEY=VALUE", nargs="+", help="as train.py would be given: data=cifar10, ...")
+    command.set_defaults(do=_fetch)
     command = commands.add_parser("features", help="train the small classifier that metrics=classifier looks through")
     command.add_argument("overrides", metavar="KEY=VALUE", nargs="+", help="as train.py would be given: data=mnist, ...")
     command.add_argument("--epochs", type=int, help="passes over the data (default 3, of colour images 8)")
@@ -71,7 +79,9 @@ def main() -> None:
     command.add_argument("--out", type=Path, help="the file (default: features/DATA.pt)")
     command.set_defaults(do=_features)
     arguments, rest = parser.parse_known_args()  # argparse takes no KEY=VALUE after an option
-    if rest and (arguments.do is not _evaluate or not all("=" in text and not text.startswith("-") for text in rest)):
+    if rest and (
+        arguments.do.__name__ not in TAKE_OVERRIDES or not all("=" in text and not text.startswith("-") for text in rest)
+    ):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
     sys.exit(guarded(lambda: arguments.do(arguments), overrides=False))
@@ -85,7 +95,7 @@ def _sample(arguments: argparse.Namespace) -> None:
     run.config  # noqa: B018 (a wrong path is reported before a wrong checkpoint)
     checkpoint = checkpoint_of(run, arguments.checkpoint)
     given = (arguments.n, arguments.seed, checkpoint, arguments.out, arguments.trust, arguments.ema_std, arguments.classes)
-    print(sample(run, *given))
+    print(sample(run, *given, arguments.with_D, arguments.rest))
 
 
 def _figures(arguments: argparse.Namespace) -> None:
@@ -119,6 +129,13 @@ def _features(arguments: argparse.Namespace) -> None:
     make(arguments.overrides, arguments.out, arguments.epochs, arguments.seed)
 
 
+def _fetch(arguments: argparse.Namespace) -> None:
+    from ganlab.commands.fetch import fetch
+
+    for line in fetch(arguments.overrides):
+        print(line)
+
+
 def _evaluate(arguments: argparse.Namespace) -> None:
     from ganlab.commands.evaluate import EvaluationRequest, evaluate
     from ganlab.errors import UserError
@@ -131,7 +148,7 @@ def _evaluate(arguments: argparse.Namespace) -> None:
         raise UserError("ganlab evaluate needs a run directory: it was given overrides only")
     given = {
         key: getattr(arguments, key)
-        for key in ("checkpoint", "metrics", "raw", "ema_std", "seed", "device", "neighbours", "trust")
+        for key in ("checkpoint", "metrics", "raw", "ema_std", "with_D", "seed", "device", "neighbours", "trust")
     }
     for file in evaluate(runs, EvaluationRequest(overrides=overrides, **given)):
         print(file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,10 +14,13 @@ from PIL import Image
 from torch import Tensor, nn
 
 from ganlab.commands.average import synthesised
+from ganlab.commands.judging import WithD
 from ganlab.errors import UserError
 from ganlab.figures import pictures
 from ganlab.figures.caption import captioned, captioned_by
+from ganlab.files.atomic import write_whole
 from ganlab.files.checkpoint import iteration_of, read_checkpoint
+from ganlab.files.result import without_nan
 from ganlab.files.run import RunDirectory, checkpoints
 from ganlab.game.priors import Coded
 from ganlab.pixels import to_uint8
@@ -42,21 +46,35 @@ def sample(
     trust: bool,
     ema_std: float | None = None,
     classes: Sequence[int] | None = None,
+    with_D: str | None = None,
+    overrides: Sequence[str] = (),
 ) -> Path:
     """Write n samples of the run's G_ema, or of the power average of width ema_std, into a folder, which is returned. Where G
-    is told y, or z has a code, `classes` are asked for by turns; None is as the data have them. Raises UserError."""
+    is told y, or z has a code, `classes` are asked for by turns; None is as the data have them. `with_D`: a choice of
+    conf/sampling, changed by overrides, by which D has a say in it. Raises UserError."""
     if n < 1:
         raise UserError(f"--n must be >= 1, got {n}")
-    (config, _), path = located(run, ()), checkpoint or checkpoint_of(run, None)
+    (config, rest), path = located(run, overrides), checkpoint or checkpoint_of(run, None)
     G, prior = generator(config, path, trust, ema_std=ema_std)
+    judge = WithD.of(run, config, path, G, prior, with_D, rest, seed, trust) if with_D is not None else None
+    if judge is None and rest:
+        raise UserError(f"{rest[0]}: nothing but how D has a say in samples can be changed: add --with-D mh")
+    if judge is not None and classes is not None:
+        raise UserError("--classes and --with-D: D chooses among samples of all classes, as the data have them; leave one out")
     code = prior if isinstance(prior, Coded) else None
     kinds = classes_told(config["model"]["G"]) or (code.classes if code else 1)
     if classes is not None and (bad := [label for label in classes if not 0 <= label < kinds or kinds == 1]):
         known = f"give numbers from 0 to {kinds - 1}" if kinds > 1 else "this G is not told any: leave it out"
         raise UserError(f"--classes {bad[0]}: {known}")
-    out = out or run.path / "generated" / f"{path.stem}-seed{seed}{f'-std{ema_std:g}' if ema_std is not None else ''}"
+    how = f"{f'-std{ema_std:g}' if ema_std is not None else ''}{f'-{with_D}' if with_D is not None else ''}"
+    out = out or run.path / "generated" / f"{path.stem}-seed{seed}{how}"
+    if judge is not None:
+        z, y = judge.draw(n, generator_of(seed, "sample"))
+    else:
+        z, y = prior.sample(n, generator_of(seed, "sample")), labels(config, n, seed)
     out.mkdir(parents=True, exist_ok=True)
-    z, y = prior.sample(n, generator_of(seed, "sample")), labels(config, n, seed)
+    if judge is not None:
+        write_whole(out / "with_D.json", json.dumps(without_nan(judge.about), indent=2, allow_nan=False) + "\n")
     if classes is not None:
         y = torch.tensor(classes)[torch.arange(n) % len(classes)]
         z = code.steered(z, y) if code else z
@@ -75,7 +93,7 @@ def sample(
     if x.dim() == 4:
         for i, image in enumerate(to_uint8(x).permute(0, 2, 3, 1).numpy()):
             Image.fromarray(image.squeeze()).save(out / (f"{i:05d}-class{y[i]}.png" if kinds > 1 else f"{i:05d}.png"))
-        if kinds > 1:
+        if kinds > 1 and judge is None:
             shown = torch.tensor(classes or range(kinds))[: pictures.MOST_ROWS]
             rows = shown.repeat_interleave(columns := min(n, COLUMNS))
             again = z[:columns].repeat(len(shown), 1)

@@ -44,7 +44,7 @@ def cached(
     """
     name = f"{source.stem}-{_hash(source, files, {**options, 'shape': shape, 'format': FORMAT})}.npy"
     beside = source.parent / ".ganlab"
-    home = _home()
+    home = cache_home()
     for folder in filter(None, (beside, home)):
         with suppress(OSError, ValueError, KeyError, TypeError):  # not there, or damaged
             return _open(folder / name, shape)
@@ -61,8 +61,8 @@ def cached(
     return _open(folder / name, shape)
 
 
-def _home() -> Path | None:
-    """None for a user without a home directory."""
+def cache_home() -> Path | None:
+    """Where what can be made again is kept; None for a user without a home directory."""
     if given := os.environ.get("XDG_CACHE_HOME"):
         return Path(given) / "ganlab"
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from PIL import ImageColor
 from ganlab.data.archives import list_files
 from ganlab.data.cache import cached
 from ganlab.data.decode import Allocate, Decoded, Viewing, decode, digest, fit_all
+from ganlab.data.download import downloaded
 from ganlab.data.idx import find_idx, is_idx, labels_beside, read_idx_pair
 from ganlab.data.images import Images
 from ganlab.data.layout import names_of
@@ -142,9 +142,17 @@ def _from_idx(images: Path, labels: Path, shape: tuple[int, ...], classes: list[
 
 
 def _download(dataset: Any, root: Path, wanted: str) -> None:
+    """torchvision's own files where it looks for them, so that it only has to unpack them."""
+    if hasattr(dataset, "mirrors"):
+        folder = root / dataset.__name__ / "raw"
+        wants = [([f"{mirror}{file}" for mirror in dataset.mirrors], folder / file, md5) for file, md5 in dataset.resources]
+    else:
+        wants = [([dataset.url], root / dataset.filename, dataset.tgz_md5)]
     try:
+        for urls, path, md5 in wants:
+            downloaded(urls, path, md5)
         dataset(root, download=True)
-    except (RuntimeError, OSError, HTTPException) as error:  # URLError is an OSError
+    except (RuntimeError, OSError) as error:
         raise UserError(
             f"{dataset.__name__} is not under {root} and cannot be downloaded ({_reason(error)}): put {wanted}, or "
             "give data.source=PATH, a folder, zip or tar of its pictures or its IDX files"

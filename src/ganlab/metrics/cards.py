@@ -31,6 +31,8 @@ def card(
     extractor = getattr(metric, "extractor", None)
     looks = getattr(kind or metric, "least_real", 1) > 0
     kind = kind or type(metric)
+    unseen = getattr(metric, "held_out_sha256", None)
+    held_out = {} if unseen is None else {"held_out_sha256": unseen}
     return {
         "metric": f"{kind.__module__}.{kind.__qualname__}",
         "version": getattr(kind, "version", 1),
@@ -40,6 +42,7 @@ def card(
         "reference_sha256": sha256 if looks else None,
         "n_real": n_real if looks else 0,
         "n_fake": n_fake,
+        **held_out,
         "weights": weights,
         "batch_norm": "running statistics",
         **more,
@@ -69,6 +72,25 @@ def name_of(data: Mapping[str, Any], split: str | None) -> str:
     return " ".join([target, *own])
 
 
+PUBLISHED = 50_000  # samples of the FID of papers, through the standard Inception, against all training images
+
+
+def short_of_published(cards: Mapping[str, Card]) -> str | None:
+    """How far from the FID of papers that of these cards is, in a line; None where there is none, or nothing is missing."""
+    found = [card for card in cards.values() if str(card.get("metric")).endswith(".FrechetDistance") and card.get("extractor")]
+    if not found:
+        return None
+    eye = min(found, key=lambda card: not str(card["extractor"]["name"]).startswith(STANDARD))  # the nearest to it
+    through, n = str(eye["extractor"]["name"]), int(eye["n_fake"])
+    if through.startswith(STANDARD) and n >= PUBLISHED:
+        return None
+    return (
+        f"papers give FID through Inception of {PUBLISHED:,} samples, this is through {through} of {n:,}: for comparisons "
+        f"among runs like this one only (ganlab evaluate RUN --metrics inception --n {PUBLISHED})"
+    )
+
+
+STANDARD = "Inception v3 of"  # the weights that papers take: features.inception says so of no others
 OF_A_RUN = ("seed", "z_seed", "commit")  # in which the runs of a comparison may differ; all other fields say how
 
 

@@ -82,3 +82,22 @@ class ModeJSD(ModeCounts, value="mode_jsd"):
     """JSD(p_hat, weights) in nats of the high-quality samples' modes, 0 to log 2; NaN without any."""
 
     higher_is_better = False
+
+
+class ModeCells(ModeCounts):
+    """Of the same counts, and of the samples that are of no mode; not one of the scores that all mixtures have."""
+
+    def scores(self) -> dict[str, Tensor]:
+        weights = self.mixture.weights.to(self.counts).cpu().double()
+        d, within = self.mixture.shape[0], self.within
+        inside = scipy.special.gammainc(d / 2, within**2 / 2)  # the share of a Gaussian: chi-square's distribution function
+        seen = torch.cat([self.counts, (self.n - self.counts.sum())[None]]).cpu().double() / self.n.cpu().double()
+        true = torch.cat([weights / weights.sum() * inside, weights.new_tensor([1 - inside])])
+        return {"cell_jsd": jsd(seen.log(), true.log())}
+
+
+class CellJSD(ModeCells, value="cell_jsd"):
+    """JSD in nats over K + 1 cells, the modes and none of them (as in Azadi et al., 2018, and Turner et al., 2019), 0 to log 2:
+    it sees unequal modes and samples between them. Of n samples of the data it is K / 8n on average."""
+
+    higher_is_better = False

@@ -34,7 +34,8 @@ class Scorer:
     the same every time.
 
     A metric gives one score under its own name, or several under theirs. `cards` say how each is obtained, `higher_is_better`
-    which end of it is better. `stages` is what `advance` has been told of when the first evaluation ends.
+    which end of it is better, None where neither is. `stages` is what `advance` has been told of when the first evaluation
+    ends.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Scorer:
         self.metrics, self.cards, self.n, self.seed = dict(metrics), dict(cards), n, seed
         self.real, self.y = x, y
         every = [kinds(name, metric) for name, metric in self.metrics.items()]
-        self.higher_is_better = {score: bool(kind.higher_is_better) for kinds in every for score, kind in kinds.items()}
+        self.higher_is_better = {score: kind.higher_is_better for kinds in every for score, kind in kinds.items()}
         self.stages = {"real and generated": len(x) + n, "scores": len(self.metrics)}
         self.samples = x[:0]  # the first ones of the newest evaluation
         self._seen_real = False

@@ -14,7 +14,6 @@ from pytorch_lightning.loggers.logger import Logger
 from torch import nn
 from torchmetrics import Metric
 
-from ganlab.data.splits import overlap
 from ganlab.errors import UserError
 from ganlab.game.augment import Augment
 from ganlab.game.module import GAN, Rates
@@ -34,6 +33,7 @@ from ganlab.run.numbers import numbers_of
 from ganlab.run.pairs import refuse_unfit
 from ganlab.run.parts import average_of, losses_of
 from ganlab.run.precision import refuse_unfit_precision
+from ganlab.run.splits import split_of, unseen_by
 from ganlab.settings import Metrics, Node, Settings
 from ganlab.types import Prior, Source
 
@@ -163,38 +163,6 @@ def _width(D: nn.Module) -> int:
     return inner.head.features  # type: ignore[return-value]
 
 
-def split_of(data: Node, split: str, key: str) -> Source:
-    """Another part of the same data; raises UserError, under the key that asked for it."""
-    if not takes(data, "data", "split"):
-        raise UserError(f"{key} = {split} but this data has no splits: set it to null")
-    try:
-        source: Source = build_as(Source, {**data, "split": split}, "data")
-    except UserError as error:
-        raise UserError(f"{key} = {split}: {error}") from error
-    return source
-
-
-def held_out_of(data: Node, split: str | None) -> Source | None:
-    """What D never sees, to watch it by; `auto` is the split test of data that have one and are not trained on it. Raises
-    UserError where it would see some of it."""
-    if split is None or (split == "auto" and "split" not in data):
-        return None
-    key, known = "health.split", ("train", "test")
-    wanted = "test" if split == "auto" else split
-    if "split" in data and overlap(data["split"], wanted, known):
-        if split == "auto":
-            return None
-        raise UserError(
-            f"{key} = {split} and data.split = {data['split']} have images in common: D would be watched on what it sees"
-        )
-    try:
-        return split_of(data, wanted, key)
-    except UserError:
-        if split == "auto":
-            return None
-        raise
-
-
 def scorer_of(
     metrics: Metrics, data: Node, source: Source, weights: str, z_seed: int, told: bool = False, **more: Any
 ) -> Scorer | None:
@@ -215,7 +183,10 @@ def scorer_of(
     about, sha256 = name_of(data, metrics.split), fingerprint(x) if finite else None
     for name, node in metrics.scores.items():
         key = f"metrics.scores.{name}"
-        score = build_as(Metric, node, key, **({"source": source} if takes(node, key, "source") else {}))
+        given: dict[str, Any] = {"source": source} if takes(node, key, "source") else {}
+        if takes(node, key, "held_out"):
+            given["held_out"] = unseen_by(metrics, data, source, key)
+        score = build_as(Metric, node, key, **given)
         if conditional(score) and not told:
             continue
         for count, value, least in (("n", metrics.n, "least"), ("n_real", n_real, "least_real")):

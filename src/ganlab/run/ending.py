@@ -20,6 +20,7 @@ from ganlab.files.verdict import verdict
 from ganlab.game.module import GAN
 from ganlab.loggers.base import RunLogger
 from ganlab.loggers.table import RunTable
+from ganlab.metrics.cards import short_of_published
 from ganlab.observers.adapter import Observation
 from ganlab.observers.evaluate import Evaluate
 from ganlab.observers.measure import Measure
@@ -60,6 +61,8 @@ class Ending:
             self._write(result)
         figures: list[Path] = []
         lines = [f"run        {self.run.path}", f"look       {self.run.figures}"]
+        if far := short_of_published(result.get("cards", {})):
+            lines.append(f"protocol   {far}")
         with _warned("the figures"), suppress(Abandoned), SIGNALS.doing(ABANDON):
             figures = redrawn(self.run, self.measure)
         for logger in self.loggers:

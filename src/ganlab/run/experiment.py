@@ -29,9 +29,10 @@ from ganlab.observers.log import Log
 from ganlab.observers.observer import Observer
 from ganlab.observers.snapshots import Snapshots
 from ganlab.random import seed_of
-from ganlab.run.build import game_of, held_out_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
+from ganlab.run.build import game_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
 from ganlab.run.config import build, build_as, check, classes_told, plain
 from ganlab.run.ending import Ending
+from ganlab.run.eyes import sighted
 from ganlab.run.identity import data_to_go_on_with
 from ganlab.run.interrupt import Interrupt
 from ganlab.run.line import flags_here
@@ -42,6 +43,7 @@ from ganlab.run.progress import ProgressBar
 from ganlab.run.rehearsal import tried
 from ganlab.run.room import refuse_without_room
 from ganlab.run.slower import Slower
+from ganlab.run.splits import held_out_of
 from ganlab.run.theory import measure_of
 from ganlab.settings import GROUPS, NAMED, Settings
 from ganlab.signals import NOTE, SIGNALS
@@ -86,11 +88,13 @@ def rehearse(settings: Settings, path: Path, choices: dict[str, str], elsewhere:
     for name, logger in settings.logger.items():
         key = f"logger.{name}"
         check(logger, key, given=taken_by_logger(logger, key))
+    settings = sighted(settings, make=False)
     Experiment(settings.model_copy(update={"logger": {}, "trainer": trainer}), RunDirectory(path), choices, 0)
 
 
 def _train(settings: Settings, run: RunDirectory, overrides: list[str], choices: dict[str, str]) -> dict[str, Any] | None:
     """The result; None if there was nothing to do."""
+    settings = sighted(settings)
     config = plain(settings)
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
     checkpoint = starting_point(run, settings.resume, config, first)

@@ -18,9 +18,12 @@ def conf_dir() -> Path:
     raise UserError("there is no conf/config.yaml here: run this command in the folder that train.py lies in")
 
 
+NOT_OF_A_RUN = ("hydra", "sampling")  # Hydra's own, and what is chosen when training is over
+
+
 def groups() -> list[str]:
     """The choices of conf/, by the names of their folders."""
-    return sorted(folder.name for folder in conf_dir().iterdir() if folder.is_dir() and folder.name != "hydra")
+    return sorted(folder.name for folder in conf_dir().iterdir() if folder.is_dir() and folder.name not in NOT_OF_A_RUN)
 
 
 def top_level() -> list[str]:
