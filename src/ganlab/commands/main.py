@@ -1,11 +1,14 @@
-"""The `ganlab` command, for what comes after training. Training itself is train.py."""
+"""The bench on which generative adversarial networks are studied: train, sample, score, compare."""
 
 from __future__ import annotations
 
 import argparse
+import runpy
 import sys
 from pathlib import Path
 
+from ganlab import __version__
+from ganlab.files.command import SCRIPT
 from ganlab.signals import listen
 
 WIDTH = "with average=power: the average of G of this width, a share of the iterations, as 0.08"
@@ -13,10 +16,13 @@ WIDTH = "with average=power: the average of G of this width, a share of the iter
 
 def main() -> None:
     listen()  # before seconds of importing
-    from ganlab.run.command_line import guarded
-
+    if sys.argv[1:2] == ["train"]:  # its words are Hydra's
+        sys.argv = [str(SCRIPT), *sys.argv[2:]]
+        runpy.run_path(sys.argv[0], run_name="__main__")
     parser = argparse.ArgumentParser(prog="ganlab", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"ganlab {__version__}")
     commands = parser.add_subparsers(required=True)
+    commands.add_parser("train", help="one GAN, or with -m a sweep: KEY=VALUE, as python train.py in a checkout; train --help")
     command = commands.add_parser("sample", help="images (or points), a grid and an interpolation from a run directory")
     command.add_argument("run", metavar="RUN", help="a run directory")
     command.add_argument("--n", type=int, default=64, help="samples (default 64)")
@@ -60,6 +66,8 @@ def main() -> None:
     if rest and (arguments.do is not _evaluate or not all("=" in text and not text.startswith("-") for text in rest)):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
+    from ganlab.run.command_line import guarded  # seconds of importing, which --help and --version do without
+
     sys.exit(guarded(lambda: arguments.do(arguments), overrides=False))
 
 

@@ -7,12 +7,13 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
@@ -30,14 +31,20 @@ from ganlab.errors import (
     UserError,
     brief,
 )
+from ganlab.files.command import program
 from ganlab.files.run import RunDirectory
 from ganlab.files.saved import yaml_problem
 from ganlab.files.status import Status
 from ganlab.run.hints import meant
-from ganlab.run.line import GRAMMAR, read_line, with_saved_overrides
+from ganlab.run.line import GRAMMAR, read_line, with_own_conf, with_saved_overrides
 from ganlab.run.output import patient
 from ganlab.run.tree import conf_dir, groups, top_level, usual
 from ganlab.signals import SIGNALS
+
+
+def trained() -> int:
+    """All that train.py does, and `ganlab train`; the exit code."""
+    return guarded(lambda: hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)())
 
 
 def guarded(main: Callable[[], Any], overrides: bool = True) -> int:
@@ -49,11 +56,12 @@ def guarded(main: Callable[[], Any], overrides: bool = True) -> int:
     SIGNALS.listen()
     patient()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print and exit with 1 by itself
+    if (here := os.getcwd()) not in sys.path:  # noqa: PTH109
+        sys.path.append(here)  # parts of one's own; last, so that no file there is taken for another's
     try:
         if overrides and "GANLAB_OVERRIDES" not in os.environ:  # the other processes of a run inherit the whole line
-            sys.argv = with_saved_overrides(sys.argv)
+            sys.argv = complete(sys.argv)
             os.environ["GANLAB_OVERRIDES"] = "complete"
-            refuse_null_groups(sys.argv)
         main()
     except Interrupted as error:
         with suppress(OmegaConfBaseException, ValueError):  # where there is no directory yet
@@ -75,6 +83,13 @@ def guarded(main: Callable[[], Any], overrides: bool = True) -> int:
             error, f"the config cannot be composed: {type(error).__name__}: {error}; look at the files in {conf_dir()}"
         )
     return 0
+
+
+def complete(argv: Sequence[str]) -> list[str]:
+    """The command line with what a run to go on with, and the working directory, add to it. Raises UserError."""
+    line = with_own_conf(with_saved_overrides(argv))
+    refuse_null_groups(line)
+    return line
 
 
 _BEGUN: list[str] = []  # runs of this process: what is raised before the first is a mistake in the config
@@ -145,7 +160,7 @@ def sentence(error: Exception) -> str:
         return f"unknown key penalty.{match[1]}: a penalty is set by its name, as in penalty=r1 penalty.r1.gamma=1"
     if match := re.search(r"Key '(\w+)' is not in struct\s*full_key: (\S+)", text):
         group, _, key = match[2].rpartition(".")
-        advice = f"; `python train.py --cfg job -p {group}` lists its keys" if group else meant(key, top_level(), conf_dir())
+        advice = f"; `{program()} --cfg job -p {group}` lists its keys" if group else meant(key, top_level(), conf_dir())
         return f"unknown key {match[2]}{advice}"
     lines = (line.strip() for line in str(error).split("Config search path")[0].splitlines())
     return " ".join(line for line in lines if line)
@@ -203,5 +218,6 @@ def _plain(value: Any) -> Any:
 
 OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
 OmegaConf.register_new_resolver("study", study, replace=True)
+OmegaConf.register_new_resolver("program", program, replace=True)
 logging.getLogger("hydra._internal.utils").setLevel(logging.CRITICAL)  # what cannot be found is said by us
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # device lists and tips
