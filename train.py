@@ -1,4 +1,4 @@
-"""Train one GAN, or sweep over many with -m. `python train.py --help` lists the choices; `ganlab train` is the same anywhere."""
+"""Train one GAN, or sweep over many with -m. `python train.py --help` lists the choices; `ganlab train` is the same."""
 
 from __future__ import annotations
 

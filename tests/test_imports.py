@@ -95,6 +95,7 @@ TWICE = {  # names that configs and extensions have: a network's two players, an
     "Generator", "Discriminator",
     "Dirac", "Line",  # data, and the theory of it
     "ReverseKL",  # a loss, and a score
+    "train", "load", "compare", "Run", "Comparison",  # Python's words for what a room has: ganlab.train(...)
 }  # fmt: skip
 
 

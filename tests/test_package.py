@@ -102,6 +102,8 @@ def test_a_command_is_told_as_it_is_typed(monkeypatch):
 
 def test_help_and_version_come_before_seconds_of_importing(tmp_path):
     line = [sys.executable, "-X", "importtime", "-m", "ganlab", "--version"]
-    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")})
+    done = subprocess.run(
+        line, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    )
     assert done.stdout == f"ganlab {ganlab.__version__}\n"
     assert not {"torch", "hydra", "pydantic"} & {name.split("|")[-1].strip() for name in done.stderr.splitlines()}

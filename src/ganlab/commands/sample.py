@@ -48,26 +48,12 @@ def sample(
     (config, _), path = located(run, ()), checkpoint or checkpoint_of(run, None)
     G, prior = generator(config, path, trust, ema_std=ema_std)
     code = prior if isinstance(prior, Coded) else None
-    kinds = classes_told(config["model"]["G"]) or (code.classes if code else 1)
-    if classes is not None and (bad := [label for label in classes if not 0 <= label < kinds or kinds == 1]):
-        known = f"give numbers from 0 to {kinds - 1}" if kinds > 1 else "this G is not told any: leave it out"
-        raise UserError(f"--classes {bad[0]}: {known}")
+    kinds = kinds_of(config, prior)
+    z, y = asked_for(config, prior, n, seed, classes)
     out = out or run.path / "generated" / f"{path.stem}-seed{seed}{f'-std{ema_std:g}' if ema_std is not None else ''}"
     out.mkdir(parents=True, exist_ok=True)
-    z, y = prior.sample(n, generator_of(seed, "sample")), labels(config, n, seed)
-    if classes is not None:
-        y = torch.tensor(classes)[torch.arange(n) % len(classes)]
-        z = code.steered(z, y) if code else z
-    elif code and not classes_told(config["model"]["G"]):
-        y = code.code(z)[0].argmax(1)
-    x = _generate(G, z, y)
-    ends = prior.sample(2 * WALKS, generator_of(seed, "interpolation")).split(WALKS)
-    share = torch.linspace(0, 1, STEPS if x.dim() == 4 else FINE)
-    walk = _generate(
-        G,
-        torch.cat([prior.interpolate(a, b, share) for a, b in zip(*ends, strict=True)]),
-        labels(config, WALKS, seed).repeat_interleave(len(share)),
-    )  # [WALKS * len(share), *S]
+    x = generate(G, z, y)
+    walk = walked(config, G, prior, WALKS, STEPS if x.dim() == 4 else FINE, seed).flatten(0, 1)
     if x.dim() == 4:
         for i, image in enumerate(to_uint8(x).permute(0, 2, 3, 1).numpy()):
             Image.fromarray(image.squeeze()).save(out / (f"{i:05d}-class{y[i]}.png" if kinds > 1 else f"{i:05d}.png"))
@@ -75,7 +61,7 @@ def sample(
             shown = torch.tensor(classes or range(kinds))[: pictures.MOST_ROWS]
             rows = shown.repeat_interleave(columns := min(n, COLUMNS))
             again = z[:columns].repeat(len(shown), 1)
-            of_class = _generate(G, code.steered(again, rows) if code else again, rows)
+            of_class = generate(G, code.steered(again, rows) if code else again, rows)
             pictures.labelled_rows(of_class, columns, [str(label) for label in shown.tolist()]).save(out / "grid.png")
         else:
             pictures.tiled(x, columns=max(1, round(n**0.5))).save(out / "grid.png")
@@ -88,6 +74,35 @@ def sample(
         draw.draw(x, f"{n:,} samples", y=y if kinds > 1 else None).save(out / "samples.png")
         draw.draw(walk, f"{WALKS} walks through the prior", walks=WALKS).save(out / "interpolation.png")
     return out
+
+
+def kinds_of(config: dict[str, Any], prior: Prior) -> int:
+    """How many classes G can be asked for; 1 where it is told none."""
+    return classes_told(config["model"]["G"]) or (prior.classes if isinstance(prior, Coded) else 1)
+
+
+def asked_for(config: dict[str, Any], prior: Prior, n: int, seed: int, classes: Sequence[int] | None) -> tuple[Tensor, Tensor]:
+    """z [n, d] and y [n], of these classes by turns; None is as the data have them. Raises UserError for one that there is
+    not."""
+    kinds, code = kinds_of(config, prior), prior if isinstance(prior, Coded) else None
+    if classes is not None and (bad := [label for label in classes if not 0 <= label < kinds or kinds == 1]):
+        known = f"give numbers from 0 to {kinds - 1}" if kinds > 1 else "this G is not told any: leave it out"
+        raise UserError(f"--classes {bad[0]}: {known}")
+    z, y = prior.sample(n, generator_of(seed, "sample")), labels(config, n, seed)
+    if classes is not None:
+        y = torch.tensor(classes)[torch.arange(n) % len(classes)]
+        z = code.steered(z, y) if code else z
+    elif code and not classes_told(config["model"]["G"]):
+        y = code.code(z)[0].argmax(1)
+    return z, y
+
+
+def walked(config: dict[str, Any], G: nn.Module, prior: Prior, walks: int, steps: int, seed: int) -> Tensor:
+    """Walks through the prior, from one z to another in so many steps: what G makes of them, [walks, steps, *S]."""
+    ends = prior.sample(2 * walks, generator_of(seed, "interpolation")).split(walks)
+    share = torch.linspace(0, 1, steps)
+    z = torch.cat([prior.interpolate(a, b, share) for a, b in zip(*ends, strict=True)])
+    return generate(G, z, labels(config, walks, seed).repeat_interleave(steps)).unflatten(0, (walks, steps))
 
 
 def generator(
@@ -122,7 +137,8 @@ def labels(config: dict[str, Any], n: int, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def _generate(G: nn.Module, z: Tensor, y: Tensor) -> Tensor:
+def generate(G: nn.Module, z: Tensor, y: Tensor) -> Tensor:
+    """G(z, y), [n, *S]; some hundreds at a time."""
     return torch.cat([G(*part) for part in zip(z.split(500), y.split(500), strict=True)])
 
 

@@ -70,19 +70,25 @@ def guarded(main: Callable[[], Any], overrides: bool = True) -> int:
         return _said(error, Status.INTERRUPTED.exit_code)
     except Unfinished as error:
         return _said(error, error.code)
-    except (UserError, HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
-        return _told(error, sentence(error))
-    except OSError as error:
-        if error.filename is None or Path(error.filename).suffix == ".py":
+    except Exception as error:
+        if (said := mistake(error, composing=overrides and not _BEGUN)) is None:
             raise
-        return _told(error, f"cannot use {error.filename}: {error.strerror}; run directories go to runs=PATH")
-    except (ValueError, TypeError, AttributeError, KeyError, AssertionError, RecursionError) as error:
-        if _BEGUN or not overrides:
-            raise
-        return _told(
-            error, f"the config cannot be composed: {type(error).__name__}: {error}; look at the files in {conf_dir()}"
-        )
+        return _told(error, said)
     return 0
+
+
+def mistake(error: Exception, composing: bool) -> str | None:
+    """The sentence of a user's mistake; None for a bug of ours. `composing`: that no run has begun, so that it is in the
+    config."""
+    if isinstance(error, UserError | HydraException | OmegaConfBaseException | yaml.YAMLError | UnicodeDecodeError):
+        return sentence(error)
+    if isinstance(error, OSError):
+        if error.filename is None or Path(error.filename).suffix == ".py":
+            return None
+        return f"cannot use {error.filename}: {error.strerror}; run directories go to runs=PATH"
+    if composing and isinstance(error, ValueError | TypeError | AttributeError | KeyError | AssertionError | RecursionError):
+        return f"the config cannot be composed: {type(error).__name__}: {error}; look at the files in {conf_dir()}"
+    return None
 
 
 def complete(argv: Sequence[str]) -> list[str]:
@@ -96,22 +102,14 @@ _BEGUN: list[str] = []  # runs of this process: what is raised before the first 
 
 
 def job(cfg: DictConfig) -> None:
-    """Hydra's task, one run. One that never began leaves no directory behind. Hydra prints a line of its own about exceptions,
-    so that how a run ended leaves here as an exit code."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    fresh = not (folder / "config.yaml").exists()
+    """Hydra's task, one run. Hydra prints a line of its own about exceptions, so that how a run ended leaves here as an exit
+    code."""
+    _BEGUN.append(str(HydraConfig.get().runtime.output_dir))
     try:
-        from ganlab.run.experiment import train  # after composing: a typo is reported without importing torch
-
-        _BEGUN.append(str(folder))
-        train(cfg)
+        run_once(cfg)
     except UserError as error:
-        if not isinstance(error, Locked):
-            discard(folder)
         sys.exit(_told(error, str(error)))
     except Interrupted as error:
-        if fresh and not any(folder.glob("checkpoints/step-*.ckpt")):
-            discard(folder, begun=True)
         sys.exit(_said(error, Status.INTERRUPTED.exit_code))
     except Diverged as error:
         sys.exit(_said(error, Status.DIVERGED.exit_code))
@@ -119,11 +117,31 @@ def job(cfg: DictConfig) -> None:
         sys.exit(_said(error, Status.UNSAVED.exit_code))
 
 
+def run_once(cfg: DictConfig) -> None:
+    """`experiment.train`; a run that never began leaves no directory behind."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    fresh = not (folder / "config.yaml").exists()
+    try:
+        from ganlab.run.experiment import train  # after composing: a typo is reported without importing torch
+
+        train(cfg)
+    except UserError as error:
+        if not isinstance(error, Locked):
+            discard(folder)
+        raise
+    except Interrupted:
+        if fresh and not any(folder.glob("checkpoints/step-*.ckpt")):
+            discard(folder, begun=True)
+        raise
+
+
 def discard(folder: Path, begun: bool = False) -> None:
     """Remove what a run that never trained has written there, and the folder if nothing else is in it: it may be anyone's."""
     if (folder / "config.yaml").exists() and not begun:
         return
-    logging.shutdown()
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == folder.absolute():
+            handler.close()
     for file in [folder / "run.log", folder / ".lock", *(RunDirectory(folder).files() if begun else ())]:
         file.unlink(missing_ok=True)
     inner = [folder / name for name in ("checkpoints", "samples", "figures", "theory")] if begun else []

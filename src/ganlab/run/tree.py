@@ -11,7 +11,7 @@ from ganlab.errors import UserError
 
 
 def conf_dir() -> Path:
-    """The tree of choices: that of train.py, otherwise that which ganlab was installed with, or of the checkout it runs from."""
+    """The tree of choices: that of train.py, or that which ganlab was installed with, or of its checkout."""
     for folder in (Path(sys.argv[0]).resolve().parent, Path(__file__).parents[1], Path(__file__).parents[3]):
         if (folder / "conf" / "config.yaml").is_file():
             return folder / "conf"
