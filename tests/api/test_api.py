@@ -127,7 +127,7 @@ def test_importing_ganlab_is_cheap_and_names_what_it_has():
 
 
 @pytest.mark.long
-def test_a_sweep_from_python_leaves_the_files_of_the_command_line(tmp_path, monkeypatch):
+def test_a_sweep_from_python_leaves_the_files_of_the_command_line(tmp_path, monkeypatch, drawn):
     from conftest import ROOT
     from forked import Forked
 

@@ -91,8 +91,10 @@ def _trained(words: Sequence[str]) -> Path:
             process.wait()
             raise Interrupted("interrupted: the same call goes on with what is missing") from error
         finally:
-            for reader in readers:
+            for reader, stream in zip(readers, (process.stdout, process.stderr), strict=True):
                 reader.join()
+                if stream is not None:
+                    stream.close()
         if not told.exists():
             mistakes = [line.removeprefix(SAYS) for line in last if line.startswith(SAYS)]
             if code == Status.UNSAVED.exit_code:

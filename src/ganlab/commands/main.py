@@ -33,6 +33,12 @@ def main() -> None:
     command.add_argument("--out", type=Path, help="folder (default: RUN/generated/CHECKPOINT-seedSEED)")
     command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
     command.set_defaults(do=_sample)
+    command = commands.add_parser("export", help="G as safetensors and ONNX, with a model card")
+    command.add_argument("run", metavar="RUN", help="a run directory")
+    command.add_argument("--checkpoint", help="a file or its name (default: the newest)")
+    command.add_argument("--out", type=Path, help="folder (default: RUN/export)")
+    command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
+    command.set_defaults(do=_export)
     command = commands.add_parser("phase", help="phase portraits of Dirac-GANs side by side, and how far each ended")
     command.add_argument("runs", metavar="DIR", nargs="+", type=Path, help="run directories, or folders of them")
     command.add_argument("--out", type=Path, default=Path("phase.png"), help="the picture (default: phase.png)")
@@ -80,6 +86,16 @@ def _sample(arguments: argparse.Namespace) -> None:
     checkpoint = checkpoint_of(run, arguments.checkpoint)
     given = (arguments.n, arguments.seed, checkpoint, arguments.out, arguments.trust, arguments.ema_std, arguments.classes)
     print(sample(run, *given))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from ganlab.commands.export import export
+    from ganlab.commands.sample import checkpoint_of
+    from ganlab.files.run import RunDirectory
+
+    run = RunDirectory(arguments.run)
+    run.config  # noqa: B018 (as above)
+    print(export(run, checkpoint_of(run, arguments.checkpoint), arguments.out, arguments.trust))
 
 
 def _numbers(text: str) -> list[int]:
