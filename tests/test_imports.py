@@ -11,7 +11,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # each may import those before it: what is above is not known below
 ORDER = ("types", "random", "errors", "signals", "pixels", "settings", "files", "figures", "networks", "data", "theory",
-         "sampling", "metrics", "features", "game", "loggers", "observers", "run", "sweep", "report", "commands")  # fmt: skip
+         "sampling", "metrics", "features", "game", "loggers", "observers", "run", "sweep", "report", "commands", "api",
+         "__main__")  # fmt: skip
 STRANGERS = {  # neighbours that have nothing to say to each other
     "networks": ("settings", "data", "figures", "files"),
     "data": ("networks", "figures", "files"),
@@ -24,7 +25,7 @@ STRANGERS = {  # neighbours that have nothing to say to each other
     "report": ("run", "sweep", "observers", "game", "data"),
 }
 DOORS = {"data": ("files.atomic",)}  # what a stranger has for all
-HYDRA = {"run", "sweep", "commands"}
+HYDRA = {"run", "sweep", "commands", "api"}
 LIGHTNING = {"game.module", "data.module", "observers.adapter", "loggers", "run"}
 CORE = {"types", "random", "errors", "pixels", "networks", "metrics", "theory", "sampling", "game"}
 PLAIN = {"__future__", "collections", "typing", "dataclasses", "functools", "itertools", "math", "hashlib", "inspect", "abc",
@@ -95,6 +96,7 @@ TWICE = {  # names that configs and extensions have: a network's two players, an
     "Generator", "Discriminator",
     "Dirac", "Line",  # data, and the theory of it
     "ReverseKL",  # a loss, and a score
+    "train", "load", "compare", "Run", "Comparison",  # Python's words for what a room has: ganlab.train(...)
 }  # fmt: skip
 
 

@@ -1,11 +1,14 @@
-"""The `ganlab` command, for what comes after training. Training itself is train.py."""
+"""The bench on which generative adversarial networks are studied: train, sample, score, compare."""
 
 from __future__ import annotations
 
 import argparse
+import runpy
 import sys
 from pathlib import Path
 
+from ganlab import __version__
+from ganlab.files.command import SCRIPT
 from ganlab.signals import listen
 
 WIDTH = "with average=power: the average of G of this width, a share of the iterations, as 0.08"
@@ -16,10 +19,13 @@ TAKE_OVERRIDES = ("_sample", "_evaluate")  # KEY=VALUE after their options
 
 def main() -> None:
     listen()  # before seconds of importing
-    from ganlab.run.command_line import guarded
-
+    if sys.argv[1:2] == ["train"]:  # its words are Hydra's
+        sys.argv = [str(SCRIPT), *sys.argv[2:]]
+        runpy.run_path(sys.argv[0], run_name="__main__")
     parser = argparse.ArgumentParser(prog="ganlab", description=__doc__)
+    parser.add_argument("--version", action="version", version=f"ganlab {__version__}")
     commands = parser.add_subparsers(required=True)
+    commands.add_parser("train", help="one GAN, or with -m a sweep: KEY=VALUE, as python train.py in a checkout; train --help")
     command = commands.add_parser("sample", help="images (or points), a grid and an interpolation from a run directory")
     command.add_argument("run", metavar="RUN", help="a run directory; with --with-D also sampler.K=100 and the like")
     command.add_argument("--n", type=int, default=64, help="samples (default 64)")
@@ -35,6 +41,12 @@ def main() -> None:
     command.add_argument("run", metavar="RUN", help="a run directory, also of a run that was interrupted or still trains")
     command.add_argument("--trust", action="store_true", help="build networks and losses that are not ganlab's own code")
     command.set_defaults(do=_figures)
+    command = commands.add_parser("export", help="G as safetensors and ONNX, with a model card")
+    command.add_argument("run", metavar="RUN", help="a run directory")
+    command.add_argument("--checkpoint", help="a file or its name (default: the newest)")
+    command.add_argument("--out", type=Path, help="folder (default: RUN/export)")
+    command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
+    command.set_defaults(do=_export)
     command = commands.add_parser("phase", help="phase portraits of Dirac-GANs side by side, and how far each ended")
     command.add_argument("runs", metavar="DIR", nargs="+", type=Path, help="run directories, or folders of them")
     command.add_argument("--out", type=Path, default=Path("phase.png"), help="the picture (default: phase.png)")
@@ -84,6 +96,8 @@ def main() -> None:
     ):
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     arguments.rest = rest
+    from ganlab.run.command_line import guarded  # seconds of importing, which --help and --version do without
+
     sys.exit(guarded(lambda: arguments.do(arguments), overrides=False))
 
 
@@ -104,6 +118,16 @@ def _figures(arguments: argparse.Namespace) -> None:
 
     for file in figures(RunDirectory(arguments.run), arguments.trust):
         print(file)
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    from ganlab.commands.export import export
+    from ganlab.commands.sample import checkpoint_of
+    from ganlab.files.run import RunDirectory
+
+    run = RunDirectory(arguments.run)
+    run.config  # noqa: B018 (as above)
+    print(export(run, checkpoint_of(run, arguments.checkpoint), arguments.out, arguments.trust))
 
 
 def _numbers(text: str) -> list[int]:

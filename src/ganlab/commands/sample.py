@@ -62,32 +62,20 @@ def sample(
     if judge is not None and classes is not None:
         raise UserError("--classes and --with-D: D chooses among samples of all classes, as the data have them; leave one out")
     code = prior if isinstance(prior, Coded) else None
-    kinds = classes_told(config["model"]["G"]) or (code.classes if code else 1)
-    if classes is not None and (bad := [label for label in classes if not 0 <= label < kinds or kinds == 1]):
-        known = f"give numbers from 0 to {kinds - 1}" if kinds > 1 else "this G is not told any: leave it out"
-        raise UserError(f"--classes {bad[0]}: {known}")
-    how = f"{f'-std{ema_std:g}' if ema_std is not None else ''}{f'-{with_D}' if with_D is not None else ''}"
-    out = out or run.path / "generated" / f"{path.stem}-seed{seed}{how}"
+    kinds = kinds_of(config, prior)
     if judge is not None:
         z, y = judge.draw(n, generator_of(seed, "sample"))
+        if code and not classes_told(config["model"]["G"]):
+            y = code.code(z)[0].argmax(1)
     else:
-        z, y = prior.sample(n, generator_of(seed, "sample")), labels(config, n, seed)
+        z, y = asked_for(config, prior, n, seed, classes)
+    how = f"{f'-std{ema_std:g}' if ema_std is not None else ''}{f'-{with_D}' if with_D is not None else ''}"
+    out = out or run.path / "generated" / f"{path.stem}-seed{seed}{how}"
     out.mkdir(parents=True, exist_ok=True)
     if judge is not None:
         write_whole(out / "with_D.json", json.dumps(without_nan(judge.about), indent=2, allow_nan=False) + "\n")
-    if classes is not None:
-        y = torch.tensor(classes)[torch.arange(n) % len(classes)]
-        z = code.steered(z, y) if code else z
-    elif code and not classes_told(config["model"]["G"]):
-        y = code.code(z)[0].argmax(1)
-    x = _generate(G, z, y)
-    ends = prior.sample(2 * WALKS, generator_of(seed, "interpolation")).split(WALKS)
-    share = torch.linspace(0, 1, STEPS if x.dim() == 4 else FINE)
-    walk = _generate(
-        G,
-        torch.cat([prior.interpolate(a, b, share) for a, b in zip(*ends, strict=True)]),
-        labels(config, WALKS, seed).repeat_interleave(len(share)),
-    )  # [WALKS * len(share), *S]
+    x = generate(G, z, y)
+    walk = walked(config, G, prior, WALKS, STEPS if x.dim() == 4 else FINE, seed).flatten(0, 1)
     which = "" if ema_std is None else f"average of G of width {ema_std:g}"
     caption = captioned_by(iteration_of(path), average_of(config).on, which)
     if x.dim() == 4:
@@ -97,7 +85,7 @@ def sample(
             shown = torch.tensor(classes or range(kinds))[: pictures.MOST_ROWS]
             rows = shown.repeat_interleave(columns := min(n, COLUMNS))
             again = z[:columns].repeat(len(shown), 1)
-            of_class = _generate(G, code.steered(again, rows) if code else again, rows)
+            of_class = generate(G, code.steered(again, rows) if code else again, rows)
             grid = pictures.labelled_rows(of_class, columns, [str(label) for label in shown.tolist()])
         else:
             grid = pictures.tiled(x, columns=max(1, round(n**0.5)))
@@ -111,6 +99,35 @@ def sample(
         draw.draw(x, f"{n:,} samples: {caption}", y=y if kinds > 1 else None).save(out / "samples.png")
         draw.draw(walk, f"{WALKS} walks through the prior: {caption}", walks=WALKS).save(out / "interpolation.png")
     return out
+
+
+def kinds_of(config: dict[str, Any], prior: Prior) -> int:
+    """How many classes G can be asked for; 1 where it is told none."""
+    return classes_told(config["model"]["G"]) or (prior.classes if isinstance(prior, Coded) else 1)
+
+
+def asked_for(config: dict[str, Any], prior: Prior, n: int, seed: int, classes: Sequence[int] | None) -> tuple[Tensor, Tensor]:
+    """z [n, d] and y [n], of these classes by turns; None is as the data have them. Raises UserError for one that there is
+    not."""
+    kinds, code = kinds_of(config, prior), prior if isinstance(prior, Coded) else None
+    if classes is not None and (bad := [label for label in classes if not 0 <= label < kinds or kinds == 1]):
+        known = f"give numbers from 0 to {kinds - 1}" if kinds > 1 else "this G is not told any: leave it out"
+        raise UserError(f"--classes {bad[0]}: {known}")
+    z, y = prior.sample(n, generator_of(seed, "sample")), labels(config, n, seed)
+    if classes is not None:
+        y = torch.tensor(classes)[torch.arange(n) % len(classes)]
+        z = code.steered(z, y) if code else z
+    elif code and not classes_told(config["model"]["G"]):
+        y = code.code(z)[0].argmax(1)
+    return z, y
+
+
+def walked(config: dict[str, Any], G: nn.Module, prior: Prior, walks: int, steps: int, seed: int) -> Tensor:
+    """Walks through the prior, from one z to another in so many steps: what G makes of them, [walks, steps, *S]."""
+    ends = prior.sample(2 * walks, generator_of(seed, "interpolation")).split(walks)
+    share = torch.linspace(0, 1, steps)
+    z = torch.cat([prior.interpolate(a, b, share) for a, b in zip(*ends, strict=True)])
+    return generate(G, z, labels(config, walks, seed).repeat_interleave(steps)).unflatten(0, (walks, steps))
 
 
 def generator(
@@ -145,7 +162,8 @@ def labels(config: dict[str, Any], n: int, seed: int) -> Tensor:
 
 
 @torch.no_grad()
-def _generate(G: nn.Module, z: Tensor, y: Tensor) -> Tensor:
+def generate(G: nn.Module, z: Tensor, y: Tensor) -> Tensor:
+    """G(z, y), [n, *S]; some hundreds at a time."""
     return torch.cat([G(*part) for part in zip(z.split(500), y.split(500), strict=True)])
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ganlab.files.command import typed
 from ganlab.files.verdict import Verdict, verdict_in_words
 
 PACKAGES = ("ganlab", "torch", "torchvision", "pytorch-lightning", "hydra-core", "torchmetrics", "wandb", "numpy")
@@ -31,7 +32,7 @@ def now() -> str:
 def provenance() -> dict[str, Any]:
     """What made the numbers: command, commit and versions."""
     versions = {"python": platform.python_version(), **{package: version(package) for package in PACKAGES}}
-    command = os.environ.get("GANLAB_COMMAND") or shlex.join(sys.argv)  # that of the sweep, which its jobs inherit
+    command = os.environ.get("GANLAB_COMMAND") or shlex.join(typed(sys.argv))  # that of the sweep, which its jobs inherit
     return {"command": command, "commit": commit(), "versions": versions}
 
 
@@ -44,6 +45,7 @@ def commit() -> str | None:
         return subprocess.run(["git", *arguments], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
+        git("ls-files", "--error-unmatch", Path(__file__).name)  # installed in somebody else's checkout, as in its .venv
         return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
     except (OSError, subprocess.CalledProcessError):
         return None

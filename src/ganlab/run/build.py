@@ -18,17 +18,17 @@ from ganlab.errors import UserError
 from ganlab.game.augment import Augment
 from ganlab.game.module import GAN, Rates
 from ganlab.game.objectives import Adversarial
-from ganlab.game.terms import Term
 from ganlab.game.updates import Order
 from ganlab.loggers.base import RunLogger
 from ganlab.loggers.foreign import Foreign
 from ganlab.metrics.cards import card, fingerprint, name_of
 from ganlab.metrics.scoring import Scorer, conditional, feed
 from ganlab.metrics.several import kinds
-from ganlab.networks.layers import Discriminator, Packed, packed_shape
+from ganlab.networks.layers import Discriminator
 from ganlab.run.checkpoint import AtomicCheckpointIO
 from ganlab.run.completed import completed
-from ganlab.run.config import MISTAKEN, build, build_as, classes_told, resolve, takes, validate
+from ganlab.run.config import MISTAKEN, build, build_as, resolve, takes, validate
+from ganlab.run.discriminator import raw_discriminator, term_of
 from ganlab.run.numbers import numbers_of
 from ganlab.run.pairs import refuse_unfit
 from ganlab.run.parts import average_of, losses_of
@@ -76,9 +76,9 @@ def game_of(settings: Settings) -> GAN:
     """The players and all that they play by."""
     settings = completed(settings)
     prior = build_as(Prior, settings.prior, "prior")
-    G, D = build(settings.model.G, "model.G"), _discriminator(settings)
+    G, D = build(settings.model.G, "model.G"), raw_discriminator(settings)
     objective = build_as(Adversarial, settings.objective, "objective", **_asked_of(D, prior, settings))
-    terms = {name: _term(name, node) for name, node in settings.penalty.items()}
+    terms = {name: term_of(name, node) for name, node in settings.penalty.items()}
     for term in terms.values():
         term.attach(G if term.of == "G" else D)
     opt_G = build(settings.optim.G, "optim.G", params=G.parameters())
@@ -115,31 +115,6 @@ def game_of(settings: Settings) -> GAN:
         seed=settings.seed,
         at_once=settings.at_once,
     )
-
-
-def _term(name: str, node: Node) -> Term:
-    if hasattr(nn.ModuleDict, name) or not name.isidentifier():
-        raise UserError(f"penalty.{name}: a penalty cannot have this name, take another one")
-    term: Term = build_as(Term, node, f"penalty.{name}")
-    if term.of not in ("D", "G"):
-        raise UserError(f"penalty.{name} is of {term.of!r}: a term is of D or of G")
-    if any(True for _ in term.parameters()):
-        raise UserError(f"penalty.{name} has weights, which no optimizer would train: keep state in buffers")
-    return term
-
-
-def _discriminator(settings: Settings) -> nn.Module:
-    """D, for packs if it is to see some."""
-    node, m = settings.model.D, settings.model.pack
-    if m == 1:
-        return build(node, "model.D")
-    if classes_told(node):
-        raise UserError(f"model.pack = {m} but D is told y, of which a pack has {m}: leave model.pack at 1")
-    if settings.batch_size % m:
-        raise UserError(f"batch_size = {settings.batch_size} does not come in packs of {m}: make it a multiple of model.pack")
-    if node.get("shape") != settings.shape:
-        raise UserError(f"model.pack = {m} needs a D that is told its shape: give model.D.shape, or leave model.pack at 1")
-    return Packed(build({**node, "shape": packed_shape(settings.shape, m)}, "model.D"), m)
 
 
 def _asked_of(D: nn.Module, prior: Prior, settings: Settings) -> dict[str, Any]:

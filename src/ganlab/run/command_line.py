@@ -7,12 +7,13 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
@@ -30,15 +31,21 @@ from ganlab.errors import (
     UserError,
     brief,
 )
+from ganlab.files.command import program
 from ganlab.files.run import RunDirectory
 from ganlab.files.saved import yaml_problem
 from ganlab.files.status import Status
 from ganlab.run.help import help_text
 from ganlab.run.hints import meant
-from ganlab.run.line import GRAMMAR, read_line, with_saved_overrides
+from ganlab.run.line import GRAMMAR, read_line, with_own_conf, with_saved_overrides
 from ganlab.run.output import patient
 from ganlab.run.tree import conf_dir, groups, top_level, usual
 from ganlab.signals import SIGNALS
+
+
+def trained() -> int:
+    """All that train.py does, and `ganlab train`; the exit code."""
+    return guarded(lambda: hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(job)())
 
 
 def guarded(main: Callable[[], Any], overrides: bool = True) -> int:
@@ -53,11 +60,12 @@ def guarded(main: Callable[[], Any], overrides: bool = True) -> int:
         print(help_text())
         return 0
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra would print and exit with 1 by itself
+    if (here := os.getcwd()) not in sys.path:  # noqa: PTH109
+        sys.path.append(here)  # parts of one's own; last, so that no file there is taken for another's
     try:
         if overrides and "GANLAB_OVERRIDES" not in os.environ:  # the other processes of a run inherit the whole line
-            sys.argv = with_saved_overrides(sys.argv)
+            sys.argv = complete(sys.argv)
             os.environ["GANLAB_OVERRIDES"] = "complete"
-            refuse_null_groups(sys.argv)
         main()
     except Interrupted as error:
         with suppress(OmegaConfBaseException, ValueError):  # where there is no directory yet
@@ -66,41 +74,46 @@ def guarded(main: Callable[[], Any], overrides: bool = True) -> int:
         return _said(error, Status.INTERRUPTED.exit_code)
     except Unfinished as error:
         return _said(error, error.code)
-    except (UserError, HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
-        return _told(error, sentence(error))
-    except OSError as error:
-        if error.filename is None or Path(error.filename).suffix == ".py":
+    except Exception as error:
+        if (said := mistake(error, composing=overrides and not _BEGUN)) is None:
             raise
-        return _told(error, f"cannot use {error.filename}: {error.strerror}; run directories go to runs=PATH")
-    except (ValueError, TypeError, AttributeError, KeyError, AssertionError, RecursionError) as error:
-        if _BEGUN or not overrides:
-            raise
-        return _told(
-            error, f"the config cannot be composed: {type(error).__name__}: {error}; look at the files in {conf_dir()}"
-        )
+        return _told(error, said)
     return 0
+
+
+def mistake(error: Exception, composing: bool) -> str | None:
+    """The sentence of a user's mistake; None for a bug of ours. `composing`: that no run has begun, so that it is in the
+    config."""
+    if isinstance(error, UserError | HydraException | OmegaConfBaseException | yaml.YAMLError | UnicodeDecodeError):
+        return sentence(error)
+    if isinstance(error, OSError):
+        if error.filename is None or Path(error.filename).suffix == ".py":
+            return None
+        return f"cannot use {error.filename}: {error.strerror}; run directories go to runs=PATH"
+    if composing and isinstance(error, ValueError | TypeError | AttributeError | KeyError | AssertionError | RecursionError):
+        return f"the config cannot be composed: {type(error).__name__}: {error}; look at the files in {conf_dir()}"
+    return None
+
+
+def complete(argv: Sequence[str]) -> list[str]:
+    """The command line with what a run to go on with, and the working directory, add to it. Raises UserError."""
+    line = with_own_conf(with_saved_overrides(argv))
+    refuse_null_groups(line)
+    return line
 
 
 _BEGUN: list[str] = []  # runs of this process: what is raised before the first is a mistake in the config
 
 
 def job(cfg: DictConfig) -> None:
-    """Hydra's task, one run. One that never began leaves no directory behind. Hydra prints a line of its own about exceptions,
-    so that how a run ended leaves here as an exit code."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    fresh = not (folder / "config.yaml").exists()
+    """Hydra's task, one run. Hydra prints a line of its own about exceptions, so that how a run ended leaves here as an exit
+    code."""
+    _BEGUN.append(str(HydraConfig.get().runtime.output_dir))
     try:
-        from ganlab.run.experiment import train  # after composing: a typo is reported without importing torch
-
-        _BEGUN.append(str(folder))
-        train(cfg)
+        run_once(cfg)
     except UserError as error:
-        if not isinstance(error, Locked):
-            discard(folder)
         sys.exit(_told(error, str(error)))
     except Interrupted as error:
-        if fresh and not any(folder.glob("checkpoints/step-*.ckpt")):
-            discard(folder, begun=True)
         sys.exit(_said(error, Status.INTERRUPTED.exit_code))
     except Diverged as error:
         sys.exit(_said(error, Status.DIVERGED.exit_code))
@@ -108,11 +121,31 @@ def job(cfg: DictConfig) -> None:
         sys.exit(_said(error, Status.UNSAVED.exit_code))
 
 
+def run_once(cfg: DictConfig) -> None:
+    """`experiment.train`; a run that never began leaves no directory behind."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    fresh = not (folder / "config.yaml").exists()
+    try:
+        from ganlab.run.experiment import train  # after composing: a typo is reported without importing torch
+
+        train(cfg)
+    except UserError as error:
+        if not isinstance(error, Locked):
+            discard(folder)
+        raise
+    except Interrupted:
+        if fresh and not any(folder.glob("checkpoints/step-*.ckpt")):
+            discard(folder, begun=True)
+        raise
+
+
 def discard(folder: Path, begun: bool = False) -> None:
     """Remove what a run that never trained has written there, and the folder if nothing else is in it: it may be anyone's."""
     if (folder / "config.yaml").exists() and not begun:
         return
-    logging.shutdown()
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == folder.absolute():
+            handler.close()
     for file in [folder / "run.log", folder / ".lock", *(RunDirectory(folder).files() if begun else ())]:
         file.unlink(missing_ok=True)
     inner = [folder / name for name in ("checkpoints", "samples", "figures", "theory")] if begun else []
@@ -149,7 +182,7 @@ def sentence(error: Exception) -> str:
         return f"unknown key penalty.{match[1]}: a penalty is set by its name, as in penalty=r1 penalty.r1.gamma=1"
     if match := re.search(r"Key '(\w+)' is not in struct\s*full_key: (\S+)", text):
         group, _, key = match[2].rpartition(".")
-        advice = f"; `python train.py --cfg job -p {group}` lists its keys" if group else meant(key, top_level(), conf_dir())
+        advice = f"; `{program()} --cfg job -p {group}` lists its keys" if group else meant(key, top_level(), conf_dir())
         return f"unknown key {match[2]}{advice}"
     lines = (line.strip() for line in str(error).split("Config search path")[0].splitlines())
     return " ".join(line for line in lines if line)
@@ -207,5 +240,6 @@ def _plain(value: Any) -> Any:
 
 OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
 OmegaConf.register_new_resolver("study", study, replace=True)
+OmegaConf.register_new_resolver("program", program, replace=True)
 logging.getLogger("hydra._internal.utils").setLevel(logging.CRITICAL)  # what cannot be found is said by us
 logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # device lists and tips

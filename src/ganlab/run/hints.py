@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from ganlab.files.command import program
+
 ELSEWHERE = {  # words of other programs and papers
     "learning_rate": "optim.lr", "lr": "optim.lr", "lr_g": "optim.G.lr", "lr_d": "optim.D.lr", "g_lr": "optim.G.lr",
     "d_lr": "optim.D.lr", "beta1": "optim.betas", "beta2": "optim.betas", "betas": "optim.betas", "momentum": "optim.momentum",
@@ -36,7 +38,7 @@ def meant(key: str, known: Iterable[str], conf: Path) -> str:
         return f": did you mean {there}?"
     if close := difflib.get_close_matches(key, [*known, *ELSEWHERE], n=1, cutoff=0.6):
         return f": did you mean {ELSEWHERE.get(close[0], close[0])}?"
-    return "; `python train.py --help` lists what there is"
+    return f"; `{program()} --help` lists what there is"
 
 
 def _below(key: str, conf: Path) -> str | None:

@@ -15,7 +15,7 @@ from ganlab.errors import UserError
 from ganlab.files.older import overrides
 from ganlab.files.run import RunDirectory
 from ganlab.files.saved import read_plain
-from ganlab.run.tree import conf_dir, groups
+from ganlab.run.tree import conf_dir, groups, own_conf
 from ganlab.settings import Settings
 
 BUDGETS = {"iterations", "images"}  # a new one replaces the other
@@ -150,6 +150,17 @@ def _flags_of(run: RunDirectory, line: Line) -> list[str]:
         elif not line.trust and not value.replace("_", "").replace("-", "").isalnum():
             raise UserError(f"{run.flags_file}: {value} is no name of a config: give --config-name anew")
     return [word for pair in known.items() for word in pair]
+
+
+def with_own_conf(argv: Sequence[str]) -> list[str]:
+    """`conf/` of the working directory counts as `--config-dir conf`, unless the line says where configs come from, and a
+    `--config-path` is one from here, as a path is anywhere else."""
+    given, _ = get_args_parser().parse_known_args(argv[1:])
+    if given.config_path and "://" not in given.config_path and not Path(given.config_path).is_absolute():
+        return [*argv, "--config-path", str(Path(given.config_path).absolute())]  # the last one counts
+    if given.config_dir or given.config_path or (own := own_conf()) is None:
+        return [*argv]
+    return [argv[0], "--config-dir", str(own), *argv[1:]]
 
 
 def flags_here() -> dict[str, str]:

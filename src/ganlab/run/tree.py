@@ -11,11 +11,22 @@ from ganlab.errors import UserError
 
 
 def conf_dir() -> Path:
-    """The tree of choices: that of train.py, of the working directory, or of the checkout that ganlab runs from."""
-    for folder in (Path(sys.argv[0]).resolve().parent, Path.cwd(), Path(__file__).parents[3]):
+    """The tree of choices: that of train.py, or that which ganlab was installed with, or of its checkout."""
+    for folder in (Path(sys.argv[0]).resolve().parent, Path(__file__).parents[1], Path(__file__).parents[3]):
         if (folder / "conf" / "config.yaml").is_file():
             return folder / "conf"
-    raise UserError("there is no conf/config.yaml here: run this command in the folder that train.py lies in")
+    raise UserError(f"{Path(__file__).parents[1]} has no conf: install ganlab anew, from a wheel or a checkout that is whole")
+
+
+def own_conf() -> Path | None:
+    """`conf/` of the working directory, where it has choices of one's own. One that is another program's has a config.yaml that
+    does not choose a loss."""
+    own = Path.cwd() / "conf"
+    if not own.is_dir() or own.samefile(conf_dir()) or next(own.rglob("*.yaml"), None) is None:
+        return None
+    if (own / "config.yaml").is_file() and "loss:" not in (own / "config.yaml").read_text(errors="replace"):
+        return None
+    return own
 
 
 NOT_OF_A_RUN = ("hydra", "sampling")  # Hydra's own, and what is chosen when training is over

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import time
 from collections import Counter
@@ -24,6 +25,7 @@ from ganlab.sweep.jobs import Job, write_table
 AGAIN = 1.0  # seconds in which a second signal is the same one: a closing terminal and its shell both send it
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 COLOURS = {0: "green", 3: "magenta", 75: "yellow", 1: "red", 5: "red"}  # of states, by their exit code
+TOLD = "GANLAB_TELL_SWEEP"  # names a file that is told the directory: for who has started this process
 LONG = 60  # jobs; of a longer sweep the table has those only that are not completed
 
 
@@ -78,6 +80,8 @@ def at_work(folder: Path, engine: Engine, console: Console) -> Iterator[Callable
             yield job
 
     folder.mkdir(parents=True, exist_ok=True)
+    if asked := os.environ.get(TOLD):
+        Path(asked).write_text(str(folder.absolute()))
     with _alone(folder), stopped_by_signals(engine), _bar(console) as advance:
         yield start
 

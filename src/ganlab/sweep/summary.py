@@ -18,6 +18,7 @@ from rich.table import Table
 
 from ganlab.figures.search import Mark, Scale, drawn
 from ganlab.files.atomic import write_whole
+from ganlab.files.command import program
 from ganlab.files.table import no_formula
 from ganlab.sweep.driver import say, where_to_look
 from ganlab.sweep.jobs import Job
@@ -82,7 +83,7 @@ class Summary:
         where_to_look(console, [*jobs.values()], self.folder)
         if ranked and ranked[0].state == TrialState.COMPLETE:
             say(console, f"best       {ranked[0].user_attrs['directory']}")
-            say(console, f"train      {shlex.join(['python', 'train.py', *own(ranked[0])])}")
+            say(console, f"train      {program()} {shlex.join(own(ranked[0]))}")
 
     def _ranked(self, trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
         """The best first, then those without a value."""

@@ -37,7 +37,9 @@ class Ganlab(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
-        os.environ["GANLAB_COMMAND"] = shlex.join(sys.argv)  # what made its jobs
+        from ganlab.files.command import typed
+
+        os.environ["GANLAB_COMMAND"] = shlex.join(typed(sys.argv))  # what made its jobs
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from ganlab.run.names import given_lines, split

@@ -1,0 +1,46 @@
+"""D, and what its penalties hang on it."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from ganlab.errors import UserError
+from ganlab.game.terms import Term
+from ganlab.networks.layers import Packed, packed_shape
+from ganlab.run.config import build, build_as, classes_told
+from ganlab.settings import Node, Settings
+
+
+def discriminator_of(settings: Settings) -> nn.Module:
+    """D as it is trained: with what its penalties hang on it."""
+    D = raw_discriminator(settings)
+    for name, node in settings.penalty.items():
+        if (term := term_of(name, node)).of == "D":
+            term.attach(D)
+    return D
+
+
+def term_of(name: str, node: Node) -> Term:
+    """A term of conf/penalty; raises UserError."""
+    if hasattr(nn.ModuleDict, name) or not name.isidentifier():
+        raise UserError(f"penalty.{name}: a penalty cannot have this name, take another one")
+    term: Term = build_as(Term, node, f"penalty.{name}")
+    if term.of not in ("D", "G"):
+        raise UserError(f"penalty.{name} is of {term.of!r}: a term is of D or of G")
+    if any(True for _ in term.parameters()):
+        raise UserError(f"penalty.{name} has weights, which no optimizer would train: keep state in buffers")
+    return term
+
+
+def raw_discriminator(settings: Settings) -> nn.Module:
+    """D, for packs if it is to see some."""
+    node, m = settings.model.D, settings.model.pack
+    if m == 1:
+        return build(node, "model.D")
+    if classes_told(node):
+        raise UserError(f"model.pack = {m} but D is told y, of which a pack has {m}: leave model.pack at 1")
+    if settings.batch_size % m:
+        raise UserError(f"batch_size = {settings.batch_size} does not come in packs of {m}: make it a multiple of model.pack")
+    if node.get("shape") != settings.shape:
+        raise UserError(f"model.pack = {m} needs a D that is told its shape: give model.D.shape, or leave model.pack at 1")
+    return Packed(build({**node, "shape": packed_shape(settings.shape, m)}, "model.D"), m)

@@ -1,0 +1,57 @@
+"""What `ganlab export` writes is G, for a process without ganlab."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from conftest import same_state
+from safetensors.torch import load_file
+
+from ganlab.commands.export import TRIED, _refuse_other, export
+from ganlab.commands.sample import asked_for, checkpoint_of, generate, generator
+
+SMALL = ("iterations=2", "metrics.n=16", "theory=none", "model.G.width=16", "model.D.width=16", "batch_size=8", "ema_decay=0.9")
+ALONE = """
+import sys, numpy, onnxruntime
+given = dict(numpy.load("given.npz"))
+numpy.save("x.npy", onnxruntime.InferenceSession("export/generator.onnx").run(None, given)[0])
+assert not [name for name in sys.modules if name.split(".")[0] in ("ganlab", "torch")]
+"""
+
+
+@pytest.mark.parametrize("condition", ["none", pytest.param("concat", marks=pytest.mark.long)])
+def test_samples_are_those_of_G_in_a_process_without_ganlab(run, tmp_path, condition):
+    done = run(*SMALL, f"condition={condition}", "metrics=modes")
+    out = export(done, out=tmp_path / "export")
+    assert {path.name for path in out.iterdir()} == {"README.md", "generator.json", "generator.onnx", "generator.safetensors"}
+    config = done.config
+    G, prior = generator(config, checkpoint_of(done, None))
+    z, y = asked_for(config, prior, 37, 5, None)
+    np.savez(tmp_path / "given.npz", z=z.numpy(), **({"y": y.numpy()} if condition != "none" else {}))
+    subprocess.run([sys.executable, "-c", ALONE], cwd=tmp_path, check=True, capture_output=True)
+    x = torch.from_numpy(np.load(tmp_path / "x.npy"))
+    torch.testing.assert_close(x, generate(G, z, y), rtol=0, atol=1e-5)
+    assert x.std() > 1e-4  # of a G that makes something
+    assert same_state(load_file(out / "generator.safetensors"), G.state_dict())
+    about = json.loads((out / "generator.json").read_text())
+    assert about["classes"] == (8 if condition != "none" else None)
+    card = (out / "README.md").read_text()
+    assert "| modes | " in card
+    assert "n_fake 16" in card
+    lines = card.split("```python\n")[2].split("```")[0]
+    scope = {}
+    exec(
+        lines.replace('Path("', f'Path("{out}/').replace('load_file("', f'load_file("{out}/'), scope
+    )  # the card's own ten lines
+    torch.testing.assert_close(scope["G"](z, y), G(z, y), rtol=0, atol=0)
+
+
+def test_what_is_not_G_is_not_called_so():
+    x = torch.zeros(TRIED, 2)
+    _refuse_other(x + 9e-6, x, "a")
+    for other in (x + 2e-5, x * torch.nan):
+        with pytest.raises(RuntimeError, match="a gives samples that are"):
+            _refuse_other(other, x, "a")
