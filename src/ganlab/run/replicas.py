@@ -24,10 +24,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganlab.errors import Abandoned, Interrupted, Unfinished, UserError
 from ganlab.files.atomic import write_whole
-from ganlab.files.run import RunDirectory, differences
+from ganlab.files.run import RunDirectory, checkpoints, differences
 from ganlab.files.status import Status
+from ganlab.game.module import GAN
 from ganlab.game.replicas import Replicas, refuse_alone
-from ganlab.run.build import settings_of
+from ganlab.run.build import game_of, settings_of
 from ganlab.run.config import plain
 from ganlab.run.line import flags_here, read_overrides
 from ganlab.settings import Settings
@@ -55,6 +56,7 @@ def train_together(cfg: DictConfig, overrides: list[str], folder: Path, choices:
         try:
             for one in ones:
                 locks.enter_context(one.run.locked())
+            _level([one.run for one in ones])
             results = _Together(ones, choices, begin).results(lambda: _remember(folder, overrides, ones))
         except (UserError, Interrupted):
             from ganlab.run.command_line import discard
@@ -63,6 +65,17 @@ def train_together(cfg: DictConfig, overrides: list[str], folder: Path, choices:
                 discard(path)
             raise
     _speak(results, folder)
+
+
+def _level(runs: Sequence[RunDirectory]) -> None:
+    """Those that were killed go on from the newest checkpoint that all of them have, where there is one: how many are played at
+    once decides the last digits of a step. Those that are ahead lose what they have of later iterations."""
+    kept = [{path.name: path for path in checkpoints(run.checkpoints)} for run in runs if run.status is Status.UNFINISHED]
+    common = set.intersection(*map(set, kept)) if kept else set()
+    for names in kept if common else ():
+        for name, path in names.items():
+            if name > max(common):
+                path.unlink()
 
 
 def _ones(cfg: DictConfig, overrides: list[str], folder: Path) -> list[One]:
@@ -121,6 +134,18 @@ def _speak(results: Sequence[dict[str, Any] | None], folder: Path) -> None:
         raise Unfinished(f"{told} of {len(results)} replicas{again}", worst.exit_code)
 
 
+def refuse_settings(settings: Settings) -> None:
+    """Raises UserError for a game that cannot be played by many at once."""
+    _refuse(game_of(settings))
+
+
+def _refuse(gan: GAN) -> None:
+    try:
+        refuse_alone(gan)
+    except ValueError as error:
+        raise UserError(f"replicas: {error}") from error
+
+
 class _Left(Exception):
     """A run is not to begin, as another one cannot."""
 
@@ -152,10 +177,7 @@ class _Member(Thread):
 
     def _joined(self, experiment: Any) -> None:
         """All is built and nothing written."""
-        try:
-            refuse_alone(experiment.gan)
-        except ValueError as error:
-            raise UserError(f"replicas: {error}") from error
+        _refuse(experiment.gan)
         if experiment.trainer.world_size > 1:
             raise UserError("replicas are for one process: leave out trainer.devices, or replicas")
         if self.quiet:
