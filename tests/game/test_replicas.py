@@ -153,6 +153,12 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_replicas_at_once_are_those_alone_to_the_last_digits_of_float64(case):
+    compare(lambda seed: game(seed, **case), 10, middle=5)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_they_are_so_after_300_iterations(case):
     compare(lambda seed: game(seed, **case))
 
 
@@ -162,4 +168,4 @@ def test_in_float32_to_a_millionth_after_100_iterations():
 
 def test_numbers_of_optimizers_may_differ():
     rates = [1e-2, 1e-3, 1e-2]
-    compare(lambda seed: game(seed, terms={"r1": R1(0.1)}, optim=adam(rates[seed]), updates=Extragradient()))
+    compare(lambda seed: game(seed, terms={"r1": R1(0.1)}, optim=adam(rates[seed]), updates=Extragradient()), 20, middle=10)

@@ -16,47 +16,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, Optimizer, RAdam, RMSprop
+from torch.optim import Optimizer
 
-from ganlab.game.augment import Augment
 from ganlab.game.module import GAN
-from ganlab.game.players import Stackable, Terms
+from ganlab.game.players import Terms
 from ganlab.game.quick import forget, quicken
-from ganlab.game.terms import Term
+from ganlab.game.stacked import Body, refuse_alone
 from ganlab.networks.weights import trained_by
 from ganlab.random import Given, Request, handed, seed_of
 from ganlab.types import Batch, Source
-
-ELEMENTWISE = (Adam, AdamW, NAdam, RAdam, RMSprop, SGD, Adagrad)  # whose step of a row is that of the row alone
-
-
-def refuse_alone(gan: GAN) -> None:
-    """Raises ValueError, by its name, for a part that cannot be stacked."""
-    _Body(gan)
-    for name, term in gan.players.terms.items():
-        if type(term).after_step is not Term.after_step and not term.stacks:
-            raise ValueError(f"penalty.{name} keeps what it has seen of one game: leave it out, or replicas")
-    for part in gan.augment.modules():
-        if isinstance(part, Augment) and type(part).after_step is not Augment.after_step and list(part.buffers()):
-            raise ValueError(f"augment ({type(part).__name__}) follows the D of one game: take another one, or leave out replicas")
-    if not gan.updates.stacks:
-        raise ValueError(f"updates ({type(gan.updates).__name__}) takes passes of one game's nets: use alternating or simultaneous")
-    for name, optimizer in (("G", gan.opt_G), ("D", gan.opt_D)):
-        if type(optimizer) not in ELEMENTWISE:
-            raise ValueError(f"optim.{name} is a {type(optimizer).__name__}, whose step of one weight may look at others: use Adam")
-
-
-class _Body(Stackable):
-    """A player's loss as a function of all weights and buffers, and what is to be known of it afterwards."""
-
-    def __init__(self, gan: GAN) -> None:
-        super().__init__(gan.players)
-        self.terms = gan.terms
-
-    def forward(self, player: str, x: Tensor, y: Tensor, z: Tensor, step: int) -> dict[str, Any]:  # type: ignore[override]
-        terms: Terms = getattr(self.players.objective, player)(self.players, x, y, z, step)
-        seen = {"on_fake": terms.seen.on_fake} | ({"on_x": terms.seen.on_x} if player == "D" else {})
-        return {"loss": terms.loss, "penalties": dict(terms.penalties), "said": dict(terms.said), "seen": seen}
 
 
 class _Asked:
@@ -88,7 +56,7 @@ class Replicas:
         self.games, self.source, first = games, sources, games[0]
         if len({game.t for game in games}) > 1:
             raise ValueError("games are played at once from the same iteration on")
-        self.body, bodies = _Body(first), [_Body(game) for game in games]
+        self.body, bodies = Body(first), [Body(game) for game in games]
         self.weights = _stacked([dict(body.named_parameters()) for body in bodies])
         self.buffers = _stacked([dict(body.named_buffers()) for body in bodies])
         of = {id(p): w for p, w in zip(self.body.parameters(), self.weights.values(), strict=True)}
@@ -295,7 +263,11 @@ def _joined(values: Sequence[Any], w: Tensor) -> Any:
     first = values[0]
     if not isinstance(first, Tensor):
         return first
-    return torch.stack(list(values)) if first.shape == w.shape[1:] and w.dim() == first.dim() + 1 and first.dim() else first.clone()
+    return (
+        torch.stack(list(values))
+        if first.shape == w.shape[1:] and w.dim() == first.dim() + 1 and first.dim()
+        else first.clone()
+    )
 
 
 def _row(value: Any, i: int, w: Tensor) -> Any:

@@ -40,7 +40,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
 
 
 def _own(value: Any) -> Any:
-    """The same, without what a tensor is a view of: a replica's weights are rows of those of all, which torch.save would keep."""
+    """The same, without what a tensor is a view of: a replica's weights are rows of those of all, which would be saved, too."""
     if isinstance(value, torch.Tensor):
         whole = value.untyped_storage().nbytes() <= value.numel() * value.element_size()
         return value if whole else value.detach().clone()

@@ -18,7 +18,6 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple
 
-import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
@@ -47,7 +46,9 @@ class One(NamedTuple):
     overrides: list[str]
 
 
-def train_together(cfg: DictConfig, overrides: list[str], folder: Path, choices: dict[str, str], begin: Callable[..., Any]) -> None:
+def train_together(
+    cfg: DictConfig, overrides: list[str], folder: Path, choices: dict[str, str], begin: Callable[..., Any]
+) -> None:
     """What `replicas=...` asks for. `begin(settings, run, overrides, choices, joined)` is a run from its first check to its
     result. Raises UserError before anything is written."""
     ones = _ones(cfg, overrides, folder)
@@ -70,7 +71,7 @@ def train_together(cfg: DictConfig, overrides: list[str], folder: Path, choices:
 def _level(runs: Sequence[RunDirectory]) -> None:
     """Those that were killed go on from the newest checkpoint that all of them have, where there is one: how many are played at
     once decides the last digits of a step. Those that are ahead lose what they have of later iterations."""
-    kept = [{path.name: path for path in checkpoints(run.checkpoints)} for run in runs if run.status is Status.UNFINISHED]
+    kept = [{path.name: path for path in checkpoints(run.checkpoints)} for run in runs if not run.status.counts]
     common = set.intersection(*map(set, kept)) if kept else set()
     for names in kept if common else ():
         for name, path in names.items():
@@ -92,7 +93,9 @@ def _ones(cfg: DictConfig, overrides: list[str], folder: Path) -> list[One]:
         for line in differences(first, plain(one.settings)):
             key = line.split(":")[0]
             if not key.startswith(FREE) or key.endswith("_target_"):
-                raise UserError(f"replicas may differ in seed and in numbers of optim alone, and these do in {line}: run them apart")
+                raise UserError(
+                    f"replicas may differ in seed and numbers of optim alone, and these do in {line}: run them apart"
+                )
     return ones
 
 
@@ -250,7 +253,7 @@ class _Together:
             raise member.error or Interrupted("interrupted before anything was trained: start it again")
 
     def _play(self, playing: Sequence[_Member]) -> None:
-        """Those that are behind come first, until they have caught up: killed runs may have checkpoints of several iterations."""
+        """Those that are behind come first, until they have caught up: killed runs may have checkpoints of several times."""
         ts = sorted({member.experiment.gan.t for member in playing})
         now = [member for member in playing if member.experiment.gan.t == ts[0]]
         games = [member.experiment.gan for member in now]

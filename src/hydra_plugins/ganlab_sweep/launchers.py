@@ -99,8 +99,8 @@ class Replicas(Ganlab):
         from ganlab.errors import UserError
 
         if other := [key for key in swept if key != "seed" and not key.startswith("optim.")]:
-            raise UserError(f"hydra/launcher=replicas is for sweeps of seed and of numbers of optim, and this one varies {other[0]}: "
-                            "use another launcher")  # fmt: skip
+            what = f"sweeps of seed and of numbers of optim, and this one varies {other[0]}"
+            raise UserError(f"hydra/launcher=replicas is for {what}: use another launcher")
 
     def look(self, settings: Any) -> None:
         from ganlab.run.replicas import refuse_settings

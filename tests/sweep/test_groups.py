@@ -13,6 +13,7 @@ SMALL = ("iterations=20", "log_every=10", "logger=csv", "metrics=none", "theory=
          "model.G.width=8", "model.D.width=8", "batch_size=16")  # fmt: skip
 
 
+@pytest.mark.long
 def test_a_sweep_of_seeds_and_rates_is_one_process_and_a_run_for_each_job(tmp_path):
     line = (ROOT / "train.py", "-m", *SMALL, "seed=0,1", "optim.lr=1e-3,2e-4")
     done = Forked(*line, cwd=tmp_path).ended()
