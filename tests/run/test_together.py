@@ -34,8 +34,8 @@ def state(run, at=-1):
 def assert_close_state(a, b, rtol=1e-6):
     """Everything that a checkpoint has: the same names and values, but for the last digits of weights, and for times."""
     for key in a.keys() | b.keys():
-        if key in ("seconds", "spent"):
-            continue
+        if key in ("seconds", "spent", "loops"):
+            continue  # how many iterations a call of Lightning does is a matter of time
         if isinstance(a[key], dict):
             assert_close_state(a[key], b[key], rtol)
         elif isinstance(a[key], list) and a[key] and isinstance(a[key][0], dict):
@@ -108,6 +108,7 @@ def test_a_killed_group_goes_on_bit_for_bit_from_checkpoints_of_several_iteratio
         assert [row["train/loss_D"] for row in read(one.table_file)] == [row["train/loss_D"] for row in read(other.table_file)]
 
 
+@pytest.mark.long
 def test_a_signal_ends_all_with_checkpoints_and_the_group_goes_on(group, monkeypatch):
     from ganlab.observers.log import Log
 

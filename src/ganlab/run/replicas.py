@@ -12,7 +12,7 @@ import time
 import warnings
 from collections import Counter
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -60,10 +60,10 @@ def train_together(
             _level([one.run for one in ones])
             results = _Together(ones, choices, begin).results(lambda: _remember(folder, overrides, ones))
         except (UserError, Interrupted):
-            from ganlab.run.command_line import discard
-
-            for path in fresh:
-                discard(path)
+            for path in (path for path in fresh if not (path / "config.yaml").exists()):
+                (path / ".lock").unlink(missing_ok=True)
+                with suppress(OSError):
+                    path.rmdir()
             raise
     _speak(results, folder)
 

@@ -79,7 +79,7 @@ class Joblib:
         self.crew.stop()
 
 
-class Replicas:
+class Together:
     """All jobs at once in one process, which trains them as replicas; of more than `at_once`, one group after the other."""
 
     elsewhere = False

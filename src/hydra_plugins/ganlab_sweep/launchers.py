@@ -91,7 +91,7 @@ class Replicas(Ganlab):
         self.at_once = at_once
 
     def engine(self, script: str) -> Any:
-        from ganlab.sweep.engines import Replicas as Engine
+        from ganlab.sweep.engines import Together as Engine
 
         return Engine(script, self.at_once)
 
