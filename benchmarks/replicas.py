@@ -36,7 +36,7 @@ def game(width: int, batch_size: int, seed: int) -> GAN:
     torch.manual_seed(seed)
     gan = game_of(settings)
     gan._trainer = SimpleNamespace(world_size=1, global_rank=0)  # type: ignore[assignment]
-    gan._progress = SimpleNamespace(total=_Nobody(), current=_Nobody())
+    gan._progress = SimpleNamespace(total=_Nobody(), current=_Nobody())  # type: ignore[assignment]
     gan.next_look = lambda t: 10**9
     gan.begin(torch.autograd.backward, ())
     return gan

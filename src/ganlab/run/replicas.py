@@ -160,7 +160,9 @@ class _Member(Thread):
         super().__init__(name=one.settings.name, daemon=True)
         self._given, self._begin = (one.settings, one.run, one.overrides, choices), begin
         self._awake, self._waits = SimpleQueue[bool](), SimpleQueue[None]()
-        self.quiet, self.experiment, self.playing, self.result = quiet, None, False, None
+        self.quiet, self.playing = quiet, False
+        self.experiment: Any = None  # once it is built
+        self.result: dict[str, Any] | None = None
         self.error: BaseException | None = None
 
     def run(self) -> None:
