@@ -29,7 +29,7 @@ HYDRA = {"run", "sweep", "commands", "api"}
 LIGHTNING = {"game.module", "data.module", "observers.adapter", "loggers", "run"}
 CORE = {"types", "random", "errors", "pixels", "networks", "metrics", "theory", "sampling", "game"}
 PLAIN = {"__future__", "collections", "typing", "dataclasses", "functools", "itertools", "math", "hashlib", "inspect", "abc",
-         "time", "contextlib", "difflib", "logging", "pathlib", "numpy", "scipy", "torch", "torchmetrics",
+         "copy", "time", "types", "contextlib", "difflib", "logging", "pathlib", "numpy", "scipy", "torch", "torchmetrics",
          "ganlab"}  # fmt: skip
 
 

@@ -122,11 +122,17 @@ class Recorded:
         return self.draws[-1]
 
 
-_handed: list[Draws | Given | Recorded] = []
+class Taken(Protocol):
+    """Where draws are taken from."""
+
+    def take(self, request: Request) -> Tensor: ...
+
+
+_handed: list[Taken] = []
 
 
 @contextmanager
-def handed(draws: Draws | Given | Recorded) -> Iterator[None]:
+def handed(draws: Taken) -> Iterator[None]:
     """Within it, what layers and terms draw is taken from there; outside of any, torch's default generator is."""
     _handed.append(draws)
     try:

@@ -130,6 +130,7 @@ class Settings(Game):
     iterations: Count
     images: Count | None
     at_once: Count | None = None
+    replicas: Few | list[dict[str, Any]] = 1
     features: str | None
     log_every: Count
     threads: Annotated[Few, Field(le=4096)] | None

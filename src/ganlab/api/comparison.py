@@ -17,9 +17,10 @@ from ganlab.api.runs import Run
 from ganlab.api.session import told_as_mistakes
 from ganlab.api.sweeps import Sweep
 from ganlab.errors import UserError
-from ganlab.report.compare import Section, Study, studied, table
 from ganlab.report.compare import compare as written
+from ganlab.report.compare import table
 from ganlab.report.names import label, titled
+from ganlab.report.study import Section, Study, studied
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -18,6 +18,8 @@ class Consensus(Order):
     """Simultaneous, and each player also descends gamma/2 of the squared norm of both gradients. It needs second derivatives of
     both nets: twice the time on the toys. With several processes that norm is the one of a share's own gradients."""
 
+    stacks = False
+
     def __init__(self, gamma: float) -> None:
         if not gamma > 0:
             raise ValueError(f"consensus needs gamma > 0, got {gamma}: try updates=simultaneous")

@@ -92,10 +92,13 @@ class GAN(pl.LightningModule):
         self.slower, self.slowed = 1.0, 0  # a factor on all rates; how often it was made smaller, after a divergence
         self.now = Now()
         self.next_look: Callable[[int], int] = lambda t: t + 1  # the next iteration after which somebody wants to look
+        self.played: Callable[[], None] | None = None  # of a game that is one of several: wait until somebody has played it on
 
     def training_step(self, minibatches: Callable[[int], Batch], batch_idx: int) -> None:
         """Iterations of Algorithm 1 until somebody wants to look, at most `at_once`, or for PATIENCE: the same bits for any
         number of them; of several processes one. minibatches(t) has x [k, B, *S], y [k, B]."""
+        if self.played is not None:
+            return self.played()
         now, started = self.now, time.monotonic()
         look = self.next_look(now.t)
         end = min(look, now.t + self.at_once)
@@ -104,10 +107,14 @@ class GAN(pl.LightningModule):
             self.prepare(now.t)
             self.body(minibatches(now.t))
             now.t += 1
-            self._progress.increment_ready()
-            self._progress.increment_completed()
+            self.advance(1)
             if time.monotonic() - started > PATIENCE:
                 break
+
+    def advance(self, n: int) -> None:
+        """Lightning's count of iterations, from which its global_step comes."""
+        for progress in (self._progress.total, self._progress.current):
+            progress.increment_by(n)
 
     def prepare(self, t: int) -> None:
         """What the host has to say about iteration t: seeds and draws, learning rates and what else moves, which lazy terms are

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -60,7 +61,7 @@ def _decoupled(optimizer: Optimizer, group: dict[str, Any]) -> bool:
     return bool(group.get("decoupled_weight_decay", isinstance(optimizer, AdamW)))
 
 
-def forget(weights: list[Tensor]) -> None:
+def forget(weights: Sequence[Tensor]) -> None:
     """Their gradients."""
     for w in weights:
         w.grad = None

@@ -19,12 +19,13 @@ class Term(nn.Module):
 
     With `every` > 1 it is lazy: added at each every-th step of its player only, times `every`. `gradients` names the sides on
     which it wants D's gradient by its input, which then shares the pass of the loss. `bounds`: whether it holds D's slope;
-    `separate`: whether it wants the slope at one example, on which other examples, as in BatchNorm, must have no say.
+    `separate`: whether it wants the slope at one example, on which other examples, as in BatchNorm, must have no say. `stacks`:
+    whether an `after_step` of its own may be given the weights of many replicas at once, and nothing that they have seen.
     """
 
     of = "D"
     gradients: tuple[str, ...] = ()
-    bounds = separate = False
+    bounds = separate = stacks = False
 
     def __init__(self, every: int = 1) -> None:
         super().__init__()
@@ -136,7 +137,7 @@ def _share(seen: Look) -> Tensor:
 class WeightClipping(Term):
     """Arjovsky et al. (2017), algorithm 1: every weight of the net is kept within [-limit, limit]."""
 
-    bounds = True
+    bounds = stacks = True
 
     def __init__(self, limit: float, every: int = 1, of: str = "D") -> None:
         super().__init__(every)

@@ -29,6 +29,8 @@ class Unrolled(Alternating):
     each looks ahead on its share. A step of G costs as many more of D, with second derivatives. Of D's: SGD, Adam, AdamW.
     """
 
+    stacks = False
+
     def __init__(self, steps: int, g_steps: int = 1) -> None:
         super().__init__(g_steps)
         at_least_one(steps=steps)

@@ -12,11 +12,13 @@ from ganlab.types import Batch
 
 class Order:
     """`g_steps` of G are taken in an iteration, and k of D. `gamma` is the weight of what consensus adds to both losses,
-    `ahead` the steps of D that are looked ahead."""
+    `ahead` the steps of D that are looked ahead. `stacks`: whether it asks a game for gradients and steps alone, so that the
+    game may be many replicas at once."""
 
     g_steps = 1
     gamma = 0.0
     ahead = 0
+    stacks = True
 
     def fits(self, k: int, opt_D: Optimizer) -> None:
         """Raises ValueError for a k, or an optimizer of D, that the order is not defined for."""

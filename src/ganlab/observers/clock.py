@@ -23,6 +23,10 @@ class Clock:
         self.started = True
         self._before, self._since = self.seconds, time.perf_counter()
 
+    def add(self, seconds: float) -> None:
+        """A run's share of what was spent on several while it stood."""
+        self._before += seconds
+
     @contextmanager
     def stopped(self) -> Iterator[None]:
         self._before, self._since = self.seconds, None

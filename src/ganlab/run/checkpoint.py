@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from ganlab.files.atomic import replaced
@@ -25,7 +27,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with replaced(path) as file:
-                save_summed(checkpoint, file)
+                save_summed(_own(checkpoint), file)
         except OSError as error:  # not raised here, where other processes wait for this one
             self.problem = error
 
@@ -35,3 +37,16 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             return checkpoint
         callbacks, state = of_one_entry(checkpoint.get("callbacks", {})), weights(checkpoint["state_dict"])
         return {**checkpoint, "callbacks": callbacks, "state_dict": state}
+
+
+def _own(value: Any) -> Any:
+    """The same, without what a tensor is a view of: a replica's weights are rows of those of all, which would be saved, too."""
+    if isinstance(value, torch.Tensor):
+        whole = value.untyped_storage().nbytes() <= value.numel() * value.element_size()
+        return value if whole else value.detach().clone()
+    if isinstance(value, OrderedDict):  # of a module, with its versions
+        value.update([(key, _own(each)) for key, each in value.items()])
+        return value
+    if isinstance(value, dict):
+        return {key: _own(each) for key, each in value.items()}
+    return [_own(each) for each in value] if type(value) is list else value

@@ -13,6 +13,7 @@ import pytorch_lightning as pl
 import torch
 
 from ganlab.errors import Abandoned
+from ganlab.files.command import program
 from ganlab.files.result import now, report, without_nan
 from ganlab.files.run import RunDirectory
 from ganlab.files.status import Status
@@ -79,7 +80,7 @@ class Ending:
         if status is Status.COMPLETED:
             return [f"next       ganlab sample {path} --n 64"] if self.run.checkpoints.is_dir() else []
         more = {Status.INTERRUPTED: "", Status.DIVERGED: " on_divergence=rollback"}.get(status)
-        return [] if more is None else [f"next       python train.py resume={path}{more}"]
+        return [] if more is None else [f"next       {program()} resume={path}{more}"]
 
     def _write(self, result: dict[str, Any]) -> None:
         try:

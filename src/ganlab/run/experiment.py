@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,11 @@ def train(cfg: DictConfig) -> None:
     settings = settings_of(cfg, overrides)
     torch.set_num_threads(settings.threads or ALL_THREADS)
     run = RunDirectory(hydra.runtime.output_dir)
+    if settings.replicas != 1:
+        from ganlab.run.replicas import train_together
+
+        with SIGNALS.listened():
+            return train_together(cfg, overrides, run.path, dict(hydra.runtime.choices), _train)
     with SIGNALS.listened(), run.locked() if rank_zero_only.rank == 0 else nullcontext():  # type: ignore[attr-defined]
         result = _train(settings, run, overrides, dict(hydra.runtime.choices))
     if result is None:
@@ -92,8 +98,11 @@ def rehearse(settings: Settings, path: Path, choices: dict[str, str], elsewhere:
     Experiment(settings.model_copy(update={"logger": {}, "trainer": trainer}), RunDirectory(path), choices, 0)
 
 
-def _train(settings: Settings, run: RunDirectory, overrides: list[str], choices: dict[str, str]) -> dict[str, Any] | None:
-    """The result; None if there was nothing to do."""
+def _train(
+    settings: Settings, run: RunDirectory, overrides: list[str], choices: dict[str, str],
+    joined: Callable[[Experiment], None] = lambda experiment: None,
+) -> dict[str, Any] | None:  # fmt: skip
+    """The result; None if there was nothing to do. `joined` is shown what is built, before anything is written."""
     settings = sighted(settings)
     config = plain(settings)
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
@@ -108,6 +117,7 @@ def _train(settings: Settings, run: RunDirectory, overrides: list[str], choices:
         return None
     slower = Slower.of(checkpoint)
     experiment = Experiment(settings, run, choices, start, checkpoint, slower)
+    joined(experiment)
     about = data_to_go_on_with(settings, experiment.source, checkpoint)
     if not experiment.trainer.is_global_zero:
         experiment.run_to_the_end(config, checkpoint)
@@ -126,6 +136,7 @@ def _train(settings: Settings, run: RunDirectory, overrides: list[str], choices:
         log.warning("diverged %s: goes on from iteration %d with rates times %.3g, for the %d. time of at most %d",
                     result["why"], start, slower.factor, slower.times, settings.on_divergence.times)  # fmt: skip
         experiment = Experiment(settings, run, choices, start, checkpoint, slower)
+        joined(experiment)
         result = experiment.run_to_the_end(config, checkpoint)
     return result
 
@@ -188,6 +199,11 @@ class Experiment(Ending):
         self.observation = Observation(observers, settings.iterations, self.loggers)
         self.trainer.callbacks += [self.observation, ProgressBar(settings.name, self.table)]  # type: ignore[attr-defined]
         self.trainer.loggers = [*self.loggers]
+
+    def be_quiet(self) -> None:
+        """No bar of its own: beside other runs in this process."""
+        callbacks = self.trainer.callbacks  # type: ignore[attr-defined]
+        callbacks[:] = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
 
     def _rehearse(self, settings: Settings, checkpoint: Path | None) -> None:
         """Raises UserError where the game and the Trainer do not go together, or an iteration fails."""

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
 
 from ganlab.errors import UserError
-from ganlab.sweep.jobs import Job
+from ganlab.sweep.jobs import Group, Job
 from ganlab.sweep.pool import Crew
 
 
@@ -74,6 +74,29 @@ class Joblib:
             n_jobs=self.n_jobs, prefer="threads", return_as="generator_unordered", pre_dispatch=self.n_jobs, batch_size=1
         )
         yield from pool(delayed(one)(job) for job in jobs)
+
+    def stop(self) -> None:
+        self.crew.stop()
+
+
+class Together:
+    """All jobs at once in one process, which trains them as replicas; of more than `at_once`, one group after the other."""
+
+    elsewhere = False
+    threads = None
+
+    def __init__(self, script: str, at_once: int) -> None:
+        if at_once < 1:
+            raise UserError(f"hydra.launcher.at_once = {at_once} must be at least 1")
+        self.crew, self.at_once = Crew(script), at_once
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Job]:
+        for begin in range(0, len(jobs), self.at_once):
+            group = Group.of(jobs[begin : begin + self.at_once])
+            code = self.crew.run(group, {})
+            for job in group.jobs:
+                job.code, job.log, job.seconds = code, group.log, group.seconds / len(group.jobs)
+                yield job
 
     def stop(self) -> None:
         self.crew.stop()

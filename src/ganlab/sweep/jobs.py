@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -107,6 +107,28 @@ class Job:
             "note": self.note,
             "directory": str(self.path),
         }
+
+
+@dataclass
+class Group(Job):
+    """Jobs that one process trains at once, each in its own directory."""
+
+    jobs: Sequence[Job] = ()
+
+    @classmethod
+    def of(cls, jobs: Sequence[Job]) -> Group:
+        """`overrides` are those that all have; what one has for itself, and its name, are in `replicas`."""
+        first = jobs[0]
+        shared = [line for line in first.overrides if all(line in job.overrides for job in jobs)]
+        return cls(first.name, first.path.parent, first.log, shared, first.iterations, flags=first.flags, jobs=jobs)
+
+    def line(self, script: str) -> list[str]:
+        each = []
+        for job in self.jobs:
+            own = [line for line in job.overrides if line not in self.overrides] + [f"name={quoted(job.name)}"]
+            each.append(f"{{dir: {quoted(job.path)}, set: [{', '.join(map(quoted, own))}]}}")
+        where = ["hydra.mode=RUN", f"hydra.run.dir={quoted(self.path)}"]
+        return [script, *self.flags, *self.overrides, f"replicas=[{', '.join(each)}]", *where]
 
 
 def quoted(value: Any) -> str:

@@ -35,6 +35,12 @@ class Ganlab(Launcher):
     def engine(self, script: str) -> Any:
         """A ganlab.sweep.driver.Engine."""
 
+    def refuse(self, swept: Sequence[str]) -> None:
+        """Raises UserError for what its engine cannot have vary."""
+
+    def look(self, settings: Any) -> None:
+        """Raises UserError for settings that its engine cannot train."""
+
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
         from ganlab.files.command import typed
@@ -51,8 +57,9 @@ class Ganlab(Launcher):
         params = [f"{key}={value}" for key, value in (self.config.hydra.sweeper.get("params") or {}).items()]
         _, swept = split([*params, *given_lines(self.config.hydra.overrides.task)])
         engine = self.engine(str(Path(sys.argv[0]).resolve()))
+        self.refuse(swept)
         loader = self.hydra_context.config_loader
-        jobs = plan(loader, self.config, job_overrides, swept, engine.elsewhere, engine.threads)
+        jobs = plan(loader, self.config, job_overrides, swept, engine.elsewhere, engine.threads, look=self.look)
         drive(jobs, Path(self.config.hydra.sweep.dir), engine)
         return []
 
@@ -77,6 +84,30 @@ class Joblib(Ganlab):
 
         needs("joblib", "hydra/launcher=joblib", "sweep")
         return Engine(script, **self.given)  # type: ignore[arg-type]
+
+
+class Replicas(Ganlab):
+    """hydra/launcher=replicas."""
+
+    def __init__(self, at_once: int) -> None:
+        self.at_once = at_once
+
+    def engine(self, script: str) -> Any:
+        from ganlab.sweep.engines import Together as Engine
+
+        return Engine(script, self.at_once)
+
+    def refuse(self, swept: Sequence[str]) -> None:
+        from ganlab.errors import UserError
+
+        if other := [key for key in swept if key != "seed" and not key.startswith("optim.")]:
+            what = f"sweeps of seed and of numbers of optim, and this one varies {other[0]}"
+            raise UserError(f"hydra/launcher=replicas is for {what}: use another launcher")
+
+    def look(self, settings: Any) -> None:
+        from ganlab.run.replicas import refuse_settings
+
+        refuse_settings(settings)
 
 
 class Submitit(Ganlab):

@@ -1,0 +1,270 @@
+"""Several runs in one process: seeds, and numbers of optimizers, of one setting, each with a run directory of its own.
+
+Each run is trained by the same code as ever, in a thread of its own; one thread is awake at a time, so that nothing happens at
+once but the iterations themselves, which the main thread takes for all runs that wait for them (`game.replicas`).
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import time
+import warnings
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
+from typing import Any, NamedTuple
+
+import yaml
+from omegaconf import DictConfig, OmegaConf
+
+from ganlab.errors import Abandoned, Interrupted, Unfinished, UserError
+from ganlab.files.atomic import write_whole
+from ganlab.files.run import RunDirectory, checkpoints, differences
+from ganlab.files.status import Status
+from ganlab.game.module import GAN
+from ganlab.game.replicas import Replicas, refuse_alone
+from ganlab.run.build import game_of, settings_of
+from ganlab.run.config import plain
+from ganlab.run.line import flags_here, read_overrides
+from ganlab.settings import Settings
+from ganlab.signals import SIGNALS
+
+log = logging.getLogger(__name__)
+
+FREE = ("seed", "optim.")  # what may differ
+
+
+class One(NamedTuple):
+    """A run of several."""
+
+    settings: Settings
+    run: RunDirectory
+    overrides: list[str]
+
+
+def train_together(
+    cfg: DictConfig, overrides: list[str], folder: Path, choices: dict[str, str], begin: Callable[..., Any]
+) -> None:
+    """What `replicas=...` asks for. `begin(settings, run, overrides, choices, joined)` is a run from its first check to its
+    result. Raises UserError before anything is written."""
+    ones = _ones(cfg, overrides, folder)
+    with ExitStack() as locks, warnings.catch_warnings():  # each run's own, closed in another order than opened
+        fresh = [one.run.path for one in ones if not one.run.path.exists()]
+        try:
+            for one in ones:
+                locks.enter_context(one.run.locked())
+            _level([one.run for one in ones])
+            results = _Together(ones, choices, begin).results(lambda: _remember(folder, overrides, ones))
+        except (UserError, Interrupted):
+            for path in (path for path in fresh if not (path / "config.yaml").exists()):
+                (path / ".lock").unlink(missing_ok=True)
+                with suppress(OSError):
+                    path.rmdir()
+            raise
+    _speak(results, folder)
+
+
+def _level(runs: Sequence[RunDirectory]) -> None:
+    """Those that were killed go on from the newest checkpoint that all of them have, where there is one: how many are played at
+    once decides the last digits of a step. Those that are ahead lose what they have of later iterations."""
+    kept = [{path.name: path for path in checkpoints(run.checkpoints)} for run in runs if not run.status.counts]
+    common = set.intersection(*map(set, kept)) if kept else set()
+    for names in kept if common else ():
+        for name, path in names.items():
+            if name > max(common):
+                path.unlink()
+
+
+def _ones(cfg: DictConfig, overrides: list[str], folder: Path) -> list[One]:
+    asked = OmegaConf.to_container(cfg.replicas) if OmegaConf.is_config(cfg.replicas) else cfg.replicas
+    if cfg.resume is not None and (str(cfg.resume) == "auto" or str(cfg.resume).endswith(".ckpt")):
+        raise UserError(f"resume = {cfg.resume} is of one run: with replicas give resume=DIRECTORY, that of the group")
+    if isinstance(asked, int):
+        asked = [{"dir": str(folder / f"s{seed}"), "set": _named(cfg, seed)} for seed in range(cfg.seed, cfg.seed + asked)]
+    if not isinstance(asked, list) or not all(isinstance(one, dict) and {*one} == {"dir", "set"} for one in asked):
+        raise UserError("replicas has to be a number, or a list of {dir: a run directory, set: [seed=0, optim.lr=1e-3]}")
+    ones = [_one(cfg, overrides, RunDirectory(one["dir"]), one["set"]) for one in asked]
+    first = plain(ones[0].settings)
+    for one in ones[1:]:
+        for line in differences(first, plain(one.settings)):
+            key = line.split(":")[0]
+            if not key.startswith(FREE) or key.endswith("_target_"):
+                raise UserError(
+                    f"replicas may differ in seed and numbers of optim alone, and these do in {line}: run them apart"
+                )
+    return ones
+
+
+def _named(cfg: DictConfig, seed: int) -> list[str]:
+    """The seed, and a name of its own where the user has given one for all."""
+    raw = OmegaConf.to_container(cfg, resolve=False)["name"]  # type: ignore[call-overload,index]
+    return [f"seed={seed}"] + ([] if "${" in str(raw) else [f"name={raw}-s{seed}"])
+
+
+def _one(cfg: DictConfig, overrides: list[str], run: RunDirectory, given: list[str]) -> One:
+    own, parsed = copy.deepcopy(cfg), read_overrides(given)
+    own.replicas = 1
+    for each in parsed:
+        OmegaConf.update(own, each.key_or_group, each.value())
+    keys = {"replicas", "resume", *(each.key_or_group for each in parsed)}
+    kept = [line for line in overrides if line.split("=")[0].lstrip("+") not in keys]
+    own.resume = str(run.path) if run.config_file.exists() else None
+    return One(settings_of(own, [*kept, *given]), run, [*kept, *given])
+
+
+def _remember(folder: Path, overrides: list[str], ones: Sequence[One]) -> None:
+    """For `resume=FOLDER`, where the runs lie within it."""
+    if all(one.run.path.parent == folder for one in ones):
+        kept = [line for line in overrides if not line.startswith("resume=")]
+        group = RunDirectory(folder)
+        write_whole(group.overrides_file, yaml.safe_dump(kept, allow_unicode=True))
+        if flags := flags_here():
+            write_whole(group.flags_file, yaml.safe_dump(flags))
+
+
+def _speak(results: Sequence[dict[str, Any] | None], folder: Path) -> None:
+    """Raises Unfinished for the worst that came of them."""
+    counts = Counter(Status.of(result) for result in results if result is not None)
+    bad = {status: n for status, n in counts.items() if status is not Status.COMPLETED}
+    if bad:
+        again = "" if all(status.counts for status in bad) else f": go on with resume={folder}"
+        worst = max(bad, key=[*Status].index)
+        told = ", ".join(f"{n} {status}" for status, n in bad.items())
+        raise Unfinished(f"{told} of {len(results)} replicas{again}", worst.exit_code)
+
+
+def refuse_settings(settings: Settings) -> None:
+    """Raises UserError for a game that cannot be played by many at once."""
+    _refuse(game_of(settings))
+
+
+def _refuse(gan: GAN) -> None:
+    try:
+        refuse_alone(gan)
+    except ValueError as error:
+        raise UserError(f"replicas: {error}") from error
+
+
+class _Left(Exception):
+    """A run is not to begin, as another one cannot."""
+
+
+class _Member(Thread):
+    """One run. It is awake between `on()` and the next time that it waits, or its end."""
+
+    def __init__(self, one: One, choices: dict[str, str], begin: Callable[..., Any], quiet: bool) -> None:
+        super().__init__(name=one.settings.name, daemon=True)
+        self._given, self._begin = (one.settings, one.run, one.overrides, choices), begin
+        self._awake, self._waits = SimpleQueue[bool](), SimpleQueue[None]()
+        self.quiet, self.playing = quiet, False
+        self.experiment: Any = None  # once it is built
+        self.result: dict[str, Any] | None = None
+        self.error: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            self._wait()
+            self.result = self._begin(*self._given, joined=self._joined)
+        except _Left:
+            pass
+        except BaseException as error:
+            self.error = error
+        finally:
+            self.playing = False
+            self.done = True
+            self._waits.put(None)
+
+    done, share = False, 0.0
+
+    def _joined(self, experiment: Any) -> None:
+        """All is built and nothing written."""
+        _refuse(experiment.gan)
+        if experiment.trainer.world_size > 1:
+            raise UserError("replicas are for one process: leave out trainer.devices, or replicas")
+        if self.quiet:
+            experiment.be_quiet()
+        self.experiment = experiment
+        experiment.gan.played = self._play
+        self._wait()
+
+    def _play(self) -> None:
+        """Until somebody has played the game on; of the time that this took, a run has its share."""
+        self.playing = True
+        clock = self.experiment.observation.clock
+        with clock.stopped():
+            self._wait()
+            clock.add(self.share)
+
+    def _wait(self) -> None:
+        self._waits.put(None)
+        if not self._awake.get():
+            raise _Left
+
+    def on(self, go: bool = True) -> None:
+        """Until it waits again. A signal that has what is drawn there abandoned is noted; the drawing comes to its end."""
+        self.playing = False
+        self._awake.put(go)
+        self.asleep()
+
+    def asleep(self) -> None:
+        while True:
+            try:
+                return self._waits.get()
+            except (Abandoned, Interrupted):  # raised by a signal in this thread, and not where the work is
+                continue
+
+
+class _Together:
+    def __init__(self, ones: Sequence[One], choices: dict[str, str], begin: Callable[..., Any]) -> None:
+        self.members = [_Member(one, choices, begin, quiet=i > 0) for i, one in enumerate(ones)]
+        self._stack: Replicas | None = None
+        self._stacked: list[_Member] = []
+
+    def results(self, before: Callable[[], None]) -> list[dict[str, Any] | None]:
+        """Trains all to their ends; `before` is called when all are built and none has begun. Raises what was raised in one,
+        after the others have come to their ends."""
+        for member in self.members:
+            member.start()
+            member.asleep()
+        self._build()
+        before()
+        for member in self._open():
+            member.on()
+        while playing := [member for member in self._open() if member.playing]:
+            self._play(playing)
+        for member in self.members:
+            if member.error is not None:
+                raise member.error
+        return [member.result for member in self.members]
+
+    def _open(self) -> list[_Member]:
+        return [member for member in self.members if not member.done]
+
+    def _build(self) -> None:
+        """Raises what keeps one of them from beginning, or Interrupted; then none has."""
+        for member in self.members:
+            member.on()
+            if member.error is None and not SIGNALS.received:
+                continue
+            for other in self._open():
+                other.on(go=False)
+            raise member.error or Interrupted("interrupted before anything was trained: start it again")
+
+    def _play(self, playing: Sequence[_Member]) -> None:
+        """Those that are behind come first, until they have caught up: killed runs may have checkpoints of several times."""
+        ts = sorted({member.experiment.gan.t for member in playing})
+        now = [member for member in playing if member.experiment.gan.t == ts[0]]
+        games = [member.experiment.gan for member in now]
+        until = min([*(game.next_look(ts[0]) for game in games), *ts[1:2]])
+        if self._stacked != now or self._stack is None or {*map(id, self._stack.games)} != {*map(id, games)}:
+            self._stack, self._stacked = Replicas(games, now[0].experiment.trainer.datamodule.source), list(now)
+        began = time.perf_counter()
+        self._stack.play(until, lambda: SIGNALS.received > 0)
+        share = (time.perf_counter() - began) / len(now)
+        for member in now:
+            member.share = share
+            member.on()

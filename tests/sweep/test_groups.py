@@ -1,0 +1,50 @@
+"""hydra/launcher=replicas: one process for jobs that differ in seed and optimizer."""
+
+import json
+
+import pytest
+from conftest import ROOT
+from forked import Forked
+
+from ganlab.files.run import RunDirectory
+from ganlab.sweep.jobs import Group, Job
+
+SMALL = ("iterations=20", "log_every=10", "logger=csv", "metrics=none", "theory=none", "study=s", "hydra/launcher=replicas",
+         "model.G.width=8", "model.D.width=8", "batch_size=16")  # fmt: skip
+
+
+@pytest.mark.long
+def test_a_sweep_of_seeds_and_rates_is_one_process_and_a_run_for_each_job(tmp_path):
+    line = (ROOT / "train.py", "-m", *SMALL, "seed=0,1", "optim.lr=1e-3,2e-4")
+    done = Forked(*line, cwd=tmp_path).ended()
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / "runs/sweeps/s"
+    rows = [json.loads(row) for row in (folder / "jobs.jsonl").read_text().splitlines()]
+    assert [row["state"] for row in rows] == ["completed"] * 4
+    assert len([*(folder / "logs").glob("*.log")]) == 1
+    for row in rows:
+        run = RunDirectory(row["directory"])
+        assert (str(run.config["seed"]), run.config["optim"]["lr"]) == (row["seed"], float(row["optim.lr"]))
+        assert run.config["name"] == row["job"] == run.result["name"]
+        assert run.config["replicas"] == 1
+    again = Forked(*line, cwd=tmp_path).ended()
+    assert "4 jobs, 4 of them over already" in again.stderr
+
+
+@pytest.mark.parametrize(("more", "sentence"), [
+    (("seed=0,1", "k=1,2"), "hydra/launcher=replicas is for sweeps of seed and of numbers of optim, and this one varies k"),
+    (("seed=0,1", "penalty=lecam"), "penalty.lecam keeps what it has seen of one game"),
+])  # fmt: skip
+def test_what_cannot_be_replicas_is_refused_before_anything_is_written(tmp_path, more, sentence):
+    done = Forked(ROOT / "train.py", "-m", *SMALL, *more, cwd=tmp_path).ended()
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_group_shares_what_all_its_jobs_have_in_common(tmp_path):
+    jobs = [Job(f"seed-{i}", tmp_path / f"seed-{i}", tmp_path / f"{i}.log", ["k=2", f"seed={i}"], 5) for i in range(2)]
+    line = Group.of(jobs).line("train.py")
+    assert line[:2] == ["train.py", "k=2"]
+    assert line[2].startswith("replicas=[{dir: ")
+    assert "'seed=0', 'name=\\'seed-0\\''" in line[2]
