@@ -62,21 +62,23 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
         pytest.skip("needs a GPU")
     if str(config) in CIFAR | {"data/images"}:
         overrides.append(f"data.source={pictures}")
-    elif (group == "data" and name == "fashion_mnist") or "mnist" in name or name in {"parzen", "stacked"}:
+    elif (group == "data" and name == "fashion_mnist") or "mnist" in name or name in {"parzen", "stacked", "memorisation"}:
         if not SHARED.is_dir():
             pytest.skip("needs ../shared/data")
         overrides.append(f"data.source={SHARED}/MNIST/raw")  # Fashion-MNIST has the same format
     of_images = {"model/dcgan", "metrics/images", "metrics/classifier", "metrics/inception", "metrics/scored"}
     if str(config) in of_images | {"augment/ada", "augment/bgc", "augment/diffaugment"}:
         overrides[:0] = ["data=images", f"data.source={pictures}"]
-    if str(config) in {"metrics/classifier", "metrics/stacked"}:
-        overrides.append(classifier(tmp_path, (1, 28, 28) if name == "stacked" else (3, 64, 64)))
+    if str(config) in {"metrics/classifier", "metrics/stacked", "metrics/memorisation"}:
+        overrides.append(classifier(tmp_path, (3, 64, 64) if name == "classifier" else (1, 28, 28)))
     if str(config) == "metrics/inception":
         overrides.append(f"metrics.features.weights={request.getfixturevalue('weights')}")
         # a second an image, and a minute for FID of 2,048 features, which `metrics=classifier` has of fewer
         small = (*SMALL[:2], "metrics.n=10", "metrics.every=2", "~metrics.scores.fid")
-    if str(config) in {"metrics/parzen", "metrics/stacked"}:
-        overrides[:0] = [f"data={'mnist' if name == 'parzen' else 'stacked_mnist'}", f"data.source={SHARED}/MNIST/raw"]
+    if str(config) in {"metrics/parzen", "metrics/stacked", "metrics/memorisation"}:
+        overrides[:0] = [f"data={'stacked_mnist' if name == 'stacked' else 'mnist'}", f"data.source={SHARED}/MNIST/raw"]
+    if name == "memorisation":
+        small = (*SMALL[:2], "metrics.n=30", "metrics.every=2", "metrics.n_real=100")
     if name in {"triangles", "polygons"}:
         small = (*SMALL, *(f"metrics.scores.manifold.{key}=1" for key in ("most", "starts", "steps")))
     if str(config) in ALONE:

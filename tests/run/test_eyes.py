@@ -95,6 +95,11 @@ def test_a_file_of_ones_own_is_looked_through_and_one_that_was_named_has_to_be_t
         runs_in(tmp_path)(*of(pictures, "iterations=10", f"features={tmp_path}/nowhere.pt"))
 
 
+def test_fewer_images_than_samples_are_all_compared_with(pictures, tmp_path, trainings):
+    done = runs_in(tmp_path)(*of(pictures, "iterations=10", "metrics.n=60"))
+    assert (done.result["cards"]["fid"]["n_fake"], done.result["cards"]["fid"]["n_real"]) == (60, 40)
+
+
 def test_other_data_under_the_same_name_have_a_classifier_of_their_own(pictures, tmp_path, trainings):
     other = tmp_path / "other"
     for i in range(40):

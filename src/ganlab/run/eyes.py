@@ -38,6 +38,9 @@ def sighted(settings: Settings, make: bool = True) -> Settings:
     source = build_as(Source, settings.data, "data")
     if not isinstance(source, Images):
         raise UserError("metrics=scored is of images of a data set, and this data has none: try metrics=points")
+    if metrics.n_real is None and metrics.split is None and len(source) < metrics.n:  # all that there are
+        metrics = metrics.model_copy(update={"n_real": len(source)})
+        settings = settings.model_copy(update={"metrics": metrics})
     images = settings.iterations * settings.k * settings.batch_size
     if images < metrics.passes * len(source):
         if make:
