@@ -27,6 +27,7 @@ from ganlab.metrics.cards import card, fingerprint, name_of
 from ganlab.metrics.scoring import Scorer, conditional, feed
 from ganlab.metrics.several import kinds
 from ganlab.networks.layers import Discriminator, Packed, packed_shape
+from ganlab.precision import DOUBLE
 from ganlab.run.checkpoint import AtomicCheckpointIO
 from ganlab.run.completed import completed
 from ganlab.run.config import MISTAKEN, build, build_as, classes_told, resolve, takes, validate
@@ -259,8 +260,8 @@ def trainer_of(settings: Settings, callbacks: list[pl.Callback]) -> pl.Trainer:
             f"trainer.precision = {precision}: fp16 needs a loss scale, and one scale cannot serve two optimizers "
             "that step at different times; use bf16-mixed or 32-true"
         )
-    if precision not in ("32-true", "32", "bf16-mixed"):
-        raise UserError(f"trainer.precision = {precision}: use 32-true or bf16-mixed")
+    if precision not in ("32-true", "32", "bf16-mixed", *DOUBLE):
+        raise UserError(f"trainer.precision = {precision}: use 32-true, bf16-mixed or 64-true")
     if node.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UserError("trainer.accelerator = gpu but torch finds no GPU on this machine: use trainer=cpu or trainer=auto")
     if not torch.cuda.is_available():
@@ -291,6 +292,8 @@ def trainer_of(settings: Settings, callbacks: list[pl.Callback]) -> pl.Trainer:
     )
     # Lightning's own handler of SIGTERM ends a run without a checkpoint; `ganlab.signals` has one for each signal
     trainer._signal_connector.register_signal_handlers = lambda: None
+    if precision in DOUBLE and trainer.strategy.root_device.type == "mps":
+        raise UserError(f"trainer.precision = {precision} and this GPU has no float64: use trainer=cpu, or 32-true")
     if trainer.world_size > 1 and node.get("strategy") == "auto":
         raise UserError(f"{trainer.world_size} processes need trainer=ddp: add it, or leave out trainer.devices")
     return trainer

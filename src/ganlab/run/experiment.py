@@ -31,6 +31,7 @@ from ganlab.observers.log import Log
 from ganlab.observers.measure import Measure, function_of, labels_of
 from ganlab.observers.observer import Observer
 from ganlab.observers.snapshots import Snapshots
+from ganlab.precision import computed_in
 from ganlab.random import seed_of
 from ganlab.run.build import game_of, held_out_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
 from ganlab.run.config import build, build_as, check, classes_told, plain
@@ -62,7 +63,8 @@ def train(cfg: DictConfig) -> None:
     torch.set_num_threads(settings.threads or ALL_THREADS)
     run = RunDirectory(hydra.runtime.output_dir)
     with SIGNALS.listened(), run.locked() if rank_zero_only.rank == 0 else nullcontext():  # type: ignore[attr-defined]
-        result = _train(settings, run, overrides, dict(hydra.runtime.choices))
+        with computed_in(settings.trainer.get("precision")):
+            result = _train(settings, run, overrides, dict(hydra.runtime.choices))
     if result is None:
         return
     status, t = Status.of(result), f"{result['iterations']:,}"
@@ -88,7 +90,8 @@ def rehearse(settings: Settings, path: Path, choices: dict[str, str], elsewhere:
     for name, logger in settings.logger.items():
         key = f"logger.{name}"
         check(logger, key, given=taken_by_logger(logger, key))
-    Experiment(settings.model_copy(update={"logger": {}, "trainer": trainer}), RunDirectory(path), choices, 0)
+    with computed_in(trainer.get("precision")):
+        Experiment(settings.model_copy(update={"logger": {}, "trainer": trainer}), RunDirectory(path), choices, 0)
 
 
 def _train(settings: Settings, run: RunDirectory, overrides: list[str], choices: dict[str, str]) -> dict[str, Any] | None:
