@@ -109,7 +109,8 @@ class Claim(BaseModel):
         """(arm, seed, overrides) of each run."""
         for arm, own in self.arms.items():
             for seed in range(self.seeds):
-                yield arm, seed, ["logger=csv", *self.setting, *own, f"seed={seed}"]
+                lines = ["logger=csv", *self.setting, *own, f"seed={seed}"]
+                yield arm, seed, [*{line.partition("=")[0]: line for line in lines}.values()]  # an arm's own word counts
 
 
 def read_claim(file: Path) -> Claim:

@@ -55,3 +55,13 @@ def last(run: RunDirectory, prefix: str = "") -> Mapping[str, float]:
     for row in read(run.table_file):
         found |= {name: value for name, value in row.items() if name.startswith(prefix)}
     return found
+
+
+def decades(run: RunDirectory, column: str, rows: int) -> dict[str, float]:
+    """How many powers of ten a column has fallen by, between the medians of its first and last so many rows; and the standard
+    deviation of its second half over that of its first."""
+    x = [row[column] for row in read(run.table_file) if column in row]
+    early, late = statistics.median(x[:rows]), statistics.median(x[-rows:])
+    halves = x[: len(x) // 2], x[len(x) // 2 :]
+    before, after = (statistics.stdev(half) for half in halves)
+    return {"fall": math.log10(early / late) if late > 0 else math.inf, "spread": after / before}
