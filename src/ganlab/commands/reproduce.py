@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from ganlab.errors import UserError, did_you_mean
 from ganlab.reproduce.claim import Claim, claims_in, read_claim
@@ -81,16 +81,17 @@ def _state(name: str, claim: Claim, file: Path) -> Verdict:
 
 
 def _list(claims: dict[str, Claim], files: dict[str, Path]) -> None:
-    table = Table("claim", "what", "minutes", "seeds", "state")
+    table = Table(*(Column(name, overflow="fold") for name in ("claim", "minutes", "seeds", "state")), Column("what", no_wrap=True))
     for name, claim in claims.items():
         state = f"waits for {claim.waits}" if claim.waits else str(_state(name, claim, files[name]))
         seeds = "exact" if claim.deterministic else str(claim.seeds)
-        table.add_row(name, claim.title, f"{claim.minutes:g}", seeds, state)
+        table.add_row(name, f"{claim.minutes:g}", seeds, state, claim.title)
     Console().print(table)
 
 
 def _say(one: Shown) -> None:
-    table = Table("number", "published", "found", "seeds", "rule", "verdict", title=one.claim.title, title_justify="left")
+    headings = ("number", "published", "found", "seeds", "rule", "verdict")
+    table = Table(*(Column(name, overflow="fold") for name in headings), title=one.claim.title, title_justify="left")
     for row in one.rows:
         table.add_row(*row)
     console = Console()
