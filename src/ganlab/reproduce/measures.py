@@ -30,13 +30,13 @@ def weights(run: RunDirectory, name: str) -> dict[str, float]:
     return {f"{short}_{i}": each for i, each in enumerate(value.double().flatten().tolist())}
 
 
-def column(run: RunDirectory, name: str, at: Sequence[int]) -> dict[str, float]:
-    """A column of metrics.csv at these iterations: at_10, at_50, ...; and `rate`, the factor of one iteration between the
-    first and the last of them."""
+def column(run: RunDirectory, name: str, at: Sequence[int], rate: Sequence[int] = ()) -> dict[str, float]:
+    """A column of metrics.csv at these iterations: at_10, at_50, ...; and `rate`, the factor of one iteration between two."""
     rows = {int(row["iteration"]): row[name] for row in read(run.table_file) if name in row}
     found = {f"at_{t}": rows[t] for t in at}
-    if len(at) > 1:
-        found["rate"] = (rows[at[-1]] / rows[at[0]]) ** (1 / (at[-1] - at[0]))
+    if rate:
+        start, end = rate
+        found["rate"] = (rows[end] / rows[start]) ** (1 / (end - start))
     return found
 
 
