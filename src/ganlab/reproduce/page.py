@@ -40,7 +40,9 @@ class Shown(NamedTuple):
     verdict: Verdict
     rows: list[Line]
     told: list[str]
-    marks: list[tuple[float, float, float, float, float]]  # of each number in the page: accepted low, high; found low, value, high
+    marks: list[
+        tuple[float, float, float, float, float]
+    ]  # of each number in the page: accepted low, high; found low, value, high
 
 
 def shown(name: str, claim: Claim, record: Record | None) -> Shown:

@@ -35,7 +35,9 @@ def read_record(file: Path) -> Record | None:
         values = {arm: {int(seed): own for seed, own in seeds.items()} for arm, seeds in found["values"].items()}
         return Record(found["rule"], values, found["origin"])
     except (ValueError, KeyError, AttributeError, OSError) as error:
-        raise UserError(f"{file} is no record of a claim ({type(error).__name__}): remove it, and run the claim again") from error
+        raise UserError(
+            f"{file} is no record of a claim ({type(error).__name__}): remove it, and run the claim again"
+        ) from error
 
 
 def write_record(file: Path, claim: Claim, values: Values, seconds: float) -> None:

@@ -62,9 +62,9 @@ def train(cfg: DictConfig) -> None:
     settings = settings_of(cfg, overrides)
     torch.set_num_threads(settings.threads or ALL_THREADS)
     run = RunDirectory(hydra.runtime.output_dir)
-    with SIGNALS.listened(), run.locked() if rank_zero_only.rank == 0 else nullcontext():  # type: ignore[attr-defined]
-        with computed_in(settings.trainer.get("precision")):
-            result = _train(settings, run, overrides, dict(hydra.runtime.choices))
+    lock = run.locked() if rank_zero_only.rank == 0 else nullcontext()  # type: ignore[attr-defined]
+    with SIGNALS.listened(), lock, computed_in(settings.trainer.get("precision")):
+        result = _train(settings, run, overrides, dict(hydra.runtime.choices))
     if result is None:
         return
     status, t = Status.of(result), f"{result['iterations']:,}"
