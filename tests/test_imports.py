@@ -11,7 +11,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # each may import those before it: what is above is not known below
 ORDER = ("types", "random", "errors", "signals", "precision", "pixels", "settings", "files", "figures", "networks", "data",
-         "theory", "metrics", "features", "game", "loggers", "observers", "run", "sweep", "report", "reproduce", "commands")  # fmt: skip
+         "theory", "metrics", "features", "game", "loggers", "observers", "run", "sweep", "report", "reproduce",
+         "commands")  # fmt: skip
 STRANGERS = {  # neighbours that have nothing to say to each other
     "networks": ("settings", "data", "figures", "files"),
     "data": ("networks", "figures", "files"),

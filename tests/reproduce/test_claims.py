@@ -16,7 +16,7 @@ from ganlab.reproduce.measures import decades, plateau
 from ganlab.reproduce.parts import Clusters
 from ganlab.reproduce.records import read_record, record_file, write_record
 from ganlab.reproduce.running import measured
-from ganlab.reproduce.verdicts import Verdict, found, judged, overall
+from ganlab.reproduce.verdicts import Outcome, findings_of, judged, overall
 from ganlab.run.config import resolve, validate
 
 CLAIMS = claims_in(ROOT / "claims")
@@ -31,8 +31,8 @@ def test_a_deterministic_claim_holds_to_its_digits(name, digits, run):
     for arm, seed, overrides in claim.jobs():
         quiet = () if any("theory" in line for line in overrides) or name == "dirac_gan" else ("theory=none",)
         values[arm] = {seed: measured(claim, run(*overrides[1:], *quiet, name=arm))}
-    findings = found(claim, values)
-    assert {finding.number.of: finding.verdict for finding in findings if finding.verdict != Verdict.REPRODUCED} == {}
+    findings = findings_of(claim, values)
+    assert {finding.number.of: finding.verdict for finding in findings if finding.verdict != Outcome.REPRODUCED} == {}
     assert len(findings) == digits
     assert claim.deterministic
 
@@ -58,15 +58,15 @@ def test_a_momentum_that_begins_at_zero_ends_elsewhere(run):
 @pytest.mark.parametrize(
     ("rule", "interval", "verdict"),
     [
-        ({"within": 1.0}, (9.5, 10.5), Verdict.REPRODUCED),
-        ({"within": 1.0}, (9.0, 11.0), Verdict.REPRODUCED),  # the ends are within
-        ({"within": 1.0}, (10.5, 11.5), Verdict.UNTOLD),
-        ({"within": 1.0}, (11.1, 12.0), Verdict.NOT),
-        ({"above": 0.0}, (0.1, 2.0), Verdict.REPRODUCED),
-        ({"above": 0.0}, (0.0, 0.0), Verdict.NOT),  # no difference is none
-        ({"above": 0.0}, (-1.0, 1.0), Verdict.UNTOLD),
-        ({"below": 0.0}, (-2.0, -1.0), Verdict.REPRODUCED),
-        ({"above": 0.0, "below": 1.0}, (2.0, 3.0), Verdict.NOT),
+        ({"within": 1.0}, (9.5, 10.5), Outcome.REPRODUCED),
+        ({"within": 1.0}, (9.0, 11.0), Outcome.REPRODUCED),  # the ends are within
+        ({"within": 1.0}, (10.5, 11.5), Outcome.UNTOLD),
+        ({"within": 1.0}, (11.1, 12.0), Outcome.NOT),
+        ({"above": 0.0}, (0.1, 2.0), Outcome.REPRODUCED),
+        ({"above": 0.0}, (0.0, 0.0), Outcome.NOT),  # no difference is none
+        ({"above": 0.0}, (-1.0, 1.0), Outcome.UNTOLD),
+        ({"below": 0.0}, (-2.0, -1.0), Outcome.REPRODUCED),
+        ({"above": 0.0, "below": 1.0}, (2.0, 3.0), Outcome.NOT),
     ],
 )
 def test_the_interval_against_what_is_accepted(rule, interval, verdict):
@@ -77,20 +77,20 @@ def test_the_interval_against_what_is_accepted(rule, interval, verdict):
 def test_a_difference_is_of_the_seeds_that_both_arms_have():
     claim = Claim(**SMALL, arms={"a": [], "b": []}, numbers=[{"of": "b.x - a.x", "published": "more", "above": 0.0}])
     values = {"a": {s: {"x": float(s)} for s in range(6)}, "b": {s: {"x": s + 1.0 + 0.01 * s} for s in range(6)}}
-    (finding,) = found(claim, values)
+    (finding,) = findings_of(claim, values)
     assert finding.interval.value == pytest.approx(1.025)
-    assert (finding.n, finding.verdict) == (6, Verdict.REPRODUCED)
+    assert (finding.n, finding.verdict) == (6, Outcome.REPRODUCED)
     values["b"][0]["x"], values["b"][1]["x"] = None, math.nan
-    (finding,) = found(claim, values)
-    assert (finding.n, finding.interval, finding.verdict) == (4, None, Verdict.UNTOLD)  # fewer than five tell nothing
+    (finding,) = findings_of(claim, values)
+    assert (finding.n, finding.interval, finding.verdict) == (4, None, Outcome.UNTOLD)  # fewer than five tell nothing
 
 
 def test_one_number_that_does_not_hold_is_enough():
     claim = Claim(**SMALL, numbers=[{"of": "x", "published": 1.0, "within": 0.5}, {"of": "x", "published": 9.0, "within": 0.5}])
     values = {RUN: {s: {"x": 1.0 + 0.01 * s} for s in range(5)}}
-    assert [finding.verdict for finding in found(claim, values)] == [Verdict.REPRODUCED, Verdict.NOT]
-    assert overall(found(claim, values)) is Verdict.NOT
-    assert overall([]) is Verdict.UNTOLD
+    assert [finding.verdict for finding in findings_of(claim, values)] == [Outcome.REPRODUCED, Outcome.NOT]
+    assert overall(findings_of(claim, values)) is Outcome.NOT
+    assert overall([]) is Outcome.UNTOLD
 
 
 @pytest.mark.parametrize(

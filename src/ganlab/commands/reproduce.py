@@ -11,11 +11,12 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from ganlab.errors import UserError, did_you_mean
+from ganlab.files.result import commit
 from ganlab.reproduce.claim import Claim, claims_in, read_claim
 from ganlab.reproduce.page import Shown, pages, shown
 from ganlab.reproduce.records import read_record, record_file, write_record
 from ganlab.reproduce.running import run_claim
-from ganlab.reproduce.verdicts import Verdict
+from ganlab.reproduce.verdicts import Outcome
 from ganlab.run.tree import conf_dir
 
 QUICK = 10.0  # minutes
@@ -41,6 +42,7 @@ def reproduce(request: ReproduceRequest) -> None:
         return _list({name: read_claim(file) for name, file in house.items()}, house)
     files = files or house
     claims = {name: read_claim(file) for name, file in files.items()}
+    commit()  # of the code as it is now, which is kept: a run may take hours
     for name in [] if request.report else _to_run(claims, files, request):
         began = time.monotonic()
         values = run_claim(name, claims[name], request.runs, request.at_once)
@@ -65,7 +67,7 @@ def _to_run(claims: dict[str, Claim], files: dict[str, Path], request: Reproduce
     """What is named is run, its sweep going on with what is there; of all, those without a record of their present rule."""
     if not request.everything:
         return [*claims]
-    open_ = [name for name, claim in claims.items() if not claim.waits and _state(name, claim, files[name]) == Verdict.NOT_RUN]
+    open_ = [name for name, claim in claims.items() if not claim.waits and _state(name, claim, files[name]) == Outcome.NOT_RUN]
     open_.sort(key=lambda name: claims[name].minutes)
     if request.quick:
         spent, chosen = 0.0, []
@@ -76,7 +78,7 @@ def _to_run(claims: dict[str, Claim], files: dict[str, Path], request: Reproduce
     return open_
 
 
-def _state(name: str, claim: Claim, file: Path) -> Verdict:
+def _state(name: str, claim: Claim, file: Path) -> Outcome:
     return shown(name, claim, read_record(record_file(file))).verdict
 
 

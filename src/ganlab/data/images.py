@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from ganlab.errors import UserError
-from ganlab.precision import working
 from ganlab.pixels import to_float
+from ganlab.precision import working
 from ganlab.random import generator_of
 from ganlab.types import Batch
 

@@ -60,7 +60,7 @@ class Number(BaseModel):
 
 
 class Claim(BaseModel):
-    """What conf, paper and rule say; `differs` is how the setting is not that of the paper, `waits` what it cannot run without."""
+    """A claim's file; `differs` is how its setting is not that of the paper, `waits` what it cannot run without."""
 
     model_config = ConfigDict(extra="forbid")
     title: str
@@ -110,7 +110,7 @@ class Claim(BaseModel):
         for arm, own in self.arms.items():
             for seed in range(self.seeds):
                 lines = ["logger=csv", *self.setting, *own, f"seed={seed}"]
-                yield arm, seed, [*{line.partition("=")[0]: line for line in lines}.values()]  # an arm's own word counts
+                yield arm, seed, [*{line.partition("=")[0]: line for line in lines}.values()]  # the arm's word counts
 
 
 def read_claim(file: Path) -> Claim:

@@ -20,7 +20,7 @@ def final(run: RunDirectory) -> dict[str, float]:
     return {name: math.nan if last["value"] is None else last["value"] for name, last in result.get("final", {}).items()}
 
 
-def weights(run: RunDirectory, name: str) -> dict[str, float]:
+def tensor(run: RunDirectory, name: str) -> dict[str, float]:
     """A tensor of the newest checkpoint, as G.theta: theta_0, theta_1, ..."""
     checkpoint = run.newest_checkpoint()
     if checkpoint is None:
@@ -30,7 +30,7 @@ def weights(run: RunDirectory, name: str) -> dict[str, float]:
     return {f"{short}_{i}": each for i, each in enumerate(value.double().flatten().tolist())}
 
 
-def column(run: RunDirectory, name: str, at: Sequence[int], rate: Sequence[int] = ()) -> dict[str, float]:
+def at_iterations(run: RunDirectory, name: str, at: Sequence[int], rate: Sequence[int] = ()) -> dict[str, float]:
     """A column of metrics.csv at these iterations: at_10, at_50, ...; and `rate`, the factor of one iteration between two."""
     rows = {int(row["iteration"]): row[name] for row in read(run.table_file) if name in row}
     found = {f"at_{t}": rows[t] for t in at}

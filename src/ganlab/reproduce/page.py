@@ -16,7 +16,7 @@ from ganlab.report.text import MISSING
 from ganlab.report.text import interval as in_digits
 from ganlab.reproduce.claim import Claim, Number
 from ganlab.reproduce.records import Record
-from ganlab.reproduce.verdicts import Finding, Verdict, found, overall
+from ganlab.reproduce.verdicts import Finding, Outcome, findings_of, overall
 
 STALE = "it was measured under another setting or rule: run it again"
 
@@ -37,7 +37,7 @@ class Shown(NamedTuple):
 
     name: str
     claim: Claim
-    verdict: Verdict
+    verdict: Outcome
     rows: list[Line]
     told: list[str]
     marks: list[
@@ -47,13 +47,13 @@ class Shown(NamedTuple):
 
 def shown(name: str, claim: Claim, record: Record | None) -> Shown:
     current = record is not None and record.rule == claim.rule
-    findings = found(claim, record.values) if current and record is not None else []
+    findings = findings_of(claim, record.values) if current and record is not None else []
     if claim.waits:
-        verdict = Verdict.WAITING
+        verdict = Outcome.WAITING
     elif not current:
-        verdict = Verdict.NOT_RUN
+        verdict = Outcome.NOT_RUN
     else:
-        verdict = Verdict.DIFFERENT if claim.differs else overall(findings)
+        verdict = Outcome.DIFFERENT if claim.differs else overall(findings)
     rows = [_line(claim, finding) for finding in findings] or [_open(number, verdict) for number in claim.numbers]
     return Shown(name, claim, verdict, rows, [*_told(name, claim, record, verdict, findings)], [_mark(f) for f in findings])
 
@@ -64,10 +64,10 @@ def pages(every: Sequence[Shown], folder: Path) -> list[Path]:
         loader=PackageLoader("ganlab.reproduce"), trim_blocks=True, lstrip_blocks=True, autoescape=select_autoescape(["html"])
     )
     counts = Counter(one.verdict for one in every)
-    ordered = sorted(every, key=lambda one: [*Verdict].index(one.verdict))
+    ordered = sorted(every, key=lambda one: [*Outcome].index(one.verdict))
     files = [folder / "reproduced.md", folder / "reproduced.html"]
     for file in files:
-        text = environment.get_template(file.name).render(every=ordered, counts=[(v, counts[v]) for v in Verdict if counts[v]])
+        text = environment.get_template(file.name).render(every=ordered, counts=[(v, counts[v]) for v in Outcome if counts[v]])
         write_whole(file, text.rstrip() + "\n")
     return files
 
@@ -78,7 +78,7 @@ def _line(claim: Claim, finding: Finding) -> Line:
     return Line(number.of, _published(number), _found(claim, finding), of_seeds, number.in_words(), str(finding.verdict))
 
 
-def _open(number: Number, verdict: Verdict) -> Line:
+def _open(number: Number, verdict: Outcome) -> Line:
     return Line(number.of, _published(number), MISSING, MISSING, number.in_words(), str(verdict))
 
 
@@ -92,7 +92,7 @@ def _published(number: Number) -> str:
     return number.published if isinstance(number.published, str) else f"{number.published:.9g}"
 
 
-def _told(name: str, claim: Claim, record: Record | None, verdict: Verdict, findings: Sequence[Finding]) -> list[str]:
+def _told(name: str, claim: Claim, record: Record | None, verdict: Outcome, findings: Sequence[Finding]) -> list[str]:
     lines = [f"published  {claim.source}", f"known      {claim.known}"]
     lines += [f"unknown    {claim.unknown}"] if claim.unknown else []
     lines += [f"differs    {claim.differs}"] if claim.differs else []

@@ -13,7 +13,7 @@ from ganlab.reproduce.claim import FEWEST, Claim, Number
 Values = Mapping[str, Mapping[int, Mapping[str, float | None]]]  # of arm, seed and name; None where there was none
 
 
-class Verdict(StrEnum):
+class Outcome(StrEnum):
     REPRODUCED = "reproduced"
     NOT = "not reproduced"
     UNTOLD = "cannot be told"
@@ -28,10 +28,10 @@ class Finding(NamedTuple):
     number: Number
     interval: Interval | None
     n: int  # seeds that have it
-    verdict: Verdict
+    verdict: Outcome
 
 
-def found(claim: Claim, values: Values) -> list[Finding]:
+def findings_of(claim: Claim, values: Values) -> list[Finding]:
     return [_finding(claim, number, _of_seeds(number, values)) for number in claim.numbers]
 
 
@@ -52,10 +52,10 @@ def _finding(claim: Claim, number: Number, x: Sequence[float]) -> Finding:
         interval = Interval(x[0], x[0], x[0]) if x else None
     else:
         interval = mean_interval(x) if len(x) >= FEWEST else None
-    return Finding(number, interval, len(x), Verdict.UNTOLD if interval is None else judged(number, interval))
+    return Finding(number, interval, len(x), Outcome.UNTOLD if interval is None else judged(number, interval))
 
 
-def judged(number: Number, interval: Interval) -> Verdict:
+def judged(number: Number, interval: Interval) -> Outcome:
     """Reproduced where all of the interval is accepted, not where nothing of it is."""
     low, high = number.accepted
     if number.within is not None:
@@ -64,12 +64,12 @@ def judged(number: Number, interval: Interval) -> Verdict:
     else:
         inside = low < interval.low and interval.high < high
         outside = interval.high <= low or interval.low >= high
-    return Verdict.REPRODUCED if inside else Verdict.NOT if outside else Verdict.UNTOLD
+    return Outcome.REPRODUCED if inside else Outcome.NOT if outside else Outcome.UNTOLD
 
 
-def overall(findings: Sequence[Finding]) -> Verdict:
+def overall(findings: Sequence[Finding]) -> Outcome:
     """All numbers, or one that is not."""
     verdicts = {finding.verdict for finding in findings}
-    if Verdict.NOT in verdicts:
-        return Verdict.NOT
-    return Verdict.REPRODUCED if verdicts == {Verdict.REPRODUCED} else Verdict.UNTOLD
+    if Outcome.NOT in verdicts:
+        return Outcome.NOT
+    return Outcome.REPRODUCED if verdicts == {Outcome.REPRODUCED} else Outcome.UNTOLD
