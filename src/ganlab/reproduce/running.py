@@ -21,7 +21,7 @@ from ganlab.random import seed_of
 from ganlab.reproduce.claim import RUN, Claim
 from ganlab.reproduce.verdicts import Values
 from ganlab.run.tree import conf_dir
-from ganlab.sweep.driver import Engine, drive
+from ganlab.sweep.driver import drive
 from ganlab.sweep.engines import Joblib, Local
 from ganlab.sweep.plan import plan
 
@@ -65,7 +65,7 @@ def _trained(name: str, claim: Claim, runs: str, at_once: int) -> Values:
         batch = [[*overrides, *study] for _, _, overrides in jobs]
         names = [f"{arm}-seed-{seed}" for arm, seed, _ in jobs]
         script = str(conf_dir().parent / "train.py")
-        engine: Engine = Local(script) if at_once == 1 else Joblib(script, at_once, None, 1)
+        engine: Any = Local(script) if at_once == 1 else Joblib(script, at_once, None, 1)
         planned = plan(loader, config, batch, (), engine.elsewhere, engine.threads, names)
         drive(planned, Path(config.hydra.sweep.dir), engine)
     values: dict[str, dict[int, Found]] = {arm: {} for arm in claim.arms}
@@ -85,7 +85,7 @@ def _as_a_sweep(config: DictConfig) -> None:
 
 def _called(node: Mapping[str, Any], key: str) -> Callable[..., Mapping[str, float]]:
     try:
-        return hydra.utils.instantiate({**node, "_partial_": True}, _convert_="all")  # type: ignore[no-any-return]
+        return hydra.utils.instantiate({**node, "_partial_": True}, _convert_="all")
     except Exception as error:
         raise UserError(f"{key}: {' '.join(str(error.__cause__ or error).split())[:120]}") from error
 
