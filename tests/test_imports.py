@@ -10,9 +10,9 @@ PACKAGE = Path(__file__).parent.parent / "src" / "ganlab"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 # each may import those before it: what is above is not known below
-ORDER = ("types", "random", "errors", "signals", "pixels", "settings", "files", "figures", "networks", "data", "theory",
-         "sampling", "metrics", "features", "game", "loggers", "observers", "run", "sweep", "report", "commands", "api",
-         "__main__")  # fmt: skip
+ORDER = ("types", "random", "errors", "signals", "precision", "pixels", "settings", "files", "figures", "networks", "data",
+         "theory", "sampling", "metrics", "features", "game", "loggers", "observers", "run", "sweep", "report", "reproduce",
+         "commands", "api", "__main__")  # fmt: skip
 STRANGERS = {  # neighbours that have nothing to say to each other
     "networks": ("settings", "data", "figures", "files"),
     "data": ("networks", "figures", "files"),
@@ -25,9 +25,9 @@ STRANGERS = {  # neighbours that have nothing to say to each other
     "report": ("run", "sweep", "observers", "game", "data"),
 }
 DOORS = {"data": ("files.atomic",)}  # what a stranger has for all
-HYDRA = {"run", "sweep", "commands", "api"}
+HYDRA = {"run", "sweep", "reproduce.running", "commands", "api"}
 LIGHTNING = {"game.module", "data.module", "observers.adapter", "loggers", "run"}
-CORE = {"types", "random", "errors", "pixels", "networks", "metrics", "theory", "sampling", "game"}
+CORE = {"types", "random", "errors", "precision", "pixels", "networks", "metrics", "theory", "sampling", "game"}
 PLAIN = {"__future__", "collections", "typing", "dataclasses", "functools", "itertools", "math", "hashlib", "inspect", "abc",
          "copy", "time", "types", "contextlib", "difflib", "logging", "pathlib", "numpy", "scipy", "torch", "torchmetrics",
          "ganlab"}  # fmt: skip

@@ -5,10 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ganlab.precision import working
+
 
 def to_float(x: Tensor) -> Tensor:
-    """uint8 0 ... 255 -> float32 [-1, 1] of the same shape."""
-    return x.float().mul_(2 / 255).sub_(1)
+    """uint8 0 ... 255 -> [-1, 1] of the same shape, float32 or what the run computes in."""
+    return working(x).mul_(2 / 255).sub_(1)
 
 
 def to_unit(x: Tensor) -> Tensor:

@@ -165,4 +165,4 @@ class Run:
         shown = next((pictures[name] for name in ("samples", "game", "phase") if name in pictures), None)
         about = {"run": self.path, "status": self.status, "verdict": self.verdict, "iterations": result.get("iterations")}
         scores = show.tabled(("score", "last", "best"), lines) if lines else ""
-        return show.pairs(about) + scores + (show.shown(shown) if shown else "")
+        return show.pairs(about) + scores + (show.pictured(shown) if shown else "")

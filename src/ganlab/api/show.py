@@ -22,10 +22,10 @@ class Figures(list[Path]):
         return found
 
     def _repr_html_(self) -> str:
-        return "".join(f"<figure><figcaption>{html.escape(path.stem)}</figcaption>{shown(path)}</figure>" for path in self)
+        return "".join(f"<figure><figcaption>{html.escape(path.stem)}</figcaption>{pictured(path)}</figure>" for path in self)
 
 
-def shown(path: Path) -> str:
+def pictured(path: Path) -> str:
     return embedded(path.read_bytes(), KINDS[path.suffix])
 
 

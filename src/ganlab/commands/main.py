@@ -90,6 +90,15 @@ def main() -> None:
     command.add_argument("--seed", type=int, default=0, help="of its weights and minibatches (default 0)")
     command.add_argument("--out", type=Path, help="the file (default: features/DATA.pt)")
     command.set_defaults(do=_features)
+    command = commands.add_parser("reproduce", help="published numbers, measured again: without a name, which there are")
+    command.add_argument("names", metavar="CLAIM", nargs="*", help="its name, or a yaml file of your own")
+    command.add_argument("--all", action="store_true", help="run all that have no record, and write docs/reproduced.md")
+    command.add_argument("--quick", action="store_true", help="with --all: the cheapest of them, ten minutes together")
+    command.add_argument("--report", action="store_true", help="run nothing, write docs/reproduced.md from the records")
+    command.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (default 1)")
+    command.add_argument("--runs", default="runs", help="where run directories go (default runs)")
+    command.add_argument("--out", type=Path, help="folder of reproduced.md and reproduced.html (default docs)")
+    command.set_defaults(do=_reproduce)
     arguments, rest = parser.parse_known_args()  # argparse takes no KEY=VALUE after an option
     if rest and (
         arguments.do.__name__ not in TAKE_OVERRIDES or not all("=" in text and not text.startswith("-") for text in rest)
@@ -176,6 +185,14 @@ def _evaluate(arguments: argparse.Namespace) -> None:
     }
     for file in evaluate(runs, EvaluationRequest(overrides=overrides, **given)):
         print(file)
+
+
+def _reproduce(arguments: argparse.Namespace) -> None:
+    from ganlab.commands.reproduce import ReproduceRequest, reproduce
+
+    every = arguments.all or arguments.quick
+    given = (arguments.quick, arguments.report, arguments.jobs, arguments.runs, arguments.out)
+    reproduce(ReproduceRequest(arguments.names, every, *given))
 
 
 def _phase(arguments: argparse.Namespace) -> None:

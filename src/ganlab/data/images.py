@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ganlab.errors import UserError
 from ganlab.pixels import to_float
+from ganlab.precision import working
 from ganlab.random import generator_of
 from ganlab.types import Batch
 
@@ -95,7 +96,7 @@ class Images:
     def mean(self) -> Tensor:
         """The mean image [C, H, W] in [-1, 1]."""
         total = torch.stack([part.sum(0, dtype=torch.int64) for part in self.x.split(10_000)]).sum(0)
-        return total.double().div(len(self)).mul(2 / 255).sub(1).float()
+        return working(total.double().div(len(self)).mul(2 / 255).sub(1))
 
     def _rows(self, index: Tensor) -> Tensor:
         # on the CPU index_select copies whole rows, several times as fast as x[index]

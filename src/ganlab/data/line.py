@@ -19,6 +19,7 @@ from torch import Tensor
 
 from ganlab.data.toy import KERNELS, Distribution, Mixture, gaussians
 from ganlab.errors import did_you_mean
+from ganlab.precision import working
 from ganlab.random import generator_of
 from ganlab.types import Batch, LogDensity
 
@@ -47,7 +48,7 @@ class OnTheLine(Distribution):
         bits = torch.randint(2**BITS, (n,), generator=generator, device=generator.device)
         x = self.quantile((bits.cpu().double() + 0.5) / 2**BITS)
         y = self.label(x, generator)
-        return x.float()[:, None].to(generator.device), y.to(generator.device)
+        return working(x)[:, None].to(generator.device), y.to(generator.device)
 
     def minibatches(self, t: int, k: int, batch_size: int, seed: int, part: slice) -> Batch:
         x, y = self.sample(k * batch_size, generator_of(seed, "data", t))  # scipy works on the host

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.distributions import Categorical, MixtureSameFamily, MultivariateNormal
 
 from ganlab.data.toy import Mixture
+from ganlab.precision import working
 
 ASYMMETRY = 1e-6  # of a covariance, relative to its largest entry: more is no rounding
 
@@ -84,14 +85,14 @@ def mixture(
         c = _numbers("covariances", covariances)
         if c.dim() == 2:
             c = c.expand(K, *c.shape)
-        return Correlated(m.float(), c, None if w is None else w.float())
+        return Correlated(working(m), c, None if w is None else working(w))
     s = _numbers("stds", stds)
     if s.shape not in ((), (K,), (1, d), (K, 1), (K, d)):
         raise ValueError(
             f"stds of shape {list(s.shape)} do not fit means of shape {[K, d]}: give one number, a list of {K}, or rows of {d}"
         )
     s = (s[:, None] if s.dim() == 1 else s).expand(K, d)
-    return Mixture(m.float(), s.float(), None if w is None else w.float())
+    return Mixture(working(m), working(s), None if w is None else working(w))
 
 
 def _numbers(name: str, value: Any) -> Tensor:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
 from ganlab.errors import above_zero, at_least_one
+from ganlab.precision import working
 from ganlab.random import generator_of
 from ganlab.types import Batch, LogDensity
 
@@ -106,14 +108,25 @@ def grid(side: int, spacing: float, std: float) -> Mixture:
     return _equal(torch.cartesian_prod(ticks, ticks), std)
 
 
-class Dirac(Distribution):
-    """A point mass at 0 on the line: the data of the smallest GAN (Mescheder et al., 2018). y is 0."""
+class Point(Distribution):
+    """A point mass, at d coordinates. y is 0."""
 
-    shape = (1,)
     classes = 1
 
+    def __init__(self, at: Sequence[float]) -> None:
+        self.at = torch.tensor([float(each) for each in at])
+        self.shape = tuple(self.at.shape)
+
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        return torch.zeros(n, 1, device=generator.device), torch.zeros(n, dtype=torch.long, device=generator.device)
+        x = self.at.to(generator.device).expand(n, -1)
+        return x, torch.zeros(n, dtype=torch.long, device=generator.device)
+
+
+class Dirac(Point):
+    """At 0 on the line: the data of the smallest GAN (Mescheder et al., 2018)."""
+
+    def __init__(self) -> None:
+        super().__init__([0.0])
 
 
 class SwissRoll(Distribution):
@@ -160,4 +173,4 @@ def gaussians(means: Tensor, std: float) -> Mixture:
 def _equal(means: Tensor, std: float) -> Mixture:
     if not std > 0:
         raise ValueError(f"std must be > 0, got {std}")
-    return gaussians(means.float(), std)
+    return gaussians(working(means), std)

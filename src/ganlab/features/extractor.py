@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.weak import TensorWeakRef
 
 from ganlab.errors import UserError
+from ganlab.precision import working
 from ganlab.types import Features
 
 SHORT = 16  # hexadecimal digits of a sha256 that tell one thing from another
@@ -49,7 +50,7 @@ class Frozen:
         # the same numbers whatever precision G trains in, and on a GPU as on a CPU
         exact = torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True, allow_tf32=False)
         with torch.autocast(x.device.type, enabled=False), exact:
-            seen = [self.net(part.float()) for part in x.split(self.chunk)]
+            seen = [self.net(working(part)) for part in x.split(self.chunk)]
         return Features(*(torch.cat(layer).float() for layer in zip(*seen, strict=True)))
 
     def card(self) -> dict[str, object]:

@@ -19,6 +19,7 @@ from ganlab.game.players import Players, Terms
 from ganlab.game.quick import forget, quicken
 from ganlab.game.terms import Term
 from ganlab.networks.weights import follower, frozen, gradient_norm, trained_by
+from ganlab.precision import working
 from ganlab.random import Draws, handed, seed_foreign_layers, seed_of
 from ganlab.types import Batch, Loss, Prior
 
@@ -200,7 +201,7 @@ class GAN(pl.LightningModule):
         """G_ema(z) [n, *S] in evaluation mode, for z [n, Z] and y [n]."""
         self.G_ema.eval()
         with torch.set_grad_enabled(z.requires_grad):  # a score that inverts G
-            return torch.cat([self.G_ema(*part).float() for part in zip(z.split(chunk), y.split(chunk), strict=True)])
+            return torch.cat([working(self.G_ema(*part)) for part in zip(z.split(chunk), y.split(chunk), strict=True)])
 
     def configure_optimizers(self) -> list[Optimizer]:
         return [self.opt_G, self.opt_D]

@@ -12,6 +12,7 @@ from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
 from ganlab.metrics.samples import TwoSamples
+from ganlab.precision import working
 from ganlab.theory.divergences import jsd, quadrature
 from ganlab.types import Blurrable, LineSource, LogDensity, Source
 
@@ -55,7 +56,7 @@ class LogLikelihood(TwoSamples):
         log_p = torch.full([len(x)], torch.nan, dtype=torch.float64)
         parts = x.detach().cpu()[known].split(CHUNK)
         log_p[known] = torch.cat([self.law.log_prob(part).double().cpu() for part in parts])
-        super().update(log_p[:, None].float().to(x.device), real)
+        super().update(working(log_p[:, None]).to(x.device), real)
 
     @property
     def details(self) -> dict[str, float]:

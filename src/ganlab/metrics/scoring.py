@@ -11,6 +11,7 @@ from torchmetrics import Metric
 
 from ganlab.metrics.cards import Card
 from ganlab.metrics.several import kinds, named
+from ganlab.precision import working
 from ganlab.random import generator_of
 from ganlab.types import Prior
 
@@ -68,14 +69,14 @@ class Scorer:
         z = prior.sample(self.n, generator_of(self.seed, "evaluation")).to(device)  # the same on every device
         y = self.y.repeat(-(-self.n // len(self.y)))[: self.n].to(device)
         for i, part in enumerate(zip(z.split(CHUNK), y.split(CHUNK), strict=True)):
-            x = G(*part).float()
+            x = working(G(*part))
             self.samples = self.samples if i else x
             self._update(x, part[1], real=False)
             advance("real and generated", len(x))
         for metric in self.metrics.values():
             invert = getattr(metric, "invert", None)  # of one that asks G for more than samples
             if callable(invert):
-                invert(lambda z, y: G(z.to(device), y.to(device)).float(), prior, self.real, self.y)
+                invert(lambda z, y: working(G(z.to(device), y.to(device))), prior, self.real, self.y)
         values = dict[str, float]()
         for name, metric in self.metrics.items():
             values.update(named(name, metric.compute()))

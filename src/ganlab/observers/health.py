@@ -13,6 +13,7 @@ from ganlab.errors import at_least_one
 from ganlab.files.status import Status
 from ganlab.files.verdict import COLLAPSED
 from ganlab.observers.observer import Observer, View
+from ganlab.precision import working
 from ganlab.random import generator_of
 from ganlab.types import Source
 
@@ -46,8 +47,8 @@ class Health(Observer):
         n = self.n - self.n % getattr(gan.D, "m", 1)  # of packs, whole ones
         real, y = view.source.sample(n, generator_of(self.seed, "health", device=device))
         z = gan.prior.sample(n, generator_of(self.seed, "health", 1, device=device))
-        fake = gan.G(z, y).float()
-        on_real, on_fake = (gan.players.on(x, y)[0].float() for x in (real, fake))  # [n / m]
+        fake = working(gan.G(z, y))
+        on_real, on_fake = (working(gan.players.on(x, y)[0]) for x in (real, fake))  # [n / m]
         values = {"diversity": _spread(fake) / _spread(real)}
         if gan.now.looked_at:  # and not first looked at when it is over
             values |= {f"gradient_{net}": norm for net, norm in gan.now.gradient_norms.items()}
@@ -58,10 +59,10 @@ class Health(Observer):
         if self.held_out is not None:
             self.held_out = self.held_out.to(device)
             unseen, y = self.held_out.sample(n, generator_of(self.seed, "health", 2, device=device))
-            on_unseen = gan.players.on(unseen, y)[0].float()
+            on_unseen = working(gan.players.on(unseen, y)[0])
             values |= {"logit_gap": on_real.mean() - on_unseen.mean()}
             values |= {"accuracy_held_out": _accuracy(on_unseen, on_fake)} if logit else {}
-        read = torch.stack([value.float() for value in values.values()]).tolist()
+        read = torch.stack([working(value) for value in values.values()]).tolist()
         if math.isfinite(read[0]) and self.due(view.t):
             self.alike = self.alike + 1 if read[0] < COLLAPSED else 0
         self.last = view.last

@@ -12,6 +12,7 @@ from torch.nn.functional import logsigmoid
 from ganlab.files.status import Status
 from ganlab.game.module import GAN
 from ganlab.observers.observer import Observer, View
+from ganlab.precision import working
 
 
 class Log(Observer):
@@ -66,7 +67,7 @@ def statistics(gan: GAN) -> tuple[dict[str, float], dict[str, float]]:
     for name, optimizer in (("G", gan.opt_G), ("D", gan.opt_D)):
         states = [value for state in optimizer.state.values() for value in state.values()]
         largest[f"{name}'s optimizer"] = _largest([value for value in states if torch.is_tensor(value) and value.dim()])
-    every = [v.detach().float() for v in (values | {k: v for k, v in largest.items() if v is not None}).values()]
+    every = [working(v.detach()) for v in (values | {k: v for k, v in largest.items() if v is not None}).values()]
     read = torch.stack(every).tolist()  # one sync
     rates = {"train/lr_G": gan.opt_G, "train/lr_D": gan.opt_D}  # of their first parameter groups
     row = dict(zip(values, read, strict=False)) | {name: each.param_groups[0]["lr"] for name, each in rates.items()}
@@ -77,7 +78,7 @@ def statistics(gan: GAN) -> tuple[dict[str, float], dict[str, float]]:
 def _largest(tensors: Sequence[Tensor]) -> Tensor | None:
     """The largest absolute value in all of them; NaN where there is one."""
     floats = [tensor.detach() for tensor in tensors if tensor.is_floating_point() and tensor.numel()]
-    return torch.stack([each.float() for each in torch._foreach_norm(floats, torch.inf)]).amax() if floats else None
+    return torch.stack([working(each) for each in torch._foreach_norm(floats, torch.inf)]).amax() if floats else None
 
 
 def _total(gan: GAN, player: str) -> Tensor:

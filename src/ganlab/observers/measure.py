@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from ganlab.observers.observer import Observer, View
 from ganlab.observers.scores import Scores
+from ganlab.precision import working
 from ganlab.random import generator_of
 from ganlab.theory.reading import Frame, Probe, frame_times
 from ganlab.types import Source
@@ -115,7 +116,8 @@ def function_of(net: nn.Module, device: torch.device, labels: Callable[[int], Te
 
     @torch.no_grad()
     def function(x: Tensor) -> Tensor:
-        out = net(x.to(device), labels(len(x))).float().cpu()
+        out = net(x.to(device), labels(len(x)))
+        out = working(out).cpu()
         if not out.isfinite().all():
             raise NotFinite
         return out

@@ -25,6 +25,7 @@ from ganlab.metrics.cards import card, fingerprint, name_of
 from ganlab.metrics.scoring import Scorer, conditional, feed
 from ganlab.metrics.several import kinds
 from ganlab.networks.layers import Discriminator
+from ganlab.precision import DOUBLE
 from ganlab.run.checkpoint import AtomicCheckpointIO
 from ganlab.run.completed import completed
 from ganlab.run.config import MISTAKEN, build, build_as, resolve, takes, validate
@@ -200,7 +201,8 @@ def logger_of(node: Node, key: str, **about: Any) -> RunLogger:
 def trainer_of(settings: Settings, callbacks: list[pl.Callback]) -> pl.Trainer:
     """Lightning's Trainer. What would end, clip or accumulate behind the bench's back is given here, so it cannot be set."""
     node = settings.trainer
-    refuse_unfit_precision(str(node.get("precision")), node.get("accelerator"))
+    precision = str(node.get("precision"))
+    refuse_unfit_precision(precision, node.get("accelerator"))
     if node.get("accelerator") in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UserError("trainer.accelerator = gpu but torch finds no GPU on this machine: use trainer=cpu or trainer=auto")
     if not torch.cuda.is_available():
@@ -231,6 +233,8 @@ def trainer_of(settings: Settings, callbacks: list[pl.Callback]) -> pl.Trainer:
     )
     # Lightning's own handler of SIGTERM ends a run without a checkpoint; `ganlab.signals` has one for each signal
     trainer._signal_connector.register_signal_handlers = lambda: None
+    if precision in DOUBLE and trainer.strategy.root_device.type == "mps":
+        raise UserError(f"trainer.precision = {precision} and this GPU has no float64: use trainer=cpu, or 32-true")
     if trainer.world_size > 1 and node.get("strategy") == "auto":
         raise UserError(f"{trainer.world_size} processes need trainer=ddp: add it, or leave out trainer.devices")
     return trainer

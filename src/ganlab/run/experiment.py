@@ -29,6 +29,7 @@ from ganlab.observers.health import Health
 from ganlab.observers.log import Log
 from ganlab.observers.observer import Observer
 from ganlab.observers.snapshots import Snapshots
+from ganlab.precision import computed_in
 from ganlab.random import seed_of
 from ganlab.run.build import game_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
 from ganlab.run.config import build, build_as, check, classes_told, plain
@@ -62,12 +63,14 @@ def train(cfg: DictConfig) -> None:
     settings = settings_of(cfg, overrides)
     torch.set_num_threads(settings.threads or ALL_THREADS)
     run = RunDirectory(hydra.runtime.output_dir)
+    precision = settings.trainer.get("precision")
     if settings.replicas != 1:
         from ganlab.run.replicas import train_together
 
-        with SIGNALS.listened():
+        with SIGNALS.listened(), computed_in(precision):
             return train_together(cfg, overrides, run.path, dict(hydra.runtime.choices), _train)
-    with SIGNALS.listened(), run.locked() if rank_zero_only.rank == 0 else nullcontext():  # type: ignore[attr-defined]
+    lock = run.locked() if rank_zero_only.rank == 0 else nullcontext()  # type: ignore[attr-defined]
+    with SIGNALS.listened(), lock, computed_in(precision):
         result = _train(settings, run, overrides, dict(hydra.runtime.choices))
     if result is None:
         return
@@ -95,7 +98,8 @@ def rehearse(settings: Settings, path: Path, choices: dict[str, str], elsewhere:
         key = f"logger.{name}"
         check(logger, key, given=taken_by_logger(logger, key))
     settings = sighted(settings, make=False)
-    Experiment(settings.model_copy(update={"logger": {}, "trainer": trainer}), RunDirectory(path), choices, 0)
+    with computed_in(trainer.get("precision")):
+        Experiment(settings.model_copy(update={"logger": {}, "trainer": trainer}), RunDirectory(path), choices, 0)
 
 
 def _train(

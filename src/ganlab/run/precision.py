@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ganlab.errors import UserError
+from ganlab.precision import DOUBLE
 
 log = logging.getLogger(__name__)
 
@@ -19,8 +20,8 @@ def refuse_unfit_precision(precision: str, accelerator: Any) -> None:
             f"trainer.precision = {precision}: fp16 needs a loss scale, and one scale cannot serve two optimizers "
             "that step at different times; use bf16-mixed or 32-true"
         )
-    if precision not in ("32-true", "32", "bf16-mixed"):
-        raise UserError(f"trainer.precision = {precision}: use 32-true or bf16-mixed")
+    if precision not in ("32-true", "32", "bf16-mixed", *DOUBLE):
+        raise UserError(f"trainer.precision = {precision}: use 32-true, bf16-mixed or 64-true")
     on_cpu = accelerator == "cpu" or not torch.cuda.is_available()
     if precision == "bf16-mixed" and on_cpu and not multiplies_bf16():
         log.warning("trainer.precision = bf16-mixed on a CPU without bf16 instructions: 15 to 20 times slower than 32-true")

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ganlab.errors import at_least_one
 from ganlab.figures import line, plane
+from ganlab.precision import working
 from ganlab.random import generator_of
 from ganlab.theory.optimum import best_output
 from ganlab.theory.reading import Frame, Reading, Row, Values, against_optimum, distances, say_if_unknown
@@ -76,7 +77,7 @@ class Estimate:
 
     def measure(self, G: Callable[[Tensor], Tensor], D: Callable[[Tensor], Tensor]) -> Reading:
         fake = G(self.z)
-        cells, output = self._cells(fake), D(self.x.float()).double()
+        cells, output = self._cells(fake), D(working(self.x)).double()
         frame: Frame = {"axes": self.axes, "D": output, "real": self.real[:SHOWN], "fake": fake[:SHOWN]}
         if self.d == 1:
             best = best_output(self.loss, cells)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ganlab.figures import line as portraits
+from ganlab.precision import working
 from ganlab.random import generator_of
 from ganlab.theory import maps
 from ganlab.theory.optimum import best_output
@@ -83,7 +84,7 @@ class Line:
 
     def _map(self, G: Callable[[Tensor], Tensor], z: Tensor) -> Tensor:
         """G at z [Z]."""
-        return G(z[:, None].float())[:, 0].double().cpu()
+        return G(working(z[:, None]))[:, 0].double().cpu()
 
     def _pushforward(self, G: Callable[[Tensor], Tensor], Gz: Tensor) -> tuple[maps.Map, Tensor]:
         """The distribution function of G(z), and edges for cells near the folds of G. There p_g grows like 1 / sqrt(distance),
@@ -166,4 +167,4 @@ class Line:
 
 
 def _on_line(D: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    return D(x.float()).double().cpu()
+    return D(working(x)).double().cpu()

@@ -1,0 +1,98 @@
+"""From a claim to its values: training runs as one sweep, which goes on where it was; or a computation, seed by seed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from omegaconf import DictConfig, OmegaConf
+
+from ganlab.errors import UserError
+from ganlab.files.atomic import write_whole
+from ganlab.files.result import without_nan
+from ganlab.files.run import RunDirectory
+from ganlab.random import seed_of
+from ganlab.reproduce.claim import RUN, Claim
+from ganlab.reproduce.verdicts import Values
+from ganlab.run.tree import conf_dir
+from ganlab.sweep.driver import drive
+from ganlab.sweep.engines import Joblib, Local
+from ganlab.sweep.plan import plan
+
+Found = dict[str, float | None]
+
+
+def run_claim(name: str, claim: Claim, runs: str, at_once: int) -> Values:
+    """Raises UserError, and Unfinished where a run is not over."""
+    if claim.waits:
+        raise UserError(f"{name} waits for {claim.waits}")
+    os.environ["GANLAB_COMMAND"] = f"ganlab reproduce {name}"
+    if claim.compute is not None:
+        return _computed(name, claim, Path(runs) / "reproduce" / name)
+    return _trained(name, claim, runs, at_once)
+
+
+def measured(claim: Claim, run: RunDirectory) -> Found:
+    """What the claim keeps of a run that is over."""
+    return _kept(claim, _called(claim.measure, "measure")(run))
+
+
+def _computed(name: str, claim: Claim, folder: Path) -> Values:
+    values: dict[int, Found] = {}
+    compute = _called(claim.compute or {}, "compute")
+    for seed in range(claim.seeds):
+        file = folder / f"{claim.rule}-seed-{seed}.json"
+        if not file.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(file, json.dumps(_kept(claim, compute(seed=seed_of(seed, name)))))
+        values[seed] = json.loads(file.read_text())
+    return {RUN: values}
+
+
+def _trained(name: str, claim: Claim, runs: str, at_once: int) -> Values:
+    jobs = [*claim.jobs()]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        study = [f"study=reproduce-{name}", f"runs={runs}"]
+        config = compose("config", overrides=study, return_hydra_config=True)
+        _as_a_sweep(config)
+        loader = GlobalHydra.instance().config_loader()
+        batch = [[*overrides, *study] for _, _, overrides in jobs]
+        names = [f"{arm}-seed-{seed}" for arm, seed, _ in jobs]
+        script = str(conf_dir().parent / "train.py")
+        engine: Any = Local(script) if at_once == 1 else Joblib(script, at_once, None, 1)
+        planned = plan(loader, config, batch, (), engine.elsewhere, engine.threads, names)
+        drive(planned, Path(config.hydra.sweep.dir), engine)
+    values: dict[str, dict[int, Found]] = {arm: {} for arm in claim.arms}
+    for (arm, seed, _), job in zip(jobs, planned, strict=True):
+        values[arm][seed] = measured(claim, RunDirectory(job.path))
+    return values
+
+
+def _as_a_sweep(config: DictConfig) -> None:
+    """What Hydra fills in where it starts a program itself."""
+    OmegaConf.set_readonly(config.hydra, False)
+    OmegaConf.set_struct(config, False)
+    config.hydra.job.config_name = "config"
+    config.hydra.runtime.output_dir = "."
+    OmegaConf.set_struct(config, True)
+
+
+def _called(node: Mapping[str, Any], key: str) -> Callable[..., Mapping[str, float]]:
+    try:
+        return hydra.utils.instantiate({**node, "_partial_": True}, _convert_="all")
+    except Exception as error:
+        raise UserError(f"{key}: {' '.join(str(error.__cause__ or error).split())[:120]}") from error
+
+
+def _kept(claim: Claim, values: Mapping[str, float]) -> Found:
+    wanted = claim.kept()
+    kept: Found = without_nan({name: float(value) for name, value in values.items() if name in wanted})
+    if missing := wanted - {*values}:
+        raise UserError(f"numbers: nothing is called {sorted(missing)[0]}; there are {', '.join(sorted(values))[:120]}")
+    return kept

@@ -1,0 +1,219 @@
+"""The deterministic claims hold to their digits, by the game that everybody trains with; and what a verdict is."""
+
+import json
+import math
+
+import pytest
+import torch
+import yaml
+from conftest import ROOT, composed
+
+from ganlab.commands.reproduce import ReproduceRequest, reproduce
+from ganlab.errors import UserError
+from ganlab.report.statistics import Interval
+from ganlab.reproduce.claim import RUN, Claim, Number, claims_in, read_claim
+from ganlab.reproduce.measures import decades, plateau
+from ganlab.reproduce.parts import Clusters
+from ganlab.reproduce.records import read_record, record_file, write_record
+from ganlab.reproduce.running import measured
+from ganlab.reproduce.verdicts import Outcome, findings_of, judged, overall
+from ganlab.run.config import resolve, validate
+
+CLAIMS = claims_in(ROOT / "claims")
+CHEAP = [("optimistic_mirror_descent", 8), ("extragradient", 12)]
+SMALL = {"title": "t", "source": "s", "known": "k", "minutes": 1, "seeds": 5}
+
+
+@pytest.mark.parametrize(("name", "digits"), [*CHEAP, pytest.param("dirac_gan", 13, marks=pytest.mark.long)])
+def test_a_deterministic_claim_holds_to_its_digits(name, digits, run):
+    claim = read_claim(CLAIMS[name])
+    values = {}
+    for arm, seed, overrides in claim.jobs():
+        quiet = () if any("theory" in line for line in overrides) or name == "dirac_gan" else ("theory=none",)
+        values[arm] = {seed: measured(claim, run(*overrides[1:], *quiet, name=arm))}
+    findings = findings_of(claim, values)
+    assert {finding.number.of: finding.verdict for finding in findings if finding.verdict != Outcome.REPRODUCED} == {}
+    assert len(findings) == digits
+    assert claim.deterministic
+
+
+def test_the_relativistic_pair(tmp_path):
+    (one,) = read_claim(CLAIMS["relativistic_pair"]).numbers
+    copy = tmp_path / "relativistic_pair.yaml"
+    copy.write_text(CLAIMS["relativistic_pair"].read_text())
+    reproduce(ReproduceRequest([str(copy)], runs=str(tmp_path / "runs")))
+    record = read_record(record_file(copy))
+    assert record.values[RUN][0]["divergence"] == pytest.approx(0.20134547158, abs=1e-10)
+    assert one.within == 5e-7
+
+
+def test_a_momentum_that_begins_at_zero_ends_elsewhere(run):
+    """As the issue says: (3.638, 3.639)."""
+    claim = read_claim(CLAIMS["optimistic_mirror_descent"])
+    lines = [line for line in claim.arms["momentum"] if "buffer" not in line and "StartedSGD" not in line]
+    found = measured(claim, run(*claim.setting, *lines, "theory=none"))
+    assert (found["theta_0"], found["theta_1"]) == pytest.approx((3.638, 3.639), abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    ("rule", "interval", "verdict"),
+    [
+        ({"within": 1.0}, (9.5, 10.5), Outcome.REPRODUCED),
+        ({"within": 1.0}, (9.0, 11.0), Outcome.REPRODUCED),  # the ends are within
+        ({"within": 1.0}, (10.5, 11.5), Outcome.UNTOLD),
+        ({"within": 1.0}, (11.1, 12.0), Outcome.NOT),
+        ({"above": 0.0}, (0.1, 2.0), Outcome.REPRODUCED),
+        ({"above": 0.0}, (0.0, 0.0), Outcome.NOT),  # no difference is none
+        ({"above": 0.0}, (-1.0, 1.0), Outcome.UNTOLD),
+        ({"below": 0.0}, (-2.0, -1.0), Outcome.REPRODUCED),
+        ({"above": 0.0, "below": 1.0}, (2.0, 3.0), Outcome.NOT),
+    ],
+)
+def test_the_interval_against_what_is_accepted(rule, interval, verdict):
+    low, high = interval
+    assert judged(Number(of="x", published=10.0, **rule), Interval((low + high) / 2, low, high)) is verdict
+
+
+def test_a_difference_is_of_the_seeds_that_both_arms_have():
+    claim = Claim(**SMALL, arms={"a": [], "b": []}, numbers=[{"of": "b.x - a.x", "published": "more", "above": 0.0}])
+    values = {"a": {s: {"x": float(s)} for s in range(6)}, "b": {s: {"x": s + 1.0 + 0.01 * s} for s in range(6)}}
+    (finding,) = findings_of(claim, values)
+    assert finding.interval.value == pytest.approx(1.025)
+    assert (finding.n, finding.verdict) == (6, Outcome.REPRODUCED)
+    values["b"][0]["x"], values["b"][1]["x"] = None, math.nan
+    (finding,) = findings_of(claim, values)
+    assert (finding.n, finding.interval, finding.verdict) == (4, None, Outcome.UNTOLD)  # fewer than five tell nothing
+
+
+def test_one_number_that_does_not_hold_is_enough():
+    claim = Claim(**SMALL, numbers=[{"of": "x", "published": 1.0, "within": 0.5}, {"of": "x", "published": 9.0, "within": 0.5}])
+    values = {RUN: {s: {"x": 1.0 + 0.01 * s} for s in range(5)}}
+    assert [finding.verdict for finding in findings_of(claim, values)] == [Outcome.REPRODUCED, Outcome.NOT]
+    assert overall(findings_of(claim, values)) is Outcome.NOT
+    assert overall([]) is Outcome.UNTOLD
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"seeds": 4}, "at least 5"),
+        ({"numbers": [{"of": "b.x", "published": 1.0, "within": 1.0}]}, "names no arm"),
+        ({"numbers": [{"of": "x", "published": 1.0}]}, "either within, or above and below"),
+        ({"numbers": [{"of": "x", "published": "more", "within": 1.0}]}, "this one is text"),
+        ({"rule": 1}, "rule"),
+    ],
+)
+def test_a_claim_that_is_wrong_is_a_sentence(change, said, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text(yaml.safe_dump({**SMALL, "numbers": [{"of": "x", "published": 1.0, "within": 1.0}], **change}))
+    with pytest.raises(UserError, match=said) as error:
+        read_claim(file)
+    assert len(str(error.value)) <= 200 + len(str(tmp_path))
+
+
+OUTSIDE = """
+title: A number of one's own
+source: nobody (2026), table 0
+known: made up
+minutes: 0.1
+seeds: 5
+compute: {_target_: mine.drawn, scale: 2.0}
+numbers:
+  - {of: mean, published: 0.0, within: 1.0}
+  - {of: mean, published: 5.0, within: 1.0}
+"""
+MINE = """
+import random
+def drawn(seed, scale):
+    return {"mean": random.Random(seed).uniform(-scale, scale) / 100}
+"""
+
+
+def test_a_claim_from_outside_is_a_small_file(tmp_path, monkeypatch, capsys):
+    assert len(OUTSIDE.strip().splitlines()) + len(MINE.strip().splitlines()) < 30
+    (tmp_path / "own.yaml").write_text(OUTSIDE)
+    (tmp_path / "mine.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("COLUMNS", "150")
+    given = ReproduceRequest([str(tmp_path / "own.yaml")], runs=str(tmp_path / "runs"))
+    reproduce(given)
+    told = capsys.readouterr().out
+    assert "verdict    not reproduced" in told
+    assert "5 of 5" in told
+    assert len([*(tmp_path / "runs" / "reproduce" / "own").glob("*.json")]) == 5
+    reproduce(given._replace(report=True, out=tmp_path))
+    text = (tmp_path / "reproduced.md").read_text()
+    assert "Does not reproduce: `own`." in text
+    assert (tmp_path / "reproduced.html").read_text().count("<svg") == 2
+    file = tmp_path / "own.yaml"
+    file.write_text(OUTSIDE.replace("5.0, within: 1.0", "5.0, within: 9.0"))  # a rule that is changed after the result
+    reproduce(given._replace(report=True, out=tmp_path))
+    text = (tmp_path / "reproduced.md").read_text()
+    assert "1 not run yet" in text
+    assert "another setting or rule" in text
+
+
+def test_a_record_holds_what_was_measured(tmp_path):
+    claim = Claim(**SMALL, numbers=[{"of": "x", "published": 1.0, "within": 1.0}])
+    values = {RUN: {0: {"x": 1.5}, 1: {"x": None}}}
+    write_record(tmp_path / "a.json", claim, values, 1.0)
+    record = read_record(tmp_path / "a.json")
+    assert (record.values, record.rule) == (values, claim.rule)
+    (tmp_path / "a.json").write_text("{")
+    with pytest.raises(UserError, match="no record"):
+        read_record(tmp_path / "a.json")
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_every_claim_is_complete_and_composes(name, tmp_path):
+    claim = read_claim(CLAIMS[name])
+    assert claim.deterministic or claim.seeds >= 5
+    if not claim.waits and claim.compute is None:
+        for overrides in {arm: lines for arm, seed, lines in claim.jobs() if seed == 0}.values():
+            validate(resolve(composed(*overrides, f"runs={tmp_path}", path=tmp_path)))
+
+
+def test_there_are_a_dozen_that_a_cpu_can_run():
+    claims = [read_claim(file) for file in CLAIMS.values()]
+    assert len([claim for claim in claims if not claim.waits]) >= 12
+    assert all(claim.waits or claim.differs or claim.deterministic or claim.seeds >= 5 for claim in claims)
+
+
+def test_records_are_of_claims_and_of_their_seeds():
+    for file in (ROOT / "claims" / "records").glob("*.json"):
+        claim, record = read_claim(CLAIMS[file.stem]), read_record(file)
+        for arm, seeds in record.values.items():
+            assert arm in claim.arms
+            assert all(set(values) == claim.kept() for values in seeds.values())
+        assert "/" not in json.dumps(record.origin).replace("://", "")  # no path of a machine
+
+
+class Told:
+    """A run directory with a table."""
+
+    def __init__(self, path, rows):
+        self.path, self.table_file = path, path / "metrics.csv"
+        names = [*rows[0]]
+        self.table_file.write_text("\n".join([",".join(names), *(",".join(map(str, row.values())) for row in rows)]) + "\n")
+
+
+def test_a_plateau_is_where_a_mode_is_missing(tmp_path):
+    rows = [{"iteration": t, "loss": 1.0 if t < 5 else 2.0, "modes": 1 if t < 5 else 2} for t in range(8)]
+    assert plateau(Told(tmp_path, rows), "loss", "modes", 1, 5) == {"plateau": 1.0, "end": 2.0, "lost": 1.0}
+    short = plateau(Told(tmp_path, rows), "loss", "modes", 1, 6)
+    assert math.isnan(short["plateau"])
+    assert short["lost"] == 0.0
+
+
+def test_decades(tmp_path):
+    rows = [{"iteration": t, "norm": 10.0**-t} for t in range(6)]
+    assert decades(Told(tmp_path, rows), "norm", 1)["fall"] == pytest.approx(5.0)
+
+
+def test_clusters_are_modes_and_all_points_are_in_a_minibatch():
+    data = Clusters([[0.0, 0.3], [4.0, 4.3]], 100, 0)
+    x = data.minibatches(3, 2, 100, 7, slice(None)).x
+    assert torch.equal(x[0], x[1])
+    assert x.unique().numel() == 100
+    near = data.deviations(torch.tensor([[0.15], [0.44], [0.46], [4.2]]))
+    assert (near < 3).tolist() == [[True, False], [True, False], [False, False], [False, True]]
