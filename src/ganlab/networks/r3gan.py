@@ -44,7 +44,7 @@ class Block(nn.Sequential):
     def __init__(self, channels: int, expansion: int, group: int, blocks: int) -> None:
         inner = channels * expansion
         groups = max(inner // group, 1)
-        if inner % groups:
+        if inner > group and inner % group:
             raise ValueError(f"group = {group} but the blocks have {inner} channels inside: make width * expansion a multiple")
         super().__init__(
             nn.Conv2d(channels, inner, 1, bias=False),
