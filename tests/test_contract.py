@@ -129,7 +129,9 @@ def test_stacked_replicas_equal_the_loop_or_are_refused_by_name(choices):
             for p in gan.parameters():
                 p.mul_(1 + 0.1 * i)
     if NOT_STACKED & {*choices}:
-        with pytest.raises(ValueError, match=r"(is a BatchNorm\dd|is a MinibatchStd|has a spectral norm), whose .* cannot be kept"):
+        with pytest.raises(
+            ValueError, match=r"(is a BatchNorm\dd|is a MinibatchStd|has a spectral norm), whose .* cannot be kept"
+        ):
             Stackable(games[0].players)
         return
     if any("spectral_norm" in choice for choice in choices):

@@ -97,7 +97,8 @@ def count(build):
 R768 = {"width": 768, "blocks": 2, "expansion": 2, "group": 16}
 BIG = {"width": 64, "doublings": 4}
 CBN, PROJECT = {"norm": ClassBatch(10)}, {"head": Projection(10)}
-COUNTS = {  # (family, side, G, D, their parameters): counted in the code that each is from, whose outputs are equal, too (docs/networks.md)
+# (family, side, G, D, their parameters): counted in the code that each is from, whose outputs are equal, too (docs/networks.md)
+COUNTS = {
     "mimicry sngan_32": (sngan, 32, {"width": 256}, {"width": 128}, 4_276_739, 1_053_825),
     "mimicry sngan_48": (sngan, 48, BIG, {**BIG, "halvings": 4, "flat": 1}, 4_878_083, 10_141_441),
     "mimicry sngan_64": (sngan, 64, BIG, {**BIG, "halvings": 5, "flat": 0}, 12_220_675, 10_141_441),
@@ -109,7 +110,8 @@ COUNTS = {  # (family, side, G, D, their parameters): counted in the code that e
                           {**BIG, "attention": [2], "halvings": 5, "flat": 1, **PROJECT}, 32_321_412, 29_048_578),
     "ajbrock BigGAN CIFAR-10": (biggan, 32, {"width": 256, **CBN}, {"width": 256, **PROJECT}, 4_304_387, 4_207_361),
     "ajbrock BigGAN 64": (
-        biggan, 64, {"width": 128, "doublings": 3, "hierarchical": True, "attention": [3], "told": Embedded(10, 128), "z_dim": 120},
+        biggan, 64,
+        {"width": 128, "doublings": 3, "hierarchical": True, "attention": [3], "told": Embedded(10, 128), "z_dim": 120},
         {**BIG, "halvings": 4, "flat": 1, "attention": [1], **PROJECT}, 31_842_820, 19_558_082),
     "stylegan2-ada-pytorch cifar": (stylegan2, 32, {"width": 512, "w_dim": 512, "depth": 2, "mixing": 0.0, "z_dim": 512},
                                     {"width": 512, "group": 32, "residual": False}, 19_947_539, 20_720_641),
@@ -183,7 +185,9 @@ def test_a_spectral_norm_holds_maps_and_no_table_of_a_g():
     nets = pair("biggan", [1, 16, 16], {"told": Embedded(3, 5)}, {"head": Projection(3)})
     for net, of in zip(nets, "GD", strict=True):
         SpectralNorm(of).attach(net)
-    held = [{key.split(".parametrizations")[0] for key, _ in net.named_parameters() if "parametrizations" in key} for net in nets]
+    held = [
+        {key.split(".parametrizations")[0] for key, _ in net.named_parameters() if "parametrizations" in key} for net in nets
+    ]
     assert "told.rows" not in held[0]
     assert {"project.0", "blocks.0.0.conv1", "blocks.0.0.norm1.0.scale", "pixels.2"} <= held[0]
     assert {"head.embed", "head.linear", "trunk.0.conv1"} <= held[1]
@@ -217,16 +221,18 @@ def test_each_block_of_biggan_is_told_the_class_and_a_share_of_z_of_its_own():
 
 @pytest.mark.parametrize("up", [False, True])
 def test_a_styled_convolution_has_weights_of_unit_norm_for_each_example(up):
-    layer, x, w = stylegan2.StyledConv(3, 5, 4, [12, 12] if up else [6, 6], up).double().eval(), double(2, 3, 6, 6), double(2, 4)
+    layer, x, w = (
+        stylegan2.StyledConv(3, 5, 4, [12, 12] if up else [6, 6], up).double().eval(),
+        double(2, 3, 6, 6),
+        double(2, 4),
+    )
     layer.bias.data, layer.strength.data = double(5), double(1)[0]
     for i in range(2):
         weight = layer.weight * layer.style(w[i : i + 1]).view(1, 3, 1, 1)
         weight = weight / (weight.square().sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()
         one = x[i : i + 1]
-        if up:
-            h = 4 * layer.low(conv_transpose2d(one, weight.transpose(0, 1), stride=2))
-        else:
-            h = conv2d(one, weight, padding=1)
+        bare = conv_transpose2d(one, weight.transpose(0, 1), stride=2) if up else conv2d(one, weight, padding=1)
+        h = 4 * layer.low(bare) if up else bare
         h = h + layer.strength * layer.noise + layer.bias.view(1, 5, 1, 1)
         assert_close(layer(x, w)[i : i + 1], 2**0.5 * nn.functional.leaky_relu(h, 0.2), rtol=1e-10, atol=1e-10)
 

@@ -1,8 +1,8 @@
 """BigGAN (Brock et al., 2019) as its authors' PyTorch code has it: SAGAN's blocks, of which D's widen at once, doubled by
 repetition, and a G whose every BatchNorm is told a code: what it is told of y (`told`), and a share of z of its own.
 
-The published CIFAR-10 nets have one width, neither attention nor shares of z (`condition=cbn` is their G); those of 64 pixels and
-more have both, and `model.G.told={_target_: ganlab.networks.told.Embedded, size: 128}` is their shared embedding.
+The published CIFAR-10 nets have one width, neither attention nor shares of z (`condition=cbn` is their G); those of 64 pixels
+and more have both, and `model.G.told={_target_: ganlab.networks.told.Embedded, size: 128}` is their shared embedding.
 """
 
 from __future__ import annotations

@@ -16,7 +16,8 @@ FIR = (1, 3, 3, 1)  # the low-pass filter of StyleGAN2 and R3GAN
 
 
 class Pyramid(NamedTuple):
-    """An image of `channels` whose coarsest map has `base` pixels (h, w), 4 to 7 on its shorter side, doubled `stages` times."""
+    """An image of `channels` whose coarsest map has `base` pixels (h, w), 4 to 7 on its shorter side, doubled `stages`
+    times."""
 
     channels: int
     base: tuple[int, int]
@@ -28,7 +29,9 @@ def image(family: str, shape: Sequence[int]) -> Sequence[int]:
     if len(shape) != 3:
         raise ValueError(f"{family} needs images (C, H, W) but shape is {list(shape)}: try model=mlp")
     if not all(16 <= side <= 128 for side in shape[1:]):
-        raise ValueError(f"{family} makes images of 16 to 128 pixels a side, shape is {list(shape)}: try shape=[{shape[0]},64,64]")
+        raise ValueError(
+            f"{family} makes images of 16 to 128 pixels a side, shape is {list(shape)}: try shape=[{shape[0]},64,64]"
+        )
     return shape
 
 

@@ -97,8 +97,8 @@ class Halved(nn.Module):
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> x [B, C, H, W], around [-1, 1]: `blocks` at each size; `width` channels in the finest map, twice as many in each
-    coarser one, `doublings` times at most. What it is told of y goes through a linear map of Z dimensions."""
+    """z [B, Z] -> x [B, C, H, W], around [-1, 1]: `blocks` at each size; `width` channels in the finest map, twice as many in
+    each coarser one, `doublings` times at most. What it is told of y goes through a linear map of Z dimensions."""
 
     def __init__(
         self,
@@ -119,8 +119,10 @@ class Generator(nn.Module):
         self.embed = scaled(nn.Linear(self.told.size, z_dim, bias=False)) if self.told.size else None
         changes = [nn.Identity(), *(Doubled(a, b) for a, b in pairwise(sizes))]
         self.base, self.split = Base(z_dim * (1 + bool(self.told.size)), sizes[0], base), [z_dim, self.told.size]
-        stages = ([change, *_blocks(blocks, size, expansion, group, n + 1)] for change, size in zip(changes, sizes, strict=True))
-        self.net = nn.Sequential(*sum(stages, []), scaled(nn.Conv2d(width, channels, 1, bias=False)))
+        net: list[nn.Module] = []
+        for change, size in zip(changes, sizes, strict=True):
+            net += [change, *_blocks(blocks, size, expansion, group, n + 1)]
+        self.net = nn.Sequential(*net, scaled(nn.Conv2d(width, channels, 1, bias=False)))
         self.to(memory_format=torch.channels_last)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
@@ -157,10 +159,11 @@ class Discriminator(layers.Discriminator):
         channels, base, n = pyramid("r3gan", shape)
         sizes = widths(width, doublings, n + 1)
         changes = [*(Halved(a, b) for a, b in pairwise(sizes)), nn.Identity()]
-        stages = ([*_blocks(blocks, size, expansion, group, n + 1), change] for change, size in zip(changes, sizes, strict=True))
+        net: list[nn.Module] = [scaled(nn.Conv2d(channels, width, 1, bias=False))]
+        for change, size in zip(changes, sizes, strict=True):
+            net += [*_blocks(blocks, size, expansion, group, n + 1), change]
         last = scaled(nn.Conv2d(sizes[-1], sizes[-1], base, groups=sizes[-1], bias=False))
-        first = scaled(nn.Conv2d(channels, width, 1, bias=False))
-        self.trunk, self.head = nn.Sequential(first, *sum(stages, []), last, nn.Flatten()), head(sizes[-1])
+        self.trunk, self.head = nn.Sequential(*net, last, nn.Flatten()), head(sizes[-1])
         self.to(memory_format=torch.channels_last)
 
 

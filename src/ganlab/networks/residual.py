@@ -1,4 +1,5 @@
-"""Residual blocks, and the two players that SNGAN, WGAN-GP and SAGAN build of them (Gulrajani et al., 2017; Miyato et al., 2018).
+"""Residual blocks, and the two players that SNGAN, WGAN-GP and SAGAN build of them (Gulrajani et al., 2017; Miyato et al.,
+2018).
 
 A family fixes what makes it one: how maps are doubled and summed up, where there is attention, the initial weights.
 """
@@ -21,8 +22,8 @@ from ganlab.networks.told import Told
 
 
 class Up(nn.Module):
-    """x [B, a, h, w] and y, or whatever `norm` is told, -> [B, b, 2h, 2w]: norm, ReLU, doubling and convolution, then norm, ReLU
-    and convolution, added to a doubled 1 x 1 convolution of x."""
+    """x [B, a, h, w] and y, or whatever `norm` is told, -> [B, b, 2h, 2w]: norm, ReLU, doubling and convolution, then norm,
+    ReLU and convolution, added to a doubled 1 x 1 convolution of x."""
 
     told = True
 
@@ -59,8 +60,8 @@ class Down(nn.Module):
 
 
 class Attention(nn.Module):
-    """x + gamma * attention over positions, whose keys and values are pooled by 2 x 2 (Zhang et al., 2019, as in BigGAN's code);
-    gamma starts at 0."""
+    """x + gamma * attention over positions, whose keys and values are pooled by 2 x 2 (Zhang et al., 2019, as in BigGAN's
+    code); gamma starts at 0."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -104,8 +105,8 @@ def at_most(attention: Sequence[int], blocks: int) -> None:
 
 
 class Residual(nn.Module):
-    """A G of blocks that double: z [B, Z] -> x [B, C, H, W] in [-1, 1]. `width` channels in the finest map, twice as many in each
-    coarser one, `doublings` times at most."""
+    """A G of blocks that double: z [B, Z] -> x [B, C, H, W] in [-1, 1]. `width` channels in the finest map, twice as many in
+    each coarser one, `doublings` times at most."""
 
     def __init__(
         self,
@@ -173,8 +174,8 @@ class ResidualD(layers.Discriminator):
 
 
 def glorot(net: nn.Module) -> None:
-    """Glorot uniform, with a gain of sqrt 2 for the two convolutions of a block, which a ReLU precedes; biases 0 (Miyato et al.'s
-    code)."""
+    """Glorot uniform, with a gain of sqrt 2 for the two convolutions of a block, which a ReLU precedes; biases 0 (Miyato et
+    al.'s code)."""
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
             nn.init.xavier_uniform_(layer.weight)

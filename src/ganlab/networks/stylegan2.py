@@ -1,8 +1,8 @@
 """StyleGAN2 (Karras et al., 2020) after its authors' PyTorch code, of torch's own operations: z is mapped to a style w, which
 scales the inputs of every convolution of a G that begins with a constant; D sees how much a minibatch varies.
 
-G's map of each size adds to the image ("skip"); D is residual, or plain as in the recipe for CIFAR-10. Images lie around [-1, 1],
-without tanh. Modulation scales what comes into a convolution, and what comes out of it is brought back to unit variance.
+G's map of each size adds to the image ("skip"); D is residual, or plain as in the recipe for CIFAR-10. Images lie around [-1,
+1], without tanh. Modulation scales what comes into a convolution, and what comes out of it is brought back to unit variance.
 """
 
 from __future__ import annotations
@@ -58,8 +58,9 @@ class EqualConv(nn.Module):
 
 
 class StyledConv(nn.Module):
-    """x [B, a, h, w], style [B, W] -> [B, b, h, w], or twice as large: a convolution whose weights, scaled by the style, have unit
-    norm for each example, then noise on each pixel, bias and leaky ReLU. In evaluation the noise is a constant of the layer."""
+    """x [B, a, h, w], style [B, W] -> [B, b, h, w], or twice as large: a convolution whose weights, scaled by the style, have
+    unit norm for each example, then noise on each pixel, bias and leaky ReLU. In evaluation the noise is a constant of the
+    layer."""
 
     noise: Tensor
 
@@ -114,8 +115,9 @@ class Mapping(nn.Module):
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> x [B, C, H, W], around [-1, 1]. `width` channels in the finest map, twice as many in each coarser one, `doublings`
-    times at most. `mixing`: the share of passes in training whose finer layers take the style of another z ~ N(0, I)."""
+    """z [B, Z] -> x [B, C, H, W], around [-1, 1]. `width` channels in the finest map, twice as many in each coarser one,
+    `doublings` times at most. `mixing`: the share of passes in training whose finer layers take the style of another z ~ N(0,
+    I)."""
 
     def __init__(
         self,
@@ -166,9 +168,9 @@ class Generator(nn.Module):
 
 
 class MinibatchStd(nn.Module):
-    """x [B, C, h, w] -> [B, C + 1, h, w]: one more channel, which says how much the `group` of examples to which one belongs varies,
-    a mean over all values (Karras et al., 2018, section 3). In evaluation, where an example stands for itself, it is the average
-    over those of training. A minibatch that does not come in such groups is one of the largest that divide it."""
+    """x [B, C, h, w] -> [B, C + 1, h, w]: one more channel, which says how much the `group` of examples to which one belongs
+    varies, a mean over all values (Karras et al., 2018, section 3). In evaluation, where an example stands for itself, it is
+    the average over those of training. A minibatch that does not come in such groups is one of the largest that divide it."""
 
     keeps_statistics = True
     typical: Tensor
@@ -217,8 +219,8 @@ class EqualHead(nn.Module):
 
 
 class Discriminator(layers.Discriminator):
-    """x [B, C, H, W] -> logit [B]; `width` channels in the finest map, twice as many in each coarser one, `doublings` times at most.
-    `group`: of the minibatch's standard deviation. `residual` as in the paper; the recipe for CIFAR-10 does without."""
+    """x [B, C, H, W] -> logit [B]; `width` channels in the finest map, twice as many in each coarser one, `doublings` times at
+    most. `group`: of the minibatch's standard deviation. `residual` as in the paper; the recipe for CIFAR-10 does without."""
 
     def __init__(
         self,

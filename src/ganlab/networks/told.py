@@ -31,7 +31,8 @@ class OneHot(Told):
 
 
 class Embedded(Told):
-    """z and a learnt vector of the class, of N(0, 1) at first: what a generator has in common for all its layers (Brock et al., 2019)."""
+    """z and a learnt vector of the class, of N(0, 1) at first: what a generator has in common for all its layers (Brock et al.,
+    2019)."""
 
     def __init__(self, classes: int, size: int) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
 """WGAN-GP's residual networks (Gulrajani et al., 2017, appendix F): no BatchNorm in D, whose slope is held at single examples.
 
-Sizes as in mimicry (Lee and Town, 2020), whose 1 x 1 convolutions keep torch's initial weights; here they are Glorot's, as in the
-authors' code.
+Sizes as in mimicry (Lee and Town, 2020), whose 1 x 1 convolutions keep torch's initial weights; here they are Glorot's, as in
+the authors' code.
 """
 
 from __future__ import annotations
