@@ -54,7 +54,7 @@ class Block(nn.Sequential):
             nn.Conv2d(inner, channels, 1, bias=False),
         )
         gain = GAIN * blocks**-0.25
-        for conv, scale in zip((self[0], self[2], self[4]), (gain, gain, 0.0), strict=True):
+        for conv, scale in zip([layer for layer in self if isinstance(layer, nn.Conv2d)], (gain, gain, 0.0), strict=True):
             scaled(conv, scale)
 
     def forward(self, x: Tensor) -> Tensor:
