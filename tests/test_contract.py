@@ -26,13 +26,20 @@ R, B = 2, 8
 GROUPS = ("loss", "adjust", "penalty", "model", "augment", "objective", "prior", "updates", "condition")
 POINTS, IMAGES = ("data=ring",), ("data=cifar10", "shape=[3,16,16]")
 LABELLED = ("data=dirac", "data._target_=outsiders.Noise", "shape=[3,16,16]")  # images whose classes are known without a file
-NARROW = {"dcgan": ("model.G.width=4", "model.D.width=4"), "maxout": ("model.G.width=8", "model.D.units=6"),
+WIDTH_4 = ("model.G.width=4", "model.D.width=4")
+RESIDUAL = ("sngan", "wgan_gp", "sagan", "biggan")
+NARROW = {**dict.fromkeys(("dcgan", *RESIDUAL), WIDTH_4),
+          "stylegan2": (*WIDTH_4, "model.G.w_dim=4", "model.G.mixing=0.5", "model.D.group=4"),
+          "r3gan": (*WIDTH_4, "model.G.blocks=1", "model.D.blocks=1", "model.G.group=4", "model.D.group=4"),
+          "maxout": ("model.G.width=8", "model.D.units=6"),
           "mlp": ("model.G.width=8", "model.D.width=8"), "pacgan": ("model.G.width=8", "model.D.units=6"),
           "dirac": ()}  # fmt: skip
 ON = {"dirac": ()}  # it brings its data
 OF_IMAGES = {"ada", "bgc", "diffaugment"}  # augmentations that refuse points
 SIDELESS = {"energy", "mmd"}  # D tells data from samples, and does not say which is which
-NOT_STACKED = {"model=dcgan", "model=pacgan", "condition=cbn"}  # BatchNorm
+OF_POINTS = {"mlp", "maxout", "pacgan"}  # networks that take points; the others refuse them
+KEEPS_STATISTICS = {"dcgan", "pacgan", "stylegan2", *RESIDUAL}
+NOT_STACKED = {"condition=cbn", *(f"model={name}" for name in KEEPS_STATISTICS)}
 
 
 def names(group):
@@ -72,9 +79,11 @@ CHOICES = [
     *[(*POINTS, f"objective={name}", *NARROW["mlp"]) for name in names("objective")],
     *[(*POINTS, f"prior={name}", *NARROW["mlp"]) for name in names("prior")],
     *[(*ON.get(name, IMAGES), f"model={name}", *NARROW.get(name, ())) for name in names("model")],
-    *[(*POINTS, f"model={name}", *NARROW.get(name, ())) for name in names("model") if name not in {"dcgan", "dirac"}],
+    *[(*POINTS, f"model={name}", *NARROW.get(name, ())) for name in names("model") if name in OF_POINTS],
     *[(*POINTS, f"condition={name}", *NARROW["mlp"]) for name in names("condition")],
     *[(*LABELLED, "model=dcgan", f"condition={name}", *NARROW["dcgan"]) for name in names("condition") if name != "none"],
+    (*LABELLED, "model=biggan", "condition=cbn", *NARROW["biggan"]),
+    *[(*LABELLED, f"model={name}", "condition=projection", *NARROW[name]) for name in ("biggan", "stylegan2", "r3gan")],
     (*POINTS, "penalty=[r1,gradient_penalty,weight_clipping]", "augment=instance_noise", "loss=hinge", *NARROW["maxout"],
      "model=maxout"),
     (*POINTS, "+penalty.lecam={_target_: outsiders.LeCam, weight: 0.1}",
@@ -120,7 +129,9 @@ def test_stacked_replicas_equal_the_loop_or_are_refused_by_name(choices):
             for p in gan.parameters():
                 p.mul_(1 + 0.1 * i)
     if NOT_STACKED & {*choices}:
-        with pytest.raises(ValueError, match=r"is a BatchNorm\dd, whose running statistics cannot be kept"):
+        with pytest.raises(
+            ValueError, match=r"(is a BatchNorm\dd|is a MinibatchStd|has a spectral norm), whose .* cannot be kept"
+        ):
             Stackable(games[0].players)
         return
     if any("spectral_norm" in choice for choice in choices):

@@ -136,6 +136,7 @@ class Settings(Game):
     threads: Annotated[Few, Field(le=4096)] | None
     resume: str | None
     runs: str
+    note: str | None = None
     study: Name | None
     name: Name
     metrics: Metrics

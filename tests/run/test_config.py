@@ -1,6 +1,7 @@
 """Every yaml composes and trains; every mistake is one sentence."""
 
 import os
+import re
 import signal
 import time
 
@@ -21,7 +22,6 @@ from ganlab.run.tree import NOT_OF_A_RUN
 SMALL = ("iterations=2", "batch_size=8", "metrics.n=16", "metrics.every=1", "theory.frames=0")
 CONFIGS = sorted(path.relative_to(ROOT / "conf").with_suffix("") for path in (ROOT / "conf").glob("*/*.yaml"))
 CONFIGS = [config for config in CONFIGS if config.parts[0] not in NOT_OF_A_RUN]  # tests/sampling has those of sampling
-CIFAR = {"data/cifar10", "data/cifar100", "experiment/cifar10_dcgan"}  # their own files are not here: our pictures stand in
 ALONE = {
     "metrics/polygons": "data=triangles",
     "theory/line": "data=normal1d",
@@ -29,6 +29,30 @@ ALONE = {
 }  # what is refused on the default's data
 DRAWN = {"metrics/modes", "metrics/images"}  # and all of theory: each kind of figure there is; others leave them blank
 NARROW = {"dcgan": ("model.G.width=4", "model.D.width=4"), "maxout": ("model.G.width=16", "model.D.units=8")}
+SMALL_IMAGES = {"sngan", "wgan_gp", "sagan", "biggan", "stylegan2", "r3gan"}
+TENTH = {"dcgan": (26, 26), "sngan": (26, 13), "wgan_gp": (26, 13), "biggan": (26, 26), "stylegan2": (51, 51),
+         "r3gan": (80, 80)}  # fmt: skip
+ROWS = {"dcgan_r1", "dcgan_clip", "dcgan_gp", "dcgan_sn", "dcgan_cbn", "dcgan_ac"}  # one change each to experiment=dcgan
+
+
+def text(config):
+    """Of a yaml, and of the one of its group that it begins with."""
+    own = (ROOT / "conf" / config).with_suffix(".yaml").read_text()
+    base = re.search(r"^  - (\w+)$", own, re.MULTILINE)
+    return own if base is None or base[1] == "_self_" else own + text(config.parent / base[1])
+
+
+def family(config):
+    """The network that a yaml chooses, if it does."""
+    chosen = re.search(r"override /model: (\w+)", text(config))
+    return config.name if config.parts[0] == "model" else chosen[1] if chosen else None
+
+
+CIFAR = {str(config) for config in CONFIGS if "/data: cifar10" in text(config)}
+CIFAR |= {"data/cifar10", "data/cifar100"}  # their own files are not here: our pictures stand in
+RECIPES = {str(config) for config in CONFIGS if config.parts[0] == "experiment" and family(config) in TENTH
+           and config.name not in {"cifar10_dcgan", "mnist_dcgan"}}  # fmt: skip
+LONG = [pytest.param(config, marks=[pytest.mark.long] * (config.name in ROWS), id=str(config)) for config in CONFIGS]
 
 
 @pytest.fixture(scope="session")
@@ -50,7 +74,7 @@ def classifier(folder, shape):
     return f"features={folder}/features.pt"
 
 
-@pytest.mark.parametrize("config", CONFIGS, ids=str)
+@pytest.mark.parametrize("config", LONG)
 def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, monkeypatch, tmp_path, request):
     monkeypatch.setenv("HOME", str(tmp_path))  # no W&B account
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -60,13 +84,21 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
     overrides, small = [f"{group}={name}"], SMALL
     if config == type(config)("trainer/gpu") and not torch.cuda.is_available():
         pytest.skip("needs a GPU")
-    if str(config) in CIFAR | {"data/images"}:
+    if str(config) in CIFAR | {"data/images", "experiment/my_images"}:
         overrides.append(f"data.source={pictures}")
     elif (group == "data" and name == "fashion_mnist") or "mnist" in name or name in {"parzen", "stacked", "memorisation"}:
         if not SHARED.is_dir():
             pytest.skip("needs ../shared/data")
         overrides.append(f"data.source={SHARED}/MNIST/raw")  # Fashion-MNIST has the same format
-    of_images = {"model/dcgan", "metrics/images", "metrics/classifier", "metrics/inception", "metrics/scored"}
+    of_images = {
+        "model/dcgan",
+        "metrics/images",
+        "metrics/pictures",
+        "metrics/classifier",
+        "metrics/inception",
+        "metrics/scored",
+    }
+    of_images |= {f"model/{each}" for each in SMALL_IMAGES}
     if str(config) in of_images | {"augment/ada", "augment/bgc", "augment/diffaugment"}:
         overrides[:0] = ["data=images", f"data.source={pictures}"]
     if str(config) in {"metrics/classifier", "metrics/stacked", "metrics/memorisation"}:
@@ -85,8 +117,16 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
         overrides[:0] = [ALONE[str(config)]]
     if group not in {"data", "experiment", "loss", "theory", "model"}:  # what the instruments depend on
         overrides.append("theory=none")
-    for family, narrow in NARROW.items():
-        overrides += narrow if family in name and group != "optim" else ()
+    if str(config) in RECIPES:  # at a tenth of the published width
+        overrides += [f"model.{net}.width={width}" for net, width in zip("GD", TENTH[family(config)], strict=True)]
+        small = (*SMALL, "shape=[3,16,16]", "batch_size=2", "health.n=4", "metrics.picture.draw.n=4")
+    elif name in SMALL_IMAGES:
+        overrides += [*NARROW["dcgan"], "shape=[3,16,16]", *["model.G.w_dim=4"] * (name == "stylegan2")]
+    else:
+        for each, narrow in NARROW.items():
+            overrides += narrow if each in name and group != "optim" else ()
+    if name == "my_images":
+        overrides += ["shape=[3,16,16]", "health.n=4", "model.G.width=8", "model.D.width=8", "model.G.w_dim=8"]
     done = run(*overrides, *small)
     assert (done.result["status"], done.result["iterations"]) == ("completed", 2)
     scored = {score for score in done.result["final"] if "/" not in score}

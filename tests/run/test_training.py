@@ -102,14 +102,23 @@ def test_an_interrupted_run_ends_bit_for_bit_where_an_uninterrupted_one_does(run
     assert parts.result["seconds"] > read(parts.table_file)[3]["seconds"]  # goes on from the first part's
 
 
-def test_images_with_batchnorm_and_flips_resume_bit_for_bit_across_epochs(run, tmp_path):
+@pytest.mark.parametrize(
+    "model",
+    [
+        ("model=dcgan", "penalty=r1"),  # BatchNorm
+        ("model=sagan",),  # and power iterations in both nets
+        ("model=stylegan2", "model.G.w_dim=4", "model.G.mixing=0.5", "penalty=[r1,path_length]", "penalty.r1.every=2"),
+    ],
+    ids=["dcgan", "sagan", "stylegan2"],
+)
+def test_images_with_statistics_and_flips_resume_bit_for_bit_across_epochs(run, tmp_path, model):
     from PIL import Image
 
     (tmp_path / "pictures").mkdir()
     for i in range(20):
         Image.effect_noise((16, 16), 90.0).save(tmp_path / "pictures" / f"{i}.png")
     data = ("data=images", f"data.source={tmp_path}/pictures", "shape=[1,16,16]", "data.flip=true", "batch_size=6", "k=2")
-    choices = (*data, "model=dcgan", "model.G.width=4", "model.D.width=4", "penalty=r1", "metrics=none", "updates=simultaneous")
+    choices = (*data, *model, "model.G.width=4", "model.D.width=4", "metrics=none", "updates=simultaneous")
     run(*choices, "iterations=7", name="parts")
     parts = run(*choices, "iterations=14", f"resume={tmp_path}/parts", name="parts")
     assert_same_state(newest(parts), newest(run(*choices, "iterations=14", name="whole")))

@@ -13,7 +13,7 @@ from ganlab.game.terms import Term, not_negative
 class SpectralNorm(Term):
     """Miyato et al. (2018), algorithm 1: every weight matrix is divided by its largest singular value, estimated by one power
     iteration in each pass of training; a kernel [out, in, h, w] counts as a matrix [out, in h w]. D is then 1-Lipschitz, if
-    its activations are. In evaluation mode the estimate stands still."""
+    its activations are. In evaluation mode the estimate stands still. A layer that is `unconstrained` is left as it is."""
 
     bounds = True
 
@@ -23,7 +23,8 @@ class SpectralNorm(Term):
 
     def attach(self, net: nn.Module) -> None:
         for layer in [*net.modules()]:
-            if isinstance(getattr(layer, "weight", None), nn.Parameter) and layer.weight.dim() > 1:  # type: ignore[operator]
+            weight = None if getattr(layer, "unconstrained", False) else getattr(layer, "weight", None)
+            if isinstance(weight, nn.Parameter) and weight.dim() > 1:
                 spectral_norm(layer)
 
 

@@ -203,7 +203,8 @@ class Stackable(nn.Module):
             if isinstance(part, nn.Module):
                 self.add_module(name, part)
         for name, layer in self.named_modules():
-            if isinstance(layer, nn.modules.batchnorm._NormBase) and layer.track_running_stats:
+            normed = isinstance(layer, nn.modules.batchnorm._NormBase) and layer.track_running_stats
+            if normed or getattr(layer, "keeps_statistics", False):
                 raise ValueError(
                     f"{name} is a {type(layer).__name__}, whose running statistics cannot be kept for many replicas at once: "
                     "use a network without it"

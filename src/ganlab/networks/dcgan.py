@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ganlab.errors import at_least_one
 from ganlab.networks import layers
+from ganlab.networks.images import image, stages
 from ganlab.networks.norms import Norm, chosen
 from ganlab.networks.told import Told
 
@@ -27,10 +28,10 @@ class Generator(nn.Module):
         super().__init__()
         at_least_one(width=width)
         told, norm = told or Told(), chosen(norm)
-        channels, *size = _image(shape)
-        stages = _stages(size)
-        base = [math.ceil(side / 2**stages) for side in size]
-        widths = [width * 2**i for i in reversed(range(stages))]
+        channels, *size = image("dcgan", shape)
+        n = stages(size)
+        base = [math.ceil(side / 2**n) for side in size]
+        widths = [width * 2**i for i in reversed(range(n))]
         normed = norm(widths[0], 2)
         self.project = layers.Telling(
             nn.Linear(z_dim + told.size, widths[0] * math.prod(base), bias=not normed),
@@ -61,29 +62,16 @@ class Discriminator(layers.Discriminator):
         super().__init__()
         at_least_one(width=width)
         norm = chosen(norm)
-        channels, *size = _image(shape)
-        stages = _stages(size)
-        widths = [width * 2**i for i in range(stages)]
+        channels, *size = image("dcgan", shape)
+        n = stages(size)
+        widths = [width * 2**i for i in range(n)]
         down: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         for a, b in pairwise(widths):
             normed = norm(b, 2)
             down += [nn.Conv2d(a, b, 4, 2, 1, bias=not normed), *normed, nn.LeakyReLU(0.2)]
-        features = widths[-1] * math.prod(side // 2**stages for side in size)
+        features = widths[-1] * math.prod(side // 2**n for side in size)
         self.trunk, self.head = nn.Sequential(*down, nn.Flatten()), head(features)
         self.apply(_initialise)
-
-
-def _image(shape: Sequence[int]) -> Sequence[int]:
-    if len(shape) != 3:
-        raise ValueError(f"dcgan needs images (C, H, W) but shape is {list(shape)}: try model=mlp")
-    if not all(16 <= side <= 128 for side in shape[1:]):
-        raise ValueError(f"dcgan makes images of 16 to 128 pixels a side, shape is {list(shape)}: try shape=[{shape[0]},64,64]")
-    return shape
-
-
-def _stages(size: Sequence[int]) -> int:
-    """Halvings until the shorter side is 4 to 7 pixels."""
-    return int(math.log2(min(size) / 4))
 
 
 def _initialise(layer: nn.Module) -> None:

@@ -24,7 +24,7 @@ Norm = Callable[[int, int], list[nn.Module]]
 
 def batch(channels: int, dims: int) -> list[nn.Module]:
     """Ioffe and Szegedy (2015): over the minibatch, and in evaluation by running statistics."""
-    return [_over_the_batch(channels, dims)]
+    return [over_the_batch(channels, dims)]
 
 
 def layer(channels: int, dims: int) -> list[nn.Module]:
@@ -57,30 +57,32 @@ def chosen(norm: str | Norm) -> Norm:
 
 
 class ClassBatch:
-    """BatchNorm whose scale and shift are those of the class (Dumoulin et al., 2017; in a G: Miyato and Koyama, 2018)."""
+    """BatchNorm whose scale and shift are those of the class (Dumoulin et al., 2017; in a G: Miyato and Koyama, 2018). `apart`:
+    the standard deviation of what classes differ by at first."""
 
-    def __init__(self, classes: int) -> None:
-        self.classes = labelled("class-conditional BatchNorm", classes)
+    def __init__(self, classes: int, apart: float = APART) -> None:
+        self.classes, self.apart = labelled("class-conditional BatchNorm", classes), apart
 
     def __call__(self, channels: int, dims: int) -> list[nn.Module]:
-        return [ClassBatchNorm(channels, dims, self.classes)]
+        return [ClassBatchNorm(channels, dims, self.classes, self.apart)]
 
 
 class ClassBatchNorm(nn.Module):
     """x [B, channels, ...], y [B]: normalised over the whole minibatch, then row y of `weight` and `bias` [K, channels]."""
 
-    told = True
+    told = unconstrained = True  # a table of classes is no map, and has no norm to hold
 
-    def __init__(self, channels: int, dims: int, classes: int) -> None:
+    def __init__(self, channels: int, dims: int, classes: int, apart: float = APART) -> None:
         super().__init__()
-        self.norm = _over_the_batch(channels, dims, affine=False)
-        self.weight = Parameter(1 + APART * torch.randn(classes, channels))
-        self.bias = Parameter(APART * torch.randn(classes, channels))
+        self.norm = over_the_batch(channels, dims, affine=False)
+        self.weight = Parameter(1 + apart * torch.randn(classes, channels))
+        self.bias = Parameter(apart * torch.randn(classes, channels))
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         scale, shift = (embedding(y, rows)[(..., *[None] * (x.dim() - 2))] for rows in (self.weight, self.bias))
         return scale * self.norm(x) + shift
 
 
-def _over_the_batch(channels: int, dims: int, affine: bool = True) -> nn.Module:
+def over_the_batch(channels: int, dims: int, affine: bool = True) -> nn.Module:
+    """BatchNorm of points or of images."""
     return (nn.BatchNorm2d if dims else nn.BatchNorm1d)(channels, affine=affine)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from ganlab.errors import at_least_one
 from ganlab.networks.layers import labelled, one_hot
 
 
@@ -27,3 +28,22 @@ class OneHot(Told):
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         return torch.cat([z, one_hot(y, self.size, like=z)], 1)
+
+
+class Embedded(Told):
+    """z and a learnt vector of the class, of N(0, 1) at first: what a generator has in common for all its layers (Brock et al.,
+    2019)."""
+
+    def __init__(self, classes: int, size: int) -> None:
+        super().__init__()
+        at_least_one(size=size)
+        self.size, self.rows = size, Rows(labelled("a G that is told y", classes), size)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:
+        return torch.cat([z, self.rows(y).to(z.dtype)], 1)
+
+
+class Rows(nn.Embedding):
+    """A table of classes, which is no map of what comes in: a spectral norm leaves it alone, as in BigGAN's code."""
+
+    unconstrained = True

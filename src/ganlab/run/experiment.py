@@ -160,7 +160,7 @@ class Experiment(Ending):
         self.gan.slower, self.gan.slowed = self.slower.factor, self.slower.times
         if tuple(settings.shape) != self.source.shape:
             raise UserError(f"shape = {settings.shape} but the data has {list(self.source.shape)}: change one of them")
-        for doubt in doubts_of(self.gan):
+        for doubt in [*([settings.note] if settings.note else []), *doubts_of(self.gan)]:
             log.warning("%s", doubt)
         if hasattr(self.source, "mean") and hasattr(self.gan.G, "start_near"):
             self.gan.G.start_near(self.source.mean())  # type: ignore[operator]
