@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import torch
-
 from ganlab.errors import UserError
 
 MARK = b"ganlab\x00\x01"  # after the archive that torch.save writes, which torch.load does not mind; then the digest
@@ -43,6 +41,8 @@ class Summed:
 
 def save_summed(state: Any, file: BinaryIO) -> None:
     """torch.save with its checksum."""
+    import torch  # here and below: who only reads what runs say of themselves need not wait for it
+
     summed = Summed(file)
     try:
         torch.save(state, summed)  # type: ignore[arg-type]
@@ -78,6 +78,8 @@ def problem(path: Path, needed: Sequence[str] = NEEDED) -> str | None:
 
 def read_checkpoint(path: Path, mmap: bool = True) -> Any:
     """What is in it, on the CPU; raises UserError for whatever torch.load raises."""
+    import torch
+
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except Exception as error:
