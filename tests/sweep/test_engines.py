@@ -346,7 +346,9 @@ def test_jobs_through_ray_and_only_the_one_that_failed_again(light, tmp_path):
     broken = "import pathlib, sys\nonce = pathlib.Path(__file__).with_name('failed')\nif 'iterations=3' in sys.argv and not "
     broken += "once.exists():\n    once.touch()\n    sys.exit('ganlab: error: cannot go on')\n"
     Path(script).write_text(broken + LIGHT)
-    done = subprocess.run([sys.executable, "-c", RAY, script, tmp_path], capture_output=True, text=True, timeout=300, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", RAY, script, tmp_path], capture_output=True, text=True, timeout=300, cwd=tmp_path
+    )
     assert done.returncode == 0, done.stderr
     first, again = map(json.loads, done.stdout.splitlines())
     assert first == [{"0": 1, "1": 0, "2": 0}, ["cannot go on", "", ""]]

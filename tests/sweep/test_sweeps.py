@@ -383,11 +383,8 @@ def test_composing_from_what_was_read_gives_what_hydra_composes():
 
 
 def known_of(folder, conf):
-    config = SimpleNamespace(
-        hydra=SimpleNamespace(
-            sweep=SimpleNamespace(dir=str(folder)), overrides=SimpleNamespace(task=[]), job=SimpleNamespace(config_name="config")
-        )
-    )
+    places = {"sweep": {"dir": str(folder)}, "overrides": {"task": []}, "job": {"config_name": "config"}}
+    config = SimpleNamespace(hydra=SimpleNamespace(**{key: SimpleNamespace(**value) for key, value in places.items()}))
     return Known(config, [str(conf)])
 
 

@@ -70,13 +70,15 @@ def lower_is_better(runs: Sequence[Run], score: str) -> bool | None:
 
 
 def _says(module: str, name: str) -> bool | None:
-    """`higher_is_better` of a class of ganlab's, from its source where that says it: to import it is to wait for torchmetrics."""
+    """`higher_is_better` of a class of ganlab's, from its source where that says it: torchmetrics takes seconds."""
     try:
         spec = importlib.util.find_spec(module)
         classes = {node.name: node for node in ast.parse(Path(str(spec and spec.origin)).read_text()).body
                    if isinstance(node, ast.ClassDef)}  # fmt: skip
         for line in classes[name].body:
-            if isinstance(line, ast.Assign) and any(isinstance(to, ast.Name) and to.id == "higher_is_better" for to in line.targets):
+            if isinstance(line, ast.Assign) and any(
+                isinstance(to, ast.Name) and to.id == "higher_is_better" for to in line.targets
+            ):
                 return bool(ast.literal_eval(line.value))
         found: bool | None = getattr(getattr(importlib.import_module(module), name), "higher_is_better", None)
     except (ImportError, AttributeError, OSError, ValueError, KeyError):

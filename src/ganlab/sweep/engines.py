@@ -15,7 +15,7 @@ class Idle:
     """For a sweep of which nothing is open."""
 
     elsewhere = False
-    threads = None
+    threads: int | None = None
 
     def prepare(self) -> None:
         pass

@@ -124,4 +124,3 @@ def _digests(path: Path) -> list[str | None]:
         foreign = not all(target.decode(errors="replace").startswith(OWN) for target in targets)
         found.append(None if foreign else _digest(data))
     return found
-
