@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-all test-fast faults lint format benchmark clean
+.PHONY: help train test test-all test-fast faults lint format bench bench-quick benchmark clean
 
 help:
 	@echo "make train       install into .venv, then train the default: 8 Gaussians on a ring, a minute on a laptop"
 	@echo "make test        install, then run the tests (test-fast: without the slow ones; test-all: the long ones, too)"
 	@echo "make faults      kill, interrupt, damage and mistype runs by the hundred, and write docs/reliability.md"
 	@echo "make lint        ruff and mypy; make format rewrites"
+	@echo "make bench       speed against loops, of whole commands and of many runs, into docs/performance.md (bench-quick: in 2 minutes)"
 	@echo "make benchmark   speed against a plain PyTorch loop and torchvision's data path"
 	@echo "make clean       remove .venv; runs and data stay"
 
@@ -36,6 +37,12 @@ lint: .venv/.installed-dev
 format: .venv/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench: .venv/.installed-dev
+	$(BIN)/python benchmarks/bench.py
+
+bench-quick: .venv/.installed-dev
+	$(BIN)/python benchmarks/bench.py --quick
 
 benchmark: .venv/.installed-dev
 	$(BIN)/python benchmarks/speed.py

@@ -612,3 +612,29 @@ def test_numbers_have_two_digits_of_their_interval():
 def test_a_relative_folder_has_a_place_for_the_report(two, monkeypatch):
     monkeypatch.chdir(two)
     assert compare([Path()]) == two / "compare" / "report.html"
+
+
+def test_the_direction_of_a_score_is_read_as_its_class_has_it():
+    """From the source: the same for every class of metrics/ as from the class itself, and without torchmetrics."""
+    import importlib
+    import inspect
+    import pkgutil
+    import subprocess
+    import sys
+
+    import ganlab.metrics
+    from ganlab.report.comparable import _says
+
+    found = {}
+    for info in pkgutil.iter_modules(ganlab.metrics.__path__, "ganlab.metrics."):
+        for name, kind in inspect.getmembers(importlib.import_module(info.name), inspect.isclass):
+            if kind.__module__ == info.name and isinstance(getattr(kind, "higher_is_better", None), bool):
+                found[info.name, name] = kind.higher_is_better
+    assert len(found) > 20
+    assert {key: _says(*key) for key in found} == found
+    assert _says("ganlab.metrics.modes", "NoSuchScore") is None
+    code = (
+        "import sys, ganlab.report.compare, ganlab.commands.main; from ganlab.report.comparable import _says\n"
+        "assert _says('ganlab.metrics.modes', 'ReverseKL') is False; sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

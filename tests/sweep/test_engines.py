@@ -294,7 +294,7 @@ def sweep(*arguments, cwd, code):
     return text, {row["job"]: row for row in table}
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_sweep_through_submitit_survives_a_preemption_and_is_not_done_twice(tmp_path):
     given = ("hydra/launcher=submitit", "hydra.launcher.cluster=local", "hydra.launcher.at_once=2", "k=1,2", "seed=0,1")
     given = (*given, "iterations=60", "+penalty.own._target_=faults.Slow")
@@ -324,7 +324,39 @@ def test_a_sweep_through_submitit_survives_a_preemption_and_is_not_done_twice(tm
     assert "4 jobs, 4 of them over already" in text
 
 
+RAY = """
+import json, sys
+from pathlib import Path
+from ganlab.sweep.driver import still_open
+from ganlab.sweep.jobs import Job
+from ganlab.sweep.rays import Ray
+script, folder = sys.argv[1], Path(sys.argv[2])
+jobs = [Job(str(i), folder / str(i), folder / f"{i}.log", [f"iterations={3 + i}"], 3 + i) for i in range(3)]
+engine = Ray(script, None, 1.0, 0.0, None)
+for _ in range(2):
+    codes = {job.name: job.code for job in engine.run(still_open(jobs))}
+    print(json.dumps([codes, [job.row()["note"] for job in jobs]]))
+"""
+
+
 @pytest.mark.slow
+def test_jobs_through_ray_and_only_the_one_that_failed_again(light, tmp_path):
+    pytest.importorskip("ray")
+    script, _ = light
+    broken = "import pathlib, sys\nonce = pathlib.Path(__file__).with_name('failed')\nif 'iterations=3' in sys.argv and not "
+    broken += "once.exists():\n    once.touch()\n    sys.exit('ganlab: error: cannot go on')\n"
+    Path(script).write_text(broken + LIGHT)
+    done = subprocess.run(
+        [sys.executable, "-c", RAY, script, tmp_path], capture_output=True, text=True, timeout=300, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    first, again = map(json.loads, done.stdout.splitlines())
+    assert first == [{"0": 1, "1": 0, "2": 0}, ["cannot go on", "", ""]]
+    assert again == [{"0": 0}, ["", "", ""]]
+    assert (tmp_path / "1" / "rows").read_text().split() == ["1", "2", "3", "4"]
+
+
+@pytest.mark.long
 def test_a_sweep_through_ray_retries_only_the_job_that_failed(tmp_path):
     pytest.importorskip("ray")
     (tmp_path / "starts").mkdir()

@@ -6,9 +6,11 @@ import signal
 import time
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import faults
 import pytest
+import yaml
 from conftest import ROOT
 from forked import Forked
 
@@ -18,6 +20,7 @@ from ganlab.run.names import LONGEST, jobs_of, split, study_of
 from ganlab.sweep.driver import stopped_by_signals
 from ganlab.sweep.engines import Joblib
 from ganlab.sweep.jobs import Job, quoted
+from ganlab.sweep.known import Known
 from ganlab.sweep.pool import Crew
 
 SMALL = ("iterations=6", "log_every=1", "checkpoint.every=2", "logger=csv", "metrics=none", "theory=none")
@@ -259,7 +262,7 @@ def test_a_signal_to_the_whole_group_is_an_interruption_and_no_failure(tmp_path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL])
 def test_a_sweep_that_is_ended_from_outside_takes_its_jobs_along_and_goes_on_later(tmp_path, number):
     what = ("seed=range(3)", "iterations=150", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
     folder = tmp_path / "runs/sweeps/s"
@@ -337,3 +340,136 @@ def test_a_wrong_number_of_jobs_or_gpus(given, told):
 
     with pytest.raises(UserError, match=told):
         Joblib("train.py", **{"n_jobs": None, "gpus": None, "per_gpu": 1, **given})
+
+
+# what is kept: of composing within a check, and of a check for the next one
+
+
+def loader_of(*folders):
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.utils import create_config_search_path
+
+    path = create_config_search_path(str(folders[0]))
+    for folder in folders[1:]:
+        path.append("command-line", str(folder))
+    return ConfigLoaderImpl(config_search_path=path)
+
+
+BATCH = (
+    ("seed=0",), ("seed=1",), ("k=2", "seed=1"), ("data=mnist", "model=dcgan", "seed=3"), ("loss=hinge", "optim.lr=1e-3"),
+    ("penalty=r1", "penalty.r1.gamma=3"), ("penalty=r1",), ("penalty=[r1,r2]",), ("loss=wasserstein_toy",), ("seed=0",),
+    ("+penalty.own._target_=a.B", "~metrics.picture"), ("experiment=figure1", "seed=2"), ("updates=consensus",),
+)  # fmt: skip
+
+
+def test_composing_from_what_was_read_gives_what_hydra_composes():
+    from hydra.types import RunMode
+    from omegaconf import OmegaConf
+
+    from ganlab.sweep.composing import Composer
+
+    plain_, kept = loader_of(ROOT / "conf"), Composer(loader_of(ROOT / "conf"))
+    loaded = []
+    inner = kept.repository.inner.load_config
+    kept.repository.inner.load_config = lambda config_path: loaded.append(config_path) or inner(config_path=config_path)
+    for overrides in BATCH:
+        a, b = (
+            OmegaConf.to_container(one.load_configuration("config", list(overrides), RunMode.RUN), resolve=False)
+            for one in (plain_, kept)
+        )
+        assert a == b
+        assert a["hydra"]["overrides"]["task"] == list(overrides)
+    assert len(loaded) == len({*loaded}) > 30  # each file once
+
+
+def known_of(folder, conf):
+    places = {"sweep": {"dir": str(folder)}, "overrides": {"task": []}, "job": {"config_name": "config"}}
+    config = SimpleNamespace(hydra=SimpleNamespace(**{key: SimpleNamespace(**value) for key, value in places.items()}))
+    return Known(config, [str(conf)])
+
+
+GAMES = {"data": {"_target_": "ganlab.data.toy.Ring"}, "k": 1, "seed": 0}
+
+
+@pytest.fixture
+def checked(tmp_path):
+    """A finished job that was composed and compared once, and what looks at it afterwards."""
+    conf, run = tmp_path / "conf", tmp_path / "s/seed-0"
+    conf.mkdir()
+    (conf / "config.yaml").write_text("k: 1\n")
+    run.mkdir(parents=True)
+    (run / "config.yaml").write_text(yaml.safe_dump(GAMES))
+    (run / "data.json").write_text("{}")
+    (run / "result.json").write_text('{"status": "completed", "iterations": 10}')
+    first = known_of(run.parent, conf)
+    assert first.job("seed-0", ["seed=0"], {}) is None
+    first.compose("seed-0", ["seed=0"], GAMES)
+    first.write([Job("seed-0", run, run / "log", ["seed=0"], 10)])
+
+    def job(*overrides, name="seed-0"):
+        return known_of(run.parent, conf).job(name, list(overrides or ("seed=0",)), {"seed": "0"})
+
+    return SimpleNamespace(conf=conf / "config.yaml", run=run, file=run.parent / "checked.json", job=job)
+
+
+def test_a_job_that_was_found_over_is_over_without_being_composed(checked):
+    job = checked.job()
+    assert (job.state, job.note, job.path, job.values) == (
+        "completed", "skipped: it was completed before", checked.run, {"seed": "0"}
+    )  # fmt: skip
+    assert checked.job("seed=0", "k=2") is None
+    assert checked.job(name="seed-1") is None
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("run/config.yaml", "k: 2\n"),
+        ("run/config.yaml", None),
+        ("run/data.json", '{"fingerprint": 1}'),
+        ("run/result.json", '{"status": "completed", "iterations": 9}'),
+        ("run/result.json", '{"status": "failed", "iterations": 10}'),
+        ("run/result.json", None),
+        ("conf/config.yaml", "k: 3\n"),
+        ("conf/more.yaml", ""),
+    ],
+)
+def test_what_has_changed_since_is_composed_again(checked, file, text):
+    place, _, name = file.partition("/")
+    path = (checked.run if place == "run" else checked.conf.parent) / name
+    assert checked.job() is not None
+    path.unlink() if text is None else path.write_text(text)
+    assert checked.job() is None
+
+
+def test_no_damage_to_what_was_kept_is_believed(checked):
+    whole = checked.file.read_bytes()
+    for i in range(0, len(whole), 5):
+        checked.file.write_bytes(whole[:i])
+        assert checked.job() is None, i
+    for i in range(0, len(whole), 11):
+        checked.file.write_bytes(whole[:i] + bytes([whole[i] ^ 1]) + whole[i + 1 :])
+        assert checked.job() is None, i
+    checked.file.write_bytes(whole)
+    assert checked.job() is not None
+
+
+@pytest.mark.parametrize("change", [{"k": 2}, {"data": {"_target_": "mine.Data"}}])
+def test_a_directory_of_another_config_or_of_foreign_parts_is_not_kept(checked, change):
+    checked.file.unlink()
+    (checked.run / "config.yaml").write_text(yaml.safe_dump(GAMES | change))
+    again = known_of(checked.run.parent, checked.conf.parent)
+    again.compose("seed-0", ["seed=0"], GAMES if "k" in change else GAMES | change)
+    again.write([Job("seed-0", checked.run, checked.run / "log", ["seed=0"], 10)])
+    assert checked.job() is None
+
+
+@pytest.mark.parametrize("given", ["${oc.env:HOME_OF_DATA}", "1"])
+def test_a_config_that_asks_for_the_environment_is_of_that_environment(checked, given, monkeypatch):
+    checked.conf.write_text(f"k: {given}\n")
+    again = known_of(checked.run.parent, checked.conf.parent)
+    again.compose("seed-0", ["seed=0"], GAMES)
+    again.write([Job("seed-0", checked.run, checked.run / "log", ["seed=0"], 10)])
+    assert checked.job() is not None
+    monkeypatch.setenv("HOME_OF_DATA", "/elsewhere")
+    assert (checked.job() is None) == ("env" in given)

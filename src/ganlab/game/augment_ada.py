@@ -178,7 +178,7 @@ def _filters(n: int, dtype: torch.dtype, device: torch.device) -> tuple[Tensor, 
     back: [n, 2 n + 10]. One after the other at the same places, they are 1."""
     wide, taps = n + 2 * MARGIN, torch.tensor(SYM6, dtype=dtype)
     up, down = torch.zeros(2 * wide + len(SYM6) - 2, n, dtype=dtype), torch.zeros(n, 2 * n + len(SYM6) - 2, dtype=dtype)
-    for i, pixel in enumerate(_mirrored(torch.arange(wide) - MARGIN, n).tolist()):
+    for i, pixel in enumerate(_mirrored(place, n) for place in range(-MARGIN, n + MARGIN)):  # (on the host)
         up[2 * i : 2 * i + len(SYM6), pixel] += 2**0.5 * taps
     for i in range(n):
         down[i, 2 * i : 2 * i + len(SYM6)] = taps / 2**0.5
@@ -229,9 +229,9 @@ def _rotation(angle: Tensor) -> Tensor:
     return torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
 
 
-def _mirrored(place: Tensor, size: int) -> Tensor:
-    """Pixel coordinates, brought into 0..size - 1 by mirrors at the first and the last pixel."""
-    return size - 1 - (place.remainder(2 * (size - 1)) - (size - 1)).abs()
+def _mirrored(place: Any, size: int) -> Any:
+    """Pixel coordinates, a tensor or a number, brought into 0..size - 1 by mirrors at the first and the last pixel."""
+    return size - 1 - abs(place % (2 * (size - 1)) - (size - 1))
 
 
 def _banded(place: Tensor, size: int) -> Tensor:

@@ -77,7 +77,7 @@ class Attention(nn.Module):
         return x + self.gamma * self.out((value @ share.transpose(1, 2)).unflatten(2, x.shape[2:]))
 
 
-class Summed(nn.Module):
+class Added(nn.Module):
     """[B, C, h, w] -> [B, C]: ReLU, then the sum over pixels."""
 
     def forward(self, x: Tensor) -> Tensor:

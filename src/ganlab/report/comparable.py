@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
+import ast
+import importlib.util
 import json
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from ganlab.metrics.cards import OF_A_RUN, Card, differing
 from ganlab.report.names import bare, column, label
@@ -63,11 +65,25 @@ def lower_is_better(runs: Sequence[Run], score: str) -> bool | None:
     module, _, name = str((card or {}).get("metric")).rpartition(".")
     if not module.startswith("ganlab.metrics."):
         return None
-    try:
-        higher = getattr(getattr(importlib.import_module(module), name), "higher_is_better", None)
-    except (ImportError, AttributeError):
-        return None
+    higher = _says(module, name)
     return None if higher is None else not higher
+
+
+def _says(module: str, name: str) -> bool | None:
+    """`higher_is_better` of a class of ganlab's, from its source where that says it: torchmetrics takes seconds."""
+    try:
+        spec = importlib.util.find_spec(module)
+        classes = {node.name: node for node in ast.parse(Path(str(spec and spec.origin)).read_text()).body
+                   if isinstance(node, ast.ClassDef)}  # fmt: skip
+        for line in classes[name].body:
+            if isinstance(line, ast.Assign) and any(
+                isinstance(to, ast.Name) and to.id == "higher_is_better" for to in line.targets
+            ):
+                return bool(ast.literal_eval(line.value))
+        found: bool | None = getattr(getattr(importlib.import_module(module), name), "higher_is_better", None)
+    except (ImportError, AttributeError, OSError, ValueError, KeyError):
+        return None
+    return found
 
 
 def partly(runs: Sequence[Run], names: dict[Run, str], notes: Notes) -> None:

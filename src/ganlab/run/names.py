@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -43,8 +44,9 @@ def jobs_of(jobs: Sequence[Mapping[str, str]], swept: Sequence[str]) -> list[str
         values = [(head, job[key]) for head, key in zip(heads, swept, strict=True) if key in job]
         name = _slug("_".join(f"{head}-{value}" for head, value in values)) or "job"
         names.append(_short(name, repr(values)))
+    counts = Counter(names)
     return [
-        name if names.count(name) == 1 else _marked(name, repr([job.get(key) for key in swept]))
+        name if counts[name] == 1 else _marked(name, repr([job.get(key) for key in swept]))
         for name, job in zip(names, jobs, strict=True)
     ]
 

@@ -128,6 +128,9 @@ class Submitit:
             raise UserError(f"hydra.launcher: submitit says: {' '.join(str(error).split())}") from error
         return executor
 
+    def prepare(self) -> None:
+        pass
+
     def run(self, jobs: Sequence[Job]) -> Iterator[Job]:
         if not jobs:
             return

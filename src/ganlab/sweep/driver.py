@@ -36,6 +36,9 @@ class Engine(Protocol):
     elsewhere: bool
     threads: int | None
 
+    def prepare(self) -> None:
+        """Called before jobs are checked: begin what takes a while and can be done beside it."""
+
     def run(self, jobs: Sequence[Job]) -> Iterator[Job]:
         """Each job as it ends, with its `code`; a job that was never started has None."""
 

@@ -11,6 +11,22 @@ from ganlab.sweep.jobs import Group, Job
 from ganlab.sweep.pool import Crew
 
 
+class Idle:
+    """For a sweep of which nothing is open."""
+
+    elsewhere = False
+    threads: int | None = None
+
+    def prepare(self) -> None:
+        pass
+
+    def run(self, jobs: Sequence[Job]) -> Iterator[Job]:
+        return iter(())
+
+    def stop(self) -> None:
+        pass
+
+
 class Local:
     """One job after the other, each with all cores and all GPUs."""
 
@@ -19,6 +35,9 @@ class Local:
 
     def __init__(self, script: str) -> None:
         self.crew = Crew(script)
+
+    def prepare(self) -> None:
+        self.crew.prepare()
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Job]:
         for job in jobs:
@@ -51,6 +70,9 @@ class Joblib:
         if self.places:
             self.n_jobs = min(self.n_jobs, len(self.places))
         self.threads = max(1, cores // self.n_jobs)
+
+    def prepare(self) -> None:
+        self.crew.prepare()
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Job]:
         from joblib import Parallel, delayed
@@ -89,6 +111,9 @@ class Together:
         if at_once < 1:
             raise UserError(f"hydra.launcher.at_once = {at_once} must be at least 1")
         self.crew, self.at_once = Crew(script), at_once
+
+    def prepare(self) -> None:
+        self.crew.prepare()
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Job]:
         for begin in range(0, len(jobs), self.at_once):

@@ -30,6 +30,7 @@ class Job:
     flags: list[str] = field(default_factory=list)  # of Hydra, as --config-dir
     code: int | None = None
     seconds: float = 0.0  # of its process, in this sweep
+    _last: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # its result, once it is over
 
     def line(self, script: str) -> list[str]:
         """The command of a single run in this job's directory, which goes on with what is there."""
@@ -40,6 +41,8 @@ class Job:
     @property
     def result(self) -> dict[str, Any]:
         """Empty while there is none that can be read."""
+        if self._last:
+            return self._last
         try:
             return RunDirectory(self.path).result or {}
         except (OSError, UserError):
@@ -49,7 +52,10 @@ class Job:
     def over(self) -> bool:
         result = self.result
         status = Status.of(result)
-        return status.early or (status is Status.COMPLETED and result.get("iterations", 0) >= self.iterations)
+        over = status.early or (status is Status.COMPLETED and result.get("iterations", 0) >= self.iterations)
+        if over:
+            self._last = result  # nobody trains it any more
+        return over
 
     @property
     def state(self) -> Status:

@@ -25,7 +25,9 @@ from ganlab.run.experiment import rehearse
 from ganlab.run.identity import refuse_elsewhere
 from ganlab.run.names import jobs_of
 from ganlab.settings import Settings
+from ganlab.sweep.composing import Composer
 from ganlab.sweep.jobs import Job, mapping, quoted
+from ganlab.sweep.known import Known
 
 DECIDED = ("resume", "name")  # by the sweep itself
 MOST = 5  # mistakes that are told
@@ -40,21 +42,28 @@ def plan(
     threads: int | None,
     names: Sequence[str] | None = None,
     look: Callable[[Settings], None] | None = None,
+    known: Known | None = None,
+    begin: Callable[[], None] | None = None,
 ) -> list[Job]:
     """The jobs with these overrides; raises UserError, with all that is wrong, before anything is written. `elsewhere`: they
     will not run on this machine, which may have no GPU. `threads`: of a job whose config leaves them open. `names`: of the
-    jobs, otherwise after what varies. `look` may refuse a config, too."""
+    jobs, otherwise after what varies. `look` may refuse a config, too. What is `known` to be over is not composed again.
+    `begin` is called once, when a first job is found that will have to run."""
     folder = Path(config.hydra.sweep.dir)
     every = [dict(mapping(list(overrides))) for overrides in batch]
     named, names = names is not None, names or jobs_of(every, swept)
     jobs, problems, rehearsed = [], dict[str, list[str]](), set[str]()
-    console = Console(stderr=True)
+    console, loader = Console(stderr=True), Composer(loader)
     with _config_kept():
         for overrides, values, name in zip(
             track(batch, "checking all jobs", console=console, transient=True, disable=named or not console.is_terminal),
             every, names, strict=True,
         ):  # fmt: skip
             path = (folder / name).absolute()
+            shown = {key: values[key] for key in swept if key in values}
+            if known is not None and (job := known.job(name, list(overrides), shown)) is not None:
+                jobs.append(job)
+                continue
             try:
                 if given := [key for key in DECIDED if key in values]:
                     raise UserError(f"{given[0]} is set by the sweep itself, which goes on with what is there: leave it out")
@@ -73,7 +82,11 @@ def plan(
             if threads and settings.threads is None:
                 own.append(f"threads={threads}")
             own += [f"study={quoted(folder.name)}"] if "study" not in values else []
-            shown = {key: values[key] for key in swept if key in values}
+            if begin is not None and not RunDirectory(path).result_file.exists():
+                begin()
+                begin = None
+            if known is not None:
+                known.compose(name, list(overrides), plain(settings))
             jobs.append(Job(name, path, folder / "logs" / f"{name}.log", own, settings.iterations, shown, flags()))
     if problems:
         told = [f"{names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {text}" for text, names in problems.items()]

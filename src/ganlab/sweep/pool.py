@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from threading import RLock, Thread
@@ -40,6 +40,12 @@ class Crew:
         self._context: Any = multiprocessing.get_context(method)
         self._context.set_forkserver_preload(PRELOAD)
         self._alive, self._end = self._context.Pipe(duplex=False)  # what the other end of closes with this process
+
+    def prepare(self) -> None:
+        """Have the forkserver import while this process does something else."""
+        if self._context.get_start_method() == "forkserver":
+            with self._lock, _deaf():
+                forkserver.ensure_running()
 
     def run(self, job: Job, environment: Mapping[str, str]) -> int | None:
         """The exit code, minus the number of a signal that killed it; None if no job is started any more."""

@@ -35,6 +35,9 @@ class Ray:
         self.script, self.address, self.cpus, self.gpus, self.at_once = script, address, cpus, gpus, at_once
         self.elsewhere, self.threads, self.stops = address is not None, max(1, int(cpus)), 0
 
+    def prepare(self) -> None:
+        pass
+
     def run(self, jobs: Sequence[Job]) -> Iterator[Job]:
         if not jobs:
             return

@@ -48,19 +48,34 @@ class Ganlab(Launcher):
         os.environ["GANLAB_COMMAND"] = shlex.join(typed(sys.argv))  # what made its jobs
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from ganlab.run.names import given_lines, split
+        from ganlab.run.names import given_lines, jobs_of, split
         from ganlab.sweep.driver import drive
-        from ganlab.sweep.plan import plan
+        from ganlab.sweep.engines import Idle
+        from ganlab.sweep.jobs import mapping
+        from ganlab.sweep.known import Known
 
         setup_globals()
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         params = [f"{key}={value}" for key, value in (self.config.hydra.sweeper.get("params") or {}).items()]
         _, swept = split([*params, *given_lines(self.config.hydra.overrides.task)])
+        folder, loader = Path(self.config.hydra.sweep.dir), self.hydra_context.config_loader
+        known = Known(self.config, [one.path for one in loader.get_sources() if one.scheme() == "file"])
+        every = [mapping(list(overrides)) for overrides in job_overrides]
+        shown = [{key: values[key] for key in swept if key in values} for values in every]
+        if (over := known.all(jobs_of(every, swept), job_overrides, shown)) is not None:  # without seconds of importing torch
+            drive(over, folder, Idle())
+            return []
         engine = self.engine(str(Path(sys.argv[0]).resolve()))
         self.refuse(swept)
-        loader = self.hydra_context.config_loader
-        jobs = plan(loader, self.config, job_overrides, swept, engine.elsewhere, engine.threads, look=self.look)
-        drive(jobs, Path(self.config.hydra.sweep.dir), engine)
+        from ganlab.sweep.plan import plan
+
+        where = (engine.elsewhere, engine.threads)
+        jobs = plan(loader, self.config, job_overrides, swept, *where, look=self.look, known=known, begin=engine.prepare)
+        known.write(jobs)
+        try:
+            drive(jobs, folder, engine)
+        finally:
+            known.write(jobs)
         return []
 
 
