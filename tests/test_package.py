@@ -31,6 +31,7 @@ def test_the_wheel_has_each_file_of_the_code_and_of_conf_and_no_other(wheel):
     here = {str(path.relative_to(ROOT / "src")) for path in (ROOT / "src").rglob("*") if path.is_file()}
     here = {name for name in here if "__pycache__" not in name}
     here |= {str(Path("ganlab") / path.relative_to(ROOT)) for path in (ROOT / "conf").rglob("*.yaml")}
+    here |= {str(Path("ganlab") / path.relative_to(ROOT)) for path in (ROOT / "claims").rglob("*.*")}
     assert "ganlab/conf/hydra/launcher/local.yaml" in here
     with zipfile.ZipFile(wheel) as file:
         inside = {name for name in file.namelist() if not name.startswith("ganlab-")}

@@ -14,7 +14,7 @@ from ganlab.errors import UserError, did_you_mean
 from ganlab.files.result import commit
 from ganlab.reproduce.claim import Claim, claims_in, read_claim
 from ganlab.reproduce.page import Shown, pages, shown
-from ganlab.reproduce.records import read_record, record_file, write_record
+from ganlab.reproduce.records import OWN, installed, new_record_file, read_record, record_file, write_record
 from ganlab.reproduce.running import run_claim
 from ganlab.reproduce.verdicts import Outcome
 from ganlab.run.tree import conf_dir
@@ -46,12 +46,13 @@ def reproduce(request: ReproduceRequest) -> None:
     for name in [] if request.report else _to_run(claims, files, request):
         began = time.monotonic()
         values = run_claim(name, claims[name], request.runs, request.at_once)
-        write_record(record_file(files[name]), claims[name], values, time.monotonic() - began)
+        write_record(new_record_file(files[name]), claims[name], values, time.monotonic() - began)
     every = [shown(name, claim, read_record(record_file(files[name]))) for name, claim in claims.items()]
     for one in every if not (request.everything or request.report) else ():
         _say(one)
     if request.everything or request.report:
-        for file in pages(every, request.out or conf_dir().parent / "docs"):
+        docs = OWN if any(map(installed, files.values())) else conf_dir().parent / "docs"
+        for file in pages(every, request.out or docs):
             print(file)
 
 

@@ -65,6 +65,7 @@ def pages(every: Sequence[Shown], folder: Path) -> list[Path]:
     )
     counts = Counter(one.verdict for one in every)
     ordered = sorted(every, key=lambda one: [*Outcome].index(one.verdict))
+    folder.mkdir(parents=True, exist_ok=True)
     files = [folder / "reproduced.md", folder / "reproduced.html"]
     for file in files:
         text = environment.get_template(file.name).render(every=ordered, counts=[(v, counts[v]) for v in Outcome if counts[v]])

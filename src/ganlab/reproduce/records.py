@@ -12,6 +12,8 @@ from ganlab.files.result import commit, now, provenance
 from ganlab.reproduce.claim import Claim
 from ganlab.reproduce.verdicts import Values
 
+OWN = Path("reproduced")  # of whoever has no checkout
+
 
 class Record(NamedTuple):
     """`rule` is the fingerprint of the claim as it was when it ran; `origin` where, when, and by which commit."""
@@ -22,8 +24,19 @@ class Record(NamedTuple):
 
 
 def record_file(claim_file: Path) -> Path:
-    """Beside the claim."""
-    return claim_file.parent / "records" / f"{claim_file.stem}.json"
+    """Beside the claim; of one that was installed with ganlab in reproduced/ of the working directory, where there is one."""
+    beside = claim_file.parent / "records" / f"{claim_file.stem}.json"
+    own = OWN / beside.name
+    return own if installed(claim_file) and own.is_file() else beside
+
+
+def new_record_file(claim_file: Path) -> Path:
+    """Where it is written: never into what is installed."""
+    return OWN / f"{claim_file.stem}.json" if installed(claim_file) else record_file(claim_file)
+
+
+def installed(claim_file: Path) -> bool:
+    return claim_file.parent == Path(__file__).parents[1] / "claims"
 
 
 def read_record(file: Path) -> Record | None:

@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ganlab.errors import UserError
 from ganlab.files.atomic import write_whole
+from ganlab.files.command import SCRIPT
 from ganlab.files.result import without_nan
 from ganlab.files.run import RunDirectory
 from ganlab.random import seed_of
@@ -64,8 +65,7 @@ def _trained(name: str, claim: Claim, runs: str, at_once: int) -> Values:
         loader = GlobalHydra.instance().config_loader()
         batch = [[*overrides, *study] for _, _, overrides in jobs]
         names = [f"{arm}-seed-{seed}" for arm, seed, _ in jobs]
-        script = str(conf_dir().parent / "train.py")
-        engine: Any = Local(script) if at_once == 1 else Joblib(script, at_once, None, 1)
+        engine: Any = Local(str(SCRIPT)) if at_once == 1 else Joblib(str(SCRIPT), at_once, None, 1)
         planned = plan(loader, config, batch, (), engine.elsewhere, engine.threads, names)
         drive(planned, Path(config.hydra.sweep.dir), engine)
     values: dict[str, dict[int, Found]] = {arm: {} for arm in claim.arms}
