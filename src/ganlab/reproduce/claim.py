@@ -72,6 +72,7 @@ class Claim(BaseModel):
     differs: str | None = None
     waits: str | None = None
     unknown: str | None = None  # what the paper does not say, and what is taken
+    changed: str | None = None  # what was corrected after a run of it, and what that run had said
     setting: list[str] = []  # overrides of train.py, of all arms
     arms: dict[str, list[str]] = {RUN: []}
     measure: dict[str, Any] = {"_target_": "ganlab.reproduce.measures.final"}  # (a run) -> values

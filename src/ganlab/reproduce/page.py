@@ -96,6 +96,7 @@ def _published(number: Number) -> str:
 def _told(name: str, claim: Claim, record: Record | None, verdict: Outcome, findings: Sequence[Finding]) -> list[str]:
     lines = [f"published  {claim.source}", f"known      {claim.known}"]
     lines += [f"unknown    {claim.unknown}"] if claim.unknown else []
+    lines += [f"changed    {claim.changed}"] if claim.changed else []
     lines += [f"differs    {claim.differs}"] if claim.differs else []
     if findings and record is not None:
         own = f", {overall(findings)} by its own rule" if claim.differs else ""
