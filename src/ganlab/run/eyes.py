@@ -32,8 +32,8 @@ def sighted(settings: Settings, make: bool = True) -> Settings:
     none yet; without scores where the run takes fewer passes over the data than that, or the data cannot be classified. A
     file that the user has named, outside of features/, has to be there. Without `make` nothing is trained, what would be is
     not scored, and nothing is said. Raises UserError."""
-    metrics = settings.metrics
-    if metrics.passes is None or not metrics.scores:
+    metrics, passes = settings.metrics, settings.metrics.passes
+    if passes is None or not metrics.scores:
         return settings
     source = build_as(Source, settings.data, "data")
     if not isinstance(source, Images):
@@ -42,9 +42,9 @@ def sighted(settings: Settings, make: bool = True) -> Settings:
         metrics = metrics.model_copy(update={"n_real": len(source)})
         settings = settings.model_copy(update={"metrics": metrics})
     images = settings.iterations * settings.k * settings.batch_size
-    if images < metrics.passes * len(source):
+    if images < passes * len(source):
         if make:
-            _say(f"not scored: {images:,} images are fewer than {metrics.passes:g} passes over the data; {SHOWN}")
+            _say(f"not scored: {images:,} images are fewer than {passes:g} passes over the data; {SHOWN}")
         return _blind(settings)
     if settings.features is not None and Path(settings.features).parent != USUAL:
         return _also_inception(settings)
