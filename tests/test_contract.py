@@ -34,7 +34,7 @@ NARROW = {**dict.fromkeys(("dcgan", *RESIDUAL), WIDTH_4),
           "maxout": ("model.G.width=8", "model.D.units=6"),
           "mlp": ("model.G.width=8", "model.D.width=8"), "pacgan": ("model.G.width=8", "model.D.units=6"),
           "dirac": ()}  # fmt: skip
-ON = {"dirac": ()}  # it brings its data
+ON = {"dirac": (), "bilinear": ()}  # they bring their data
 OF_IMAGES = {"ada", "bgc", "diffaugment"}  # augmentations that refuse points
 SIDELESS = {"energy", "mmd"}  # D tells data from samples, and does not say which is which
 OF_POINTS = {"mlp", "maxout", "pacgan"}  # networks that take points; the others refuse them
