@@ -4,7 +4,7 @@ DataDependentOutputException. Generators are stood in for (there are none of `me
 would refuse; Lightning stays outside."""
 
 import types
-from contextlib import nullcontext
+from contextlib import ExitStack, nullcontext
 from functools import lru_cache
 from unittest.mock import patch
 
@@ -27,6 +27,7 @@ from torch._subclasses.fake_tensor import (
 import ganlab.game.module
 import ganlab.run.build
 import ganlab.run.config
+import ganlab.run.discriminator
 from ganlab.game.terms import Term
 from ganlab.run.build import game_of, settings_of
 from ganlab.run.config import build
@@ -91,7 +92,9 @@ def iteration(*overrides, plant=None, n=2):
     cfg = loader().load_configuration("config", [*lines, *overrides], RunMode.RUN)
     HydraConfig.instance().set_config(cfg)
     settings = settings_of(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]), list(overrides))
-    with patch.object(ganlab.run.build, "build", _there), patch.object(ganlab.run.config, "build", _there):
+    with ExitStack() as stack:
+        for room in (ganlab.run.build, ganlab.run.config, ganlab.run.discriminator):
+            stack.enter_context(patch.object(room, "build", _there))
         game = game_of(settings).to("meta")
     if plant is not None:
         plant(game)
