@@ -42,17 +42,21 @@ def choices(*groups):
     return [f"{group}={file.stem}" for group in groups for file in sorted((ROOT / "conf" / group).glob("*.yaml"))]
 
 
+NARROW = ("model.G.width=4", "model.D.width=4")
 MORE = {  # what a choice needs beside it
     "model=dcgan": IMAGES, "model=pacgan": ("model.pack=2", "batch_size=4"), "model=dirac": ("data=dirac",),
     "augment=diffaugment": IMAGES, "augment=bgc": IMAGES, "augment=ada": IMAGES,
     "penalty=spectral_norm": IMAGES, "penalty=consistency_balanced": IMAGES, "penalty=consistency": IMAGES,
+    **{f"model={name}": (*IMAGES, *NARROW) for name in ("sngan", "wgan_gp", "sagan", "biggan")},
+    "model=stylegan2": (*IMAGES, *NARROW, "model.G.w_dim=4", "model.G.mixing=0.5", "model.D.group=4"),
+    "model=r3gan": (*IMAGES, *NARROW, *(f"model.{net}.{key}" for net in "GD" for key in ("blocks=1", "group=4"))),
 }  # fmt: skip
 STATELESS = ("loss", "model", "objective", "adjust", "condition", "prior", "average")  # one iteration says all of them
 ALIKE = {  # as another one to the device
     "loss=f_hellinger", "loss=f_jensen_shannon", "loss=f_pearson", "loss=f_reverse_kl", "loss=wasserstein_toy", "loss=minimax",
     "penalty=gradient_penalty_one_sided", "penalty=gradient_penalty_zero", "penalty=none", "penalty=consistency", "penalty=r2",
     "penalty=spectral_norm_g", "augment=instance_noise", "augment=none", "adjust=none", "condition=none", "condition=ac_gan",
-    "condition=infogan", "updates=alternating", "objective=adversarial", "prior=normal", "average=half_life",
+    "condition=infogan", "model=biggan", "model=sagan", "model=wgan_gp", "updates=alternating", "objective=adversarial", "prior=normal", "average=half_life",
 }  # fmt: skip
 EXCEPTIONS: dict[str, str] = {}  # choices by name, and why they may ask the device: none today
 
