@@ -56,7 +56,8 @@ ALIKE = {  # as another one to the device
     "loss=f_hellinger", "loss=f_jensen_shannon", "loss=f_pearson", "loss=f_reverse_kl", "loss=wasserstein_toy", "loss=minimax",
     "penalty=gradient_penalty_one_sided", "penalty=gradient_penalty_zero", "penalty=none", "penalty=consistency", "penalty=r2",
     "penalty=spectral_norm_g", "augment=instance_noise", "augment=none", "adjust=none", "condition=none", "condition=ac_gan",
-    "condition=infogan", "model=biggan", "model=sagan", "model=wgan_gp", "updates=alternating", "objective=adversarial", "prior=normal", "average=half_life",
+    "model=biggan", "model=sagan", "model=wgan_gp",
+    "condition=infogan", "updates=alternating", "objective=adversarial", "prior=normal", "average=half_life",
 }  # fmt: skip
 EXCEPTIONS: dict[str, str] = {}  # choices by name, and why they may ask the device: none today
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ganlab.networks import layers
 from ganlab.networks.images import pyramid, widths
 from ganlab.networks.norms import Norm, chosen, over_the_batch
-from ganlab.networks.residual import Added, Attention, ResidualD, Up, at_most, pixels_of
+from ganlab.networks.residual import Attention, PixelSum, ResidualD, Up, at_most, pixels_of
 from ganlab.networks.told import Told
 
 
@@ -108,7 +108,7 @@ class Discriminator(ResidualD):
         norm: str | Norm = "none",
         head: layers.Head = layers.LinearHead,
     ) -> None:
-        super().__init__("biggan", shape, width, doublings, halvings, flat, norm, head, Added(), attention, wide=True)
+        super().__init__("biggan", shape, width, doublings, halvings, flat, norm, head, PixelSum(), attention, wide=True)
         self.apply(_initialise)
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ganlab.errors import at_least_one
 from ganlab.networks import layers
-from ganlab.networks.images import doublings_of, image
+from ganlab.networks.images import halvings, image
 from ganlab.networks.norms import Norm, chosen
 from ganlab.networks.told import Told
 
@@ -29,7 +29,7 @@ class Generator(nn.Module):
         at_least_one(width=width)
         told, norm = told or Told(), chosen(norm)
         channels, *size = image("dcgan", shape)
-        n = doublings_of(size)
+        n = halvings(size)
         base = [math.ceil(side / 2**n) for side in size]
         widths = [width * 2**i for i in reversed(range(n))]
         normed = norm(widths[0], 2)
@@ -63,7 +63,7 @@ class Discriminator(layers.Discriminator):
         at_least_one(width=width)
         norm = chosen(norm)
         channels, *size = image("dcgan", shape)
-        n = doublings_of(size)
+        n = halvings(size)
         widths = [width * 2**i for i in range(n)]
         down: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
         for a, b in pairwise(widths):

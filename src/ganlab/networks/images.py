@@ -35,7 +35,7 @@ def image(family: str, shape: Sequence[int]) -> Sequence[int]:
     return shape
 
 
-def doublings_of(size: Sequence[int]) -> int:
+def halvings(size: Sequence[int]) -> int:
     """Halvings until the shorter side is 4 to 7 pixels."""
     return int(math.log2(min(size) / 4))
 
@@ -43,7 +43,7 @@ def doublings_of(size: Sequence[int]) -> int:
 def pyramid(family: str, shape: Sequence[int]) -> Pyramid:
     """Raises ValueError for sides that cannot be halved so often: 28 can (7, 14, 28), 30 cannot."""
     channels, *size = image(family, shape)
-    n = doublings_of(size)
+    n = halvings(size)
     h, w = (side // 2**n for side in size)
     if [h * 2**n, w * 2**n] != size:
         near = [channels, h * 2**n, w * 2**n]

@@ -77,14 +77,14 @@ class Attention(nn.Module):
         return x + self.gamma * self.out((value @ share.transpose(1, 2)).unflatten(2, x.shape[2:]))
 
 
-class Added(nn.Module):
+class PixelSum(nn.Module):
     """[B, C, h, w] -> [B, C]: ReLU, then the sum over pixels."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x.relu().sum((2, 3))
 
 
-class Averaged(nn.Module):
+class PixelMean(nn.Module):
     """[B, C, h, w] -> [B, C]: ReLU, then the mean over pixels."""
 
     def forward(self, x: Tensor) -> Tensor:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ganlab.networks import layers
 from ganlab.networks.norms import Norm
-from ganlab.networks.residual import Added, Residual, ResidualD
+from ganlab.networks.residual import PixelSum, Residual, ResidualD
 from ganlab.networks.told import Told
 
 
@@ -41,4 +41,4 @@ class Discriminator(ResidualD):
         norm: str | Norm = "none",
         head: layers.Head = layers.LinearHead,
     ) -> None:
-        super().__init__("sagan", shape, width, doublings, halvings, flat, norm, head, Added(), attention)
+        super().__init__("sagan", shape, width, doublings, halvings, flat, norm, head, PixelSum(), attention)

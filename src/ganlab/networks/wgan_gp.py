@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ganlab.networks import layers
 from ganlab.networks.norms import Norm
-from ganlab.networks.residual import Averaged, Residual, ResidualD
+from ganlab.networks.residual import PixelMean, Residual, ResidualD
 from ganlab.networks.told import Told
 
 
@@ -42,4 +42,4 @@ class Discriminator(ResidualD):
         norm: str | Norm = "none",
         head: layers.Head = layers.LinearHead,
     ) -> None:
-        super().__init__("wgan_gp", shape, width, doublings, halvings, flat, norm, head, Averaged())
+        super().__init__("wgan_gp", shape, width, doublings, halvings, flat, norm, head, PixelMean())
