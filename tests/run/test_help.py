@@ -10,7 +10,7 @@ from hydra.core.object_type import ObjectType
 
 from ganlab.run.command_line import guarded
 from ganlab.run.precision import multiplies_bf16, refuse_unfit_precision
-from ganlab.run.tree import conf_dir
+from ganlab.run.tree import NOT_OF_A_RUN, conf_dir
 
 
 def test_help_lists_the_choices_that_hydra_finds_and_composes_nothing(monkeypatch, capsys):
@@ -18,7 +18,7 @@ def test_help_lists_the_choices_that_hydra_finds_and_composes_nothing(monkeypatc
     assert guarded(lambda: pytest.fail("composed")) == 0
     told = capsys.readouterr().out
     loader = ConfigLoaderImpl(create_config_search_path(str(conf_dir())))
-    named = [name for name in loader.list_groups("") if name != "hydra"]
+    named = [name for name in loader.list_groups("") if name not in NOT_OF_A_RUN]
     listed = {line.split(": ")[0]: line.split(": ")[1].split(", ") for line in told.splitlines() if ": " in line}
     assert {name: sorted(loader.get_group_options(name, ObjectType.CONFIG)) for name in named} == listed
     assert "$" not in told

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,23 @@ def run_claim(name: str, claim: Claim, runs: str, at_once: int) -> Values:
     """Raises UserError, and Unfinished where a run is not over."""
     if claim.waits:
         raise UserError(f"{name} waits for {claim.waits}")
-    os.environ["GANLAB_COMMAND"] = f"ganlab reproduce {name}"
-    if claim.compute is not None:
-        return _computed(name, claim, Path(runs) / "reproduce" / name)
-    return _trained(name, claim, runs, at_once)
+    with _said_by(f"ganlab reproduce {name}"):
+        if claim.compute is not None:
+            return _computed(name, claim, Path(runs) / "reproduce" / name)
+        return _trained(name, claim, runs, at_once)
+
+
+@contextmanager
+def _said_by(command: str) -> Iterator[None]:
+    """The command that runs say made them."""
+    before = os.environ.get("GANLAB_COMMAND")
+    os.environ["GANLAB_COMMAND"] = command
+    try:
+        yield
+    finally:
+        del os.environ["GANLAB_COMMAND"]
+        if before is not None:
+            os.environ["GANLAB_COMMAND"] = before
 
 
 def measured(claim: Claim, run: RunDirectory) -> Found:
