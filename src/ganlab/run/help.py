@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import yaml
 
+from ganlab.files.command import program
 from ganlab.run.tree import conf_dir, groups
 
 
@@ -15,4 +16,4 @@ def help_text() -> str:
     text: str = told["template"].replace("$APP_CONFIG_GROUPS", choices)
     for part in ("header", "footer"):
         text = text.replace(f"${{hydra.help.{part}}}", told[part])
-    return text
+    return text.replace("${program:}", program())
