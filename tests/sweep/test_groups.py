@@ -33,7 +33,7 @@ def test_a_sweep_of_seeds_and_rates_is_one_process_and_a_run_for_each_job(tmp_pa
 
 @pytest.mark.parametrize(("more", "sentence"), [
     (("seed=0,1", "k=1,2"), "hydra/launcher=replicas is for sweeps of seed and of numbers of optim, and this one varies k"),
-    (("seed=0,1", "penalty=lecam"), "penalty.lecam keeps what it has seen of one game"),
+    pytest.param(("seed=0,1", "penalty=lecam"), "penalty.lecam keeps what it has seen of one game", marks=pytest.mark.long),
 ])  # fmt: skip
 def test_what_cannot_be_replicas_is_refused_before_anything_is_written(tmp_path, more, sentence):
     done = Forked(ROOT / "train.py", "-m", *SMALL, *more, cwd=tmp_path).ended()

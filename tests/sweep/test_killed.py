@@ -31,6 +31,7 @@ def group(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long  # SIGKILL and a full disk have shorter ones
 def test_the_others_end_and_the_table_says_what_happened(group, tmp_path):
     words = ("seed=range(5)", "iterations=6", "log_every=1", "checkpoint.every=2", "logger=csv", "metrics=modes", "theory=none")
     struck = f"+penalty.own={{_target_: faults.Struck, seed: '${{seed}}', group: {group}}}"
