@@ -422,7 +422,7 @@ def test_images_are_scored_offline_while_training_and_after(run, pictures, tmp_p
     four = ("precision", "recall", "density", "coverage")
     assert [*done.result["final"]] == ["fid", "kid", "inception_score", *four, "classes", "class_kl"]
     assert done.result["cards"]["fid"]["extractor"]["sha256"] == done.result["cards"]["recall"]["extractor"]["sha256"]
-    scores, nearest = evaluate([done.path], EvaluationRequest(overrides=("metrics.n=25", "metrics.n_real=40")))
+    scores, nearest = evaluate([done.path], EvaluationRequest(overrides=("metrics.n=25", "metrics.n_real=40"), neighbours=True))
     result = json.loads(scores.read_text())
     assert sum(result["details"]["classes"]["samples"]) == 25
     assert sum(result["details"]["classes"]["real"]) == 40
