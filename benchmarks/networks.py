@@ -1,6 +1,6 @@
 """What each family of images costs: CPU seconds per 1,000 real images of D, with the game that its yaml brings and one step of
-D an iteration, against dcgan. Interleaved in one process, medians over rounds. `python benchmarks/networks.py` prints a Markdown
-table; --published takes the widths of the yamls in place of one for all."""
+D an iteration, against dcgan. Interleaved in one process, medians over rounds. `python benchmarks/networks.py` prints a
+Markdown table; --published takes the widths of the yamls in place of one for all."""
 
 from __future__ import annotations
 

@@ -110,7 +110,7 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
     if str(config) in RECIPES:  # at a tenth of the published width
         overrides += [f"model.{net}.width={width}" for net, width in zip("GD", TENTH[family(config)], strict=True)]
         small = (*SMALL, "shape=[3,16,16]", "batch_size=2", "health.n=4", "metrics.picture.draw.n=4")
-    elif name in SMALL_IMAGES:
+    elif group == "model" and name in SMALL_IMAGES:
         overrides += [*NARROW["dcgan"], "shape=[3,16,16]", *["model.G.w_dim=4"] * (name == "stylegan2")]
     else:
         for each, narrow in NARROW.items():
