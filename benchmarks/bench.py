@@ -75,7 +75,9 @@ def iterations(root: Path, quick: bool) -> Table:
         rows.append(["toy, batch 2048", *against_loops((*TOY, "batch_size=2048"), rounds, 10, 60)])
     if (root / "MNIST" / "raw").is_dir():
         for width in (32,) if quick else (16, 32):
-            rows.append([f"DCGAN 32 x 32, width {width}, batch 128", *against_loops(dcgan(root, width), rounds, 2, 6)])
+            rows.append(
+                [f"DCGAN 32 x 32, width {width}, batch 128", *against_loops((*dcgan(root, width), "at_once=2"), rounds, 2, 10)]
+            )
     return rows
 
 

@@ -60,7 +60,12 @@ class Stopwatch(pl.Callback):
 
     @property
     def seconds(self) -> float:
-        """Of one iteration."""
+        """Of one iteration; raises RuntimeError where there were too few calls to see one from its end to another's: how many
+        iterations a call does depends on the wall clock."""
+        if not 0 < self.begun[0] < self.ended[0]:
+            raise RuntimeError(
+                f"no call of Lightning lies between iterations {self.begun[0]} and the last: give more iterations"
+            )
         return (self.ended[1] - self.begun[1]) / (self.ended[0] - self.begun[0])
 
 
