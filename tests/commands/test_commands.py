@@ -37,7 +37,7 @@ def test_the_default_visibly_works(tmp_path, iterations, quality):
     V = np.mean([row["train/V"] for row in read(run.table_file) if row["iteration"] > 0.6 * iterations and "train/V" in row])
     assert -1.42 < V < -1.34
     with Image.open(run.figures / "training.gif") as animation:
-        assert animation.n_frames == iterations // 100 + 1
+        assert animation.n_frames == iterations // 250 + 1
     for name in ("curves.png", "samples.png"):
         with Image.open(run.figures / name) as picture:
             assert len(picture.convert("L").getcolors()) > 10, name  # it is not blank

@@ -45,7 +45,13 @@ class _Game:
         parts = self.figure.add_gridspec(2, 1, height_ratios=[3, 1], **place)
         self.panel = _Panel(self.figure, parts[0], parts[1], frame, loss, left=True, right=True)
         self.title = self.figure.suptitle(" ", x=0.1, y=0.97, ha="left", fontsize=12)
-        above: dict[str, Any] = {"loc": "upper right", "bbox_to_anchor": (0.92, 0.995), "ncols": 2, "frameon": False, "fontsize": 10}
+        above: dict[str, Any] = {
+            "loc": "upper right",
+            "bbox_to_anchor": (0.92, 0.995),
+            "ncols": 2,
+            "frameon": False,
+            "fontsize": 10,
+        }
         self.figure.legend(handles=self.panel.handles, **above)
 
     def fits(self, frame: Frame) -> bool:
@@ -118,7 +124,14 @@ class _Arrows:
 
     def __init__(self, axes: Axes, label: bool) -> None:
         self.axes, up = axes, np.ones(ARROWS)
-        still: dict[str, Any] = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.003, "headwidth": 4.5, "color": P_G}
+        still: dict[str, Any] = {
+            "angles": "xy",
+            "scale_units": "xy",
+            "scale": 1,
+            "width": 0.003,
+            "headwidth": 4.5,
+            "color": P_G,
+        }
         self.quiver = axes.quiver(0 * up, 0 * up, 0 * up, up, **still)
         axes.set(ylim=(0, 1), yticks=[])
         axes.set_xlabel("z", labelpad=0)
