@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -73,6 +74,43 @@ def test_a_signal_to_one_of_two_processes_ends_both_with_a_checkpoint(tmp_path):
     run = RunDirectory(tmp_path / "run")
     assert (run.result["status"], run.result["iterations"] % 5) == ("interrupted", 0)
     assert run.newest_checkpoint().stem == f"step-{run.result['iterations']:09d}"
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("first_dies", [True, False])
+def test_where_one_of_two_processes_is_killed_the_other_ends_with_a_sentence_and_the_run_goes_on(tmp_path, first_dies):
+    small = ("logger=csv", "metrics=none", "theory=none", "log_every=5", "checkpoint.every=50", *TWO)
+    line = [sys.executable, ROOT / "train.py", *small]
+    with (tmp_path / "told").open("w+") as told:
+        first = subprocess.Popen([*line, "hydra.run.dir=run", "iterations=100000"], cwd=tmp_path, stdout=told, stderr=told)
+        table = tmp_path / "run" / "metrics.csv"
+        while not table.exists() or len(table.read_text().splitlines()) < 40:
+            assert first.poll() is None
+            time.sleep(0.05)
+        second = int(Path(f"/proc/{first.pid}/task/{first.pid}/children").read_text().split()[0])
+        os.kill(first.pid if first_dies else second, signal.SIGKILL)
+        end = time.monotonic() + 60
+        while running(second if first_dies else first.pid):
+            assert time.monotonic() < end, "the other waits for it"
+            time.sleep(0.1)
+        assert first.wait() == (-signal.SIGKILL if first_dies else 1)
+        told.seek(0)
+        text = told.read()
+    assert "another process of this run has died: resume=" in text
+    assert "Traceback" not in text
+    kept = int(RunDirectory(tmp_path / "run").newest_checkpoint().stem.removeprefix("step-"))
+    assert kept >= 150
+    subprocess.run([*line, "resume=run", f"iterations={kept + 10}"], cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    assert [row["iteration"] for row in read(table)] == list(range(5, kept + 11, 5))
+
+
+def running(pid):
+    """Not over, nor waiting for its parent to hear of it."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().split()[2] not in "ZX"
+    except FileNotFoundError:
+        return False
 
 
 @pytest.mark.slow

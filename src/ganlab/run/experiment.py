@@ -41,6 +41,7 @@ from ganlab.run.line import flags_here
 from ganlab.run.names import given_lines
 from ganlab.run.output import beside_the_point
 from ganlab.run.pairs import doubts_of
+from ganlab.run.partners import alone, bereft
 from ganlab.run.progress import ProgressBar
 from ganlab.run.rehearsal import tried
 from ganlab.run.room import refuse_without_room
@@ -248,6 +249,9 @@ class Experiment(Ending):
             status = Status.INTERRUPTED
         except BaseException as error:
             problem = f"{type(error).__name__}: {error}"
+            if self.trainer.world_size > 1 and bereft(error):
+                problem = str(alone(self.run.path))
+                raise alone(self.run.path) from error
             raise
         finally:
             SIGNALS.mode = NOTE
