@@ -25,6 +25,7 @@ LARGEST = 1000  # jobs of one array: SLURM's MaxArraySize is 1001 where nobody h
 PATIENCE = 10.0  # seconds after a SIGTERM, which SLURM may have sent to the training, too
 LATE = {"slurm": 30.0, "local": 1.0}  # seconds until a result may be seen here
 RESUMABLE = ("CANCELLED", "TIMEOUT", "PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "DEADLINE", "INTERRUPTED", "REVOKED")
+ALIVE = ("PENDING", "REQUEUED", "REQUEUE", "RUNNING", "COMPLETING", "CONFIGURING", "SUSPENDED")
 
 
 class Submission:
@@ -215,12 +216,20 @@ class Submitit:
     def _over(self, handle: Any, ended: dict[str, float], name: str) -> bool:
         """A result may be seen here only a while after the job has left the queue."""
         if handle.paths.result_pickle.exists():
-            return True
+            return not (self.elsewhere and self._starts_again(handle))
         taken_up = not self.elsewhere and handle._process is None
         if _alive(handle.job_id, handle.paths.folder) if taken_up else not handle.done():
             return False
         late = LATE[self.cluster] if handle.paths.stdout.exists() else 0.0
         return time.monotonic() - ended.setdefault(name, time.monotonic()) > late
+
+    def _starts_again(self, handle: Any) -> bool:
+        """Whether SLURM has ended it with a checkpoint only to start it anew, as an operator or a preemption may have it; the
+        start writes another result."""
+        if self.stops or handle.exception() is not None or handle.result()[0] != TEMPFAIL:
+            return False
+        handle.get_info(mode="force")
+        return str(handle.state).startswith(ALIVE)
 
     def _end(self, job: Job, handle: Any) -> None:
         if handle.paths.result_pickle.exists():
