@@ -188,7 +188,8 @@ def test_the_dirac_gan_comes_to_rest_as_the_closed_form_says(run):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("updates", ["extragradient", pytest.param("optimistic", marks=pytest.mark.long)])
+@pytest.mark.long  # of the usual order: tests/run/test_ddp.py
+@pytest.mark.parametrize("updates", ["extragradient", "optimistic"])
 def test_two_processes_take_the_steps_of_one(tmp_path, updates):
     given = ("logger=csv", "metrics=none", "theory=none", "model.G.width=16", "model.D.width=16", "iterations=10",
              "batch_size=32", "threads=1", "optim=sgd", "optim.lr=0.05", f"updates={updates}")  # fmt: skip

@@ -202,6 +202,7 @@ def started(journal):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_search_that_is_killed_ends_with_all_its_trials_and_the_best_of_them(tmp_path):
     """Half of its settings collapse."""
     search = ("study=s", "hydra.sweeper.n_trials=5", "hydra.sweeper.at_once=2", "hydra.sweeper.metric=high_quality",
