@@ -33,7 +33,18 @@ SMALL_IMAGES = {"sngan", "wgan_gp", "sagan", "biggan", "stylegan2", "r3gan"}
 TENTH = {"dcgan": (26, 26), "sngan": (26, 13), "wgan_gp": (26, 13), "biggan": (26, 26), "stylegan2": (51, 51),
          "r3gan": (80, 80)}  # fmt: skip
 # recipes that are one change to another that is tried
-ROWS = "dcgan_r1 dcgan_clip dcgan_gp dcgan_sn dcgan_cbn dcgan_ac lsgan hinge sngan_cond stylegan2_ada".split()
+ROWS = [
+    "dcgan_r1",
+    "dcgan_clip",
+    "dcgan_gp",
+    "dcgan_sn",
+    "dcgan_cbn",
+    "dcgan_ac",
+    "lsgan",
+    "hinge",
+    "sngan_cond",
+    "stylegan2_ada",
+]
 
 
 def text(config):
