@@ -119,7 +119,8 @@ TABLES: dict[str, tuple[str, Callable[[Path, bool, Keep], Table]]] = {
     "iterations": ("## An iteration\n\nSpeed as a multiple of that of each loop of `benchmarks/loops.py`, which have the same "
                    "networks, losses and data: median [quartiles] over interleaved rounds, one thread, CPU time.", iterations),
     "command": ("## The whole command\n\n`python train.py logger=csv`, one thread. "
-                "Training and theory are of the run's own clock, a wall clock: on a busy machine their rows are too large, and that of the rest too small.", whole_command),
+                "Training and theory are of the run's own clock, a wall clock: "
+                "on a busy machine their rows are too large, and that of the rest too small.", whole_command),
     "scaling": ("## Many jobs, many runs\n\nWhole commands, start and imports included.", scaling),
 }  # fmt: skip
 
