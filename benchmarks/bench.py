@@ -3,8 +3,8 @@
     python benchmarks/bench.py [--quick] [--root data] [--out docs/performance.md]
 
 Each row or table is measured by itself and kept beside the page's source in `.bench.json`: a bench that was broken off goes on
-where it was, `--afresh` begins anew. Rows are ratios of interleaved rounds in one process, one thread, CPU time; whole commands are
-processes of their own.
+where it was, `--afresh` begins anew. Rows are ratios of interleaved rounds in one process, one thread, CPU time; whole commands
+are processes of their own.
 """
 
 from __future__ import annotations
@@ -118,8 +118,9 @@ def scaling(root: Path, quick: bool, keep: Keep) -> Table:
 TABLES: dict[str, tuple[str, Callable[[Path, bool, Keep], Table]]] = {
     "iterations": ("## An iteration\n\nSpeed as a multiple of that of each loop of `benchmarks/loops.py`, which have the same "
                    "networks, losses and data: median [quartiles] over interleaved rounds, one thread, CPU time.", iterations),
-    "command": ("## The whole command\n\n`python train.py logger=csv`, one thread. Training and theory are of the run's own clock, a wall "
-                "clock: on a busy machine their rows are too large, and that of the rest too small.", whole_command),
+    "command": ("## The whole command\n\n`python train.py logger=csv`, one thread. "
+                "Training and theory are of the run's own clock, a wall clock: "
+                "on a busy machine their rows are too large, and that of the rest too small.", whole_command),
     "scaling": ("## Many jobs, many runs\n\nWhole commands, start and imports included.", scaling),
 }  # fmt: skip
 
