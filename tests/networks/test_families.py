@@ -178,7 +178,7 @@ def test_attention_by_hand_and_that_it_begins_as_nothing():
         seen = torch.einsum("bhw,bchw->bc", share, v)[..., None, None]
         assert_close(layer(x)[:, :, i, j], x[:, :, i, j] + 0.5 * layer.out(seen)[:, :, 0, 0], rtol=1e-10, atol=1e-10)
     with pytest.raises(ValueError, match=r"attention = \[3\] is after blocks 1 to 2"):
-        sagan.Generator([1, 16, 16], 4, 4, [3])
+        sagan.Generator([1, 16, 16], 4, 4, attention=[3])
 
 
 def test_a_spectral_norm_holds_maps_and_no_table_of_a_g():
@@ -291,3 +291,10 @@ def test_r3gan_begins_with_blocks_that_do_nothing_and_weights_that_add_up():
     assert abs(block[2].weight.std() / (gain / (16 * 9) ** 0.5) - 1) < 5 / (2 * 128 * 16 * 9) ** 0.5
     with pytest.raises(ValueError, match=r"group = 3 but the blocks have 8 channels inside"):
         r3gan.Generator([1, 16, 16], 4, 4, 1, 2, 3)
+
+
+def test_biggan_keeps_the_biases_that_torch_gives_and_the_other_families_begin_at_none():
+    for family, none in (("biggan", False), ("sngan", True)):
+        _, D = pair(family, [1, 16, 16], {}, {})
+        biases = [layer.bias for layer in D.modules() if isinstance(layer, nn.Conv2d)]
+        assert all(bool((bias == 0).all()) is none for bias in biases)

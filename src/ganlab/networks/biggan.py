@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ganlab.networks import layers
 from ganlab.networks.images import pyramid, widths
 from ganlab.networks.norms import Norm, chosen, over_the_batch
-from ganlab.networks.residual import Attention, PixelSum, ResidualD, Up, at_most, pixels_of
+from ganlab.networks.residual import Attention, ResidualD, Up, at_most, pixels_of
 from ganlab.networks.told import Told
 
 
@@ -95,21 +95,13 @@ class Generator(nn.Module):
 
 
 class Discriminator(ResidualD):
-    """x [B, C, H, W] -> logit [B]; `attention`: after which blocks, counted from 1."""
+    """x [B, C, H, W] -> logit [B]: blocks widen at once, the head sees sums over pixels."""
 
-    def __init__(
-        self,
-        shape: Sequence[int],
-        width: int,
-        doublings: int = 0,
-        halvings: int | None = None,
-        flat: int = 2,
-        attention: Sequence[int] = (),
-        norm: str | Norm = "none",
-        head: layers.Head = layers.LinearHead,
-    ) -> None:
-        super().__init__("biggan", shape, width, doublings, halvings, flat, norm, head, PixelSum(), attention, wide=True)
-        self.apply(_initialise)
+    family, wide = "biggan", True
+
+    @staticmethod
+    def initialise(net: nn.Module) -> None:
+        net.apply(_initialise)
 
 
 def _initialise(layer: nn.Module) -> None:

@@ -104,24 +104,39 @@ def at_most(attention: Sequence[int], blocks: int) -> None:
         raise ValueError(f"attention = {list(attention)} is after blocks 1 to {blocks}, of which a larger image has more")
 
 
+def glorot(net: nn.Module) -> None:
+    """Glorot uniform, with a gain of sqrt 2 for the two convolutions of a block, which a ReLU precedes; biases 0 (Miyato et
+    al.'s code)."""
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
+            nn.init.xavier_uniform_(layer.weight)
+        if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
+            nn.init.zeros_(layer.bias)
+    for block in net.modules():
+        if isinstance(block, Up | Down):
+            nn.init.xavier_uniform_(block.conv1.weight, math.sqrt(2))
+            nn.init.xavier_uniform_(block.conv2.weight, math.sqrt(2))
+
+
 class Residual(nn.Module):
     """A G of blocks that double: z [B, Z] -> x [B, C, H, W] in [-1, 1]. `width` channels in the finest map, twice as many in
-    each coarser one, `doublings` times at most."""
+    each coarser one, `doublings` times at most; maps are doubled bilinearly. `attention`: after which blocks, from 1 on."""
+
+    family: str  # as a mistake calls it
 
     def __init__(
         self,
-        family: str,
         shape: Sequence[int],
         z_dim: int,
         width: int,
-        doublings: int,
-        told: Told | None,
-        norm: str | Norm,
+        doublings: int = 0,
         attention: Sequence[int] = (),
+        told: Told | None = None,
+        norm: str | Norm = "batch",
     ) -> None:
         super().__init__()
         told, norm = told or Told(), chosen(norm)
-        channels, base, n = pyramid(family, shape)
+        channels, base, n = pyramid(self.family, shape)
         sizes = widths(width, doublings, n + 1)[::-1]
         at_most(attention, n)
         self.project = nn.Sequential(
@@ -140,25 +155,28 @@ class Residual(nn.Module):
 
 class ResidualD(layers.Discriminator):
     """A D of `halvings` blocks that halve and `flat` ones that do not: x [B, C, H, W] -> logit [B]; `width` channels after the
-    first, twice as many after each one below, `doublings` times at most. halvings = None: until a side has 7 to 13 pixels."""
+    first, twice as many after each one below, `doublings` times at most. halvings = None: until a side has 7 to 13 pixels.
+    `attention`: after which blocks, from 1 on."""
+
+    family: str  # as a mistake calls it
+    summed: type[nn.Module] = PixelSum  # what the head sees of the last map
+    wide = False  # whether a block widens at once
+    initialise = staticmethod(glorot)
 
     def __init__(
         self,
-        family: str,
         shape: Sequence[int],
         width: int,
-        doublings: int,
-        halvings: int | None,
-        flat: int,
-        norm: str | Norm,
-        head: layers.Head,
-        summed: nn.Module,
+        doublings: int = 0,
+        halvings: int | None = None,
+        flat: int = 2,
         attention: Sequence[int] = (),
-        wide: bool = False,
+        norm: str | Norm = "none",
+        head: layers.Head = layers.LinearHead,
     ) -> None:
         super().__init__()
         norm = chosen(norm)
-        channels, *size = image(family, shape)
+        channels, *size = image(self.family, shape)
         halvings = int(math.log2(min(size) / 7)) if halvings is None else halvings
         at_least_one(halvings=halvings)
         if min(size) < 2**halvings:
@@ -167,21 +185,7 @@ class ResidualD(layers.Discriminator):
         at_most(attention, len(sizes))
         blocks: list[nn.Module] = []
         for i, (a, b) in enumerate(pairwise([channels, *sizes])):
-            blocks += [Down(a, b, norm, i < halvings, wide, first=i == 0), *[Attention(b)] * (i + 1 in attention)]
-        self.trunk, self.head = nn.Sequential(*blocks, summed), head(sizes[-1])
-        glorot(self)
+            blocks += [Down(a, b, norm, i < halvings, self.wide, first=i == 0), *[Attention(b)] * (i + 1 in attention)]
+        self.trunk, self.head = nn.Sequential(*blocks, self.summed()), head(sizes[-1])
+        self.initialise(self)
         self.to(memory_format=torch.channels_last)
-
-
-def glorot(net: nn.Module) -> None:
-    """Glorot uniform, with a gain of sqrt 2 for the two convolutions of a block, which a ReLU precedes; biases 0 (Miyato et
-    al.'s code)."""
-    for layer in net.modules():
-        if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
-            nn.init.xavier_uniform_(layer.weight)
-        if isinstance(layer, nn.Conv2d | nn.Linear) and layer.bias is not None:
-            nn.init.zeros_(layer.bias)
-    for block in net.modules():
-        if isinstance(block, Up | Down):
-            nn.init.xavier_uniform_(block.conv1.weight, math.sqrt(2))
-            nn.init.xavier_uniform_(block.conv2.weight, math.sqrt(2))

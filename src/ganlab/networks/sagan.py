@@ -3,42 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from ganlab.networks import layers
-from ganlab.networks.norms import Norm
-from ganlab.networks.residual import PixelSum, Residual, ResidualD
-from ganlab.networks.told import Told
+from ganlab.networks.residual import Residual, ResidualD
 
 
 class Generator(Residual):
-    """z [B, Z] -> x [B, C, H, W] in [-1, 1]; `attention`: after which blocks, counted from 1."""
+    """z [B, Z] -> x [B, C, H, W] in [-1, 1]; its yaml says where there is attention."""
 
-    def __init__(
-        self,
-        shape: Sequence[int],
-        z_dim: int,
-        width: int,
-        attention: Sequence[int],
-        doublings: int = 0,
-        told: Told | None = None,
-        norm: str | Norm = "batch",
-    ) -> None:
-        super().__init__("sagan", shape, z_dim, width, doublings, told, norm, attention)
+    family = "sagan"
 
 
 class Discriminator(ResidualD):
-    """x [B, C, H, W] -> logit [B]; `attention`: after which blocks, counted from 1."""
+    """x [B, C, H, W] -> logit [B]: the head sees sums over pixels."""
 
-    def __init__(
-        self,
-        shape: Sequence[int],
-        width: int,
-        attention: Sequence[int],
-        doublings: int = 0,
-        halvings: int | None = None,
-        flat: int = 2,
-        norm: str | Norm = "none",
-        head: layers.Head = layers.LinearHead,
-    ) -> None:
-        super().__init__("sagan", shape, width, doublings, halvings, flat, norm, head, PixelSum(), attention)
+    family = "sagan"
