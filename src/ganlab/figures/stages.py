@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from ganlab.figures.caption import captioned_by
 from ganlab.figures.pictures import gif
 from ganlab.figures.style import Frame, Frames, Row
 
@@ -27,7 +28,7 @@ def film(frames: Frames, compose: Callable[[Frame], Scene], folder: Path) -> lis
     for t, frame in frames:
         if scene is None or not scene.fits(frame):
             scene = compose(frame)
-        pictures.append(scene.picture(frame, f"iteration {t:,}"))
+        pictures.append(scene.picture(frame, captioned_by(t, averaged=False)))
     if not pictures:
         return []
     pictures[-1].save(folder / "game.png")
