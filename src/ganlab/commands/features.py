@@ -13,9 +13,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ganlab.errors import UserError
 from ganlab.features.training import save
+from ganlab.run.classifier import classifier_of, images_of
 from ganlab.run.command_line import sentence  # (which registers the resolvers that the config is written in)
 from ganlab.run.config import resolve, validate
-from ganlab.run.eyes import classifier_of, images_of
 from ganlab.run.line import read_overrides
 from ganlab.run.tree import conf_dir
 from ganlab.settings import Settings

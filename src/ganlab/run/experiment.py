@@ -32,16 +32,16 @@ from ganlab.observers.snapshots import Snapshots
 from ganlab.precision import computed_in
 from ganlab.random import seed_of
 from ganlab.run.build import game_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
+from ganlab.run.classifier import with_classifier
 from ganlab.run.config import build, build_as, check, classes_told, plain
 from ganlab.run.ending import Ending
-from ganlab.run.eyes import sighted
 from ganlab.run.identity import data_to_go_on_with
 from ganlab.run.interrupt import Interrupt
 from ganlab.run.line import flags_here
 from ganlab.run.names import given_lines
 from ganlab.run.output import beside_the_point
 from ganlab.run.pairs import doubts_of
-from ganlab.run.partners import alone, bereft
+from ganlab.run.processes import process_lost, without_it
 from ganlab.run.progress import ProgressBar
 from ganlab.run.rehearsal import tried
 from ganlab.run.room import refuse_without_room
@@ -98,7 +98,7 @@ def rehearse(settings: Settings, path: Path, choices: dict[str, str], elsewhere:
     for name, logger in settings.logger.items():
         key = f"logger.{name}"
         check(logger, key, given=taken_by_logger(logger, key))
-    settings = sighted(settings, make=False)
+    settings = with_classifier(settings, make=False)
     with computed_in(trainer.get("precision")):
         Experiment(settings.model_copy(update={"logger": {}, "trainer": trainer}), RunDirectory(path), choices, 0)
 
@@ -108,7 +108,7 @@ def _train(
     joined: Callable[[Experiment], None] = lambda experiment: None,
 ) -> dict[str, Any] | None:  # fmt: skip
     """The result; None if there was nothing to do. `joined` is shown what is built, before anything is written."""
-    settings = sighted(settings)
+    settings = with_classifier(settings)
     config = plain(settings)
     first = rank_zero_only.rank == 0  # type: ignore[attr-defined]
     checkpoint = starting_point(run, settings.resume, config, first)
@@ -249,9 +249,9 @@ class Experiment(Ending):
             status = Status.INTERRUPTED
         except BaseException as error:
             problem = f"{type(error).__name__}: {error}"
-            if self.trainer.world_size > 1 and bereft(error):
-                problem = str(alone(self.run.path))
-                raise alone(self.run.path) from error
+            if self.trainer.world_size > 1 and process_lost(error):
+                problem = str(without_it(self.run.path))
+                raise without_it(self.run.path) from error
             raise
         finally:
             SIGNALS.mode = NOTE

@@ -160,7 +160,8 @@ class _Member(Thread):
         super().__init__(name=one.settings.name, daemon=True)
         self._given, self._begin = (one.settings, one.run, one.overrides, choices), begin
         self._awake, self._waits = SimpleQueue[bool](), SimpleQueue[None]()
-        self.quiet, self.playing = quiet, False
+        self.quiet, self.playing, self.done = quiet, False, False
+        self.share = 0.0  # seconds of the last time that it was played on
         self.experiment: Any = None  # once it is built
         self.result: dict[str, Any] | None = None
         self.error: BaseException | None = None
@@ -177,8 +178,6 @@ class _Member(Thread):
             self.playing = False
             self.done = True
             self._waits.put(None)
-
-    done, share = False, 0.0
 
     def _joined(self, experiment: Any) -> None:
         """All is built and nothing written."""

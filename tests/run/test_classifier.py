@@ -5,7 +5,7 @@ import torch
 from conftest import composed, runs_in
 from PIL import Image
 
-import ganlab.run.eyes as eyes
+import ganlab.run.classifier as classifier
 from ganlab.errors import UserError
 from ganlab.features.training import save, train_classifier
 from ganlab.random import generator_of
@@ -49,7 +49,7 @@ def trainings(monkeypatch):
         seen.append((name, epochs, tuple(x.shape)))
         return train_classifier(x, y, names, held_out, seed, 1, name, flip, width=4)
 
-    monkeypatch.setattr(eyes, "train_classifier", quick)
+    monkeypatch.setattr(classifier, "train_classifier", quick)
     return seen
 
 
@@ -79,16 +79,16 @@ def test_a_trial_is_not_scored_and_says_why(pictures, tmp_path, trainings, capsy
 
 def test_budgets_are_counted_in_images(pictures, tmp_path, trainings):
     for more, scored in ((("iterations=5", "k=2"), True), (("iterations=4", "k=2"), False), (("iterations=5",), False)):
-        settings = eyes.sighted(settings_of(pictures, *more, folder=tmp_path))
+        settings = classifier.with_classifier(settings_of(pictures, *more, folder=tmp_path))
         assert bool(settings.metrics.scores) is scored
 
 
 def test_a_file_of_ones_own_is_looked_through_and_one_that_was_named_has_to_be_there(pictures, tmp_path, trainings):
     x = torch.randint(255, (40, 1, 8, 8), dtype=torch.uint8)
     save(train_classifier(x, torch.arange(40) % 2, ["a", "b"], None, 0, 1, "own", width=4), tmp_path / "features" / "mnist.pt")
-    found = eyes.sighted(settings_of(pictures, "iterations=10", folder=tmp_path))
+    found = classifier.with_classifier(settings_of(pictures, "iterations=10", folder=tmp_path))
     assert found.features == "features/mnist.pt"
-    other = eyes.sighted(settings_of(pictures, "iterations=10", "shape=[1,10,10]", folder=tmp_path))
+    other = classifier.with_classifier(settings_of(pictures, "iterations=10", "shape=[1,10,10]", folder=tmp_path))
     assert other.features.startswith(str(tmp_path / "cache"))  # the file is of another shape
     assert len(trainings) == 1
     with pytest.raises(UserError, match=r"nowhere.pt is missing .*: make it with `ganlab features"):
@@ -105,7 +105,10 @@ def test_other_data_under_the_same_name_have_a_classifier_of_their_own(pictures,
     for i in range(40):
         (other / "ab"[i % 2]).mkdir(parents=True, exist_ok=True)
         Image.effect_noise((8, 8), 90.0).save(other / "ab"[i % 2] / f"{i}.png")
-    files = {eyes.sighted(settings_of(folder, "iterations=10", folder=tmp_path)).features for folder in (pictures, other)}
+    files = {
+        classifier.with_classifier(settings_of(folder, "iterations=10", folder=tmp_path)).features
+        for folder in (pictures, other)
+    }
     assert len(files) == len(trainings) == 2
 
 
@@ -128,15 +131,15 @@ def test_a_rehearsal_trains_no_classifier(pictures, tmp_path, trainings):
 def test_inception_is_scored_on_a_gpu_where_its_weights_are(pictures, tmp_path, trainings, weights, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     settings = settings_of(pictures, "iterations=10", folder=tmp_path)
-    eye = eyes.sighted(settings)
-    assert "inception_fid" not in eye.metrics.scores
+    settled = classifier.with_classifier(settings)
+    assert "inception_fid" not in settled.metrics.scores
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert "inception_fid" not in eyes._also_inception(eye).metrics.scores
+    assert "inception_fid" not in classifier._also_inception(settled).metrics.scores
     name = "weights-inception-2015-12-05-6726825d.pth"
     (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
     (tmp_path / "hub" / "checkpoints" / name).symlink_to(weights)
-    found = eyes._also_inception(eye)
-    assert found.metrics.scores.keys() - eye.metrics.scores.keys() == {"inception_fid"}
+    found = classifier._also_inception(settled)
+    assert found.metrics.scores.keys() - settled.metrics.scores.keys() == {"inception_fid"}
     assert "inception_fid" in plain(found)["metrics"]["scores"]
-    on_cpu = eye.model_copy(update={"trainer": {**eye.trainer, "accelerator": "cpu"}})
-    assert "inception_fid" not in eyes._also_inception(on_cpu).metrics.scores
+    on_cpu = settled.model_copy(update={"trainer": {**settled.trainer, "accelerator": "cpu"}})
+    assert "inception_fid" not in classifier._also_inception(on_cpu).metrics.scores

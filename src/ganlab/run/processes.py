@@ -9,12 +9,12 @@ from ganlab.errors import Unfinished
 SIGNS = ("gloo/transport", "ncclRemoteError", "Connection closed by peer", "Connection reset by peer")
 
 
-def bereft(error: BaseException) -> bool:
+def process_lost(error: BaseException) -> bool:
     """Whether it says that another process is no longer there; why that one ended is told where it happened."""
     lost = isinstance(error, torch.distributed.DistNetworkError) or any(sign in str(error) for sign in SIGNS)
     return isinstance(error, RuntimeError) and lost
 
 
-def alone(path: object) -> Unfinished:
+def without_it(path: object) -> Unfinished:
     """Exit code 1, and how to go on."""
     return Unfinished(f"another process of this run has died: resume={path} goes on from its last checkpoint", 1)

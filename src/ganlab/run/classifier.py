@@ -27,7 +27,7 @@ USUAL = Path("features")  # where `ganlab features` puts what it makes, and wher
 SHOWN = "give `metrics=classifier` to be scored all the same, `metrics=images` for pictures only"
 
 
-def sighted(settings: Settings, make: bool = True) -> Settings:
+def with_classifier(settings: Settings, make: bool = True) -> Settings:
     """The settings with the file of the classifier that `metrics.passes` asks for, which is trained and kept where there is
     none yet; without scores where the run takes fewer passes over the data than that, or the data cannot be classified. A
     file that the user has named, outside of features/, has to be there. Without `make` nothing is trained, what would be is
@@ -45,18 +45,18 @@ def sighted(settings: Settings, make: bool = True) -> Settings:
     if images < passes * len(source):
         if make:
             _say(f"not scored: {images:,} images are fewer than {passes:g} passes over the data; {SHOWN}")
-        return _blind(settings)
+        return _unscored(settings)
     if settings.features is not None and Path(settings.features).parent != USUAL:
         return _also_inception(settings)
     path = _known(settings, source) or _place(settings, source)
     if not path.is_file():
         if not make:
-            return _blind(settings)
+            return _unscored(settings)
         try:
             _make(settings, source, path)
         except UserError as error:
             log.warning("not scored: %s", error)
-            return _blind(settings)
+            return _unscored(settings)
     return _also_inception(_looking_through(settings, path))
 
 
@@ -143,7 +143,7 @@ def _also_inception(settings: Settings) -> Settings:
     return settings.model_copy(update={"metrics": metrics.model_copy(update={"scores": {**metrics.scores, **found}})})
 
 
-def _blind(settings: Settings) -> Settings:
+def _unscored(settings: Settings) -> Settings:
     metrics: Metrics = settings.metrics.model_copy(update={"scores": {}})
     return settings.model_copy(update={"metrics": metrics})
 
