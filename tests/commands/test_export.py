@@ -10,8 +10,10 @@ import torch
 from conftest import same_state
 from safetensors.torch import load_file
 
+from ganlab.commands.evaluate import EvaluationRequest, evaluate
 from ganlab.commands.export import TRIED, _refuse_other, export
-from ganlab.commands.sample import asked_for, checkpoint_of, generate, generator
+from ganlab.commands.sample import asked_for, checkpoint_of, generate, generator, sample
+from ganlab.run.config import build
 
 SMALL = ("iterations=2", "metrics.n=16", "theory=none", "model.G.width=16", "model.D.width=16", "batch_size=8", "ema_decay=0.9")
 ALONE = """
@@ -55,3 +57,17 @@ def test_what_is_not_G_is_not_called_so():
     for other in (x + 2e-5, x * torch.nan):
         with pytest.raises(RuntimeError, match="a gives samples that are"):
             _refuse_other(other, x, "a")
+
+
+def test_a_G_with_a_spectral_norm_is_sampled_evaluated_and_exported_with_it(run, tmp_path):
+    """Its checkpoint has the weights before the norm."""
+    done = run(*SMALL, "penalty=spectral_norm_g", "metrics=none", "average=decay")
+    G, prior = generator(done.config, checkpoint_of(done, None))
+    assert any("parametrizations" in name for name in G.state_dict())
+    z, y = asked_for(done.config, prior, 7, 0, None)
+    wanted = generate(G, z, y)
+    plain = build(done.config["model"]["G"], "model.G").eval()
+    plain.load_state_dict(load_file(export(done, out=tmp_path / "export") / "generator.safetensors"))
+    torch.testing.assert_close(generate(plain, z, y), wanted, rtol=1e-6, atol=1e-7)
+    assert sample(done, 4, 0, None, tmp_path / "samples", trust=False).is_dir()
+    assert evaluate([done.path], EvaluationRequest(overrides=("metrics.n=16",), metrics="modes"))[0].is_file()

@@ -7,10 +7,11 @@ import logging
 import warnings
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
 from ganlab.commands.sample import asked_for, checkpoint_of, generator
 from ganlab.errors import UserError
@@ -47,6 +48,7 @@ def export(run: RunDirectory, checkpoint: Path | None = None, out: Path | None =
 
     (config, _), path = located(run, ()), checkpoint or checkpoint_of(run, None)
     G, prior = generator(config, path, trust)
+    _fixed(G)
     told = classes_told(config["model"]["G"])
     z, y = asked_for(config, prior, TRIED, 0, None)
     given = {"z": z, "y": y} if told else {"z": z}
@@ -68,6 +70,14 @@ def export(run: RunDirectory, checkpoint: Path | None = None, out: Path | None =
     write_whole(out / "generator.json", json.dumps(about, indent=2) + "\n")
     write_whole(out / "README.md", card_of(run, config, iteration_of(path), told))
     return out
+
+
+def _fixed(G: nn.Module) -> None:
+    """What is computed of weights in each pass, as a spectral norm is, becomes weights."""
+    for module in [*G.modules()]:
+        if is_parametrized(module):
+            for name in [*cast(nn.ModuleDict, module.parametrizations)]:
+                remove_parametrizations(module, name, leave_parametrized=True)
 
 
 def _onnx(G: nn.Module, given: dict[str, Tensor], file: Path) -> None:

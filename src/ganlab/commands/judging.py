@@ -19,9 +19,9 @@ from ganlab.errors import UserError
 from ganlab.files.checkpoint import read_checkpoint
 from ganlab.files.run import RunDirectory
 from ganlab.game.priors import Coded
-from ganlab.game.terms import Term
 from ganlab.random import generator_of
 from ganlab.run.config import build, build_as, classes_told, resolve
+from ganlab.run.discriminator import with_terms
 from ganlab.run.gate import refuse_foreign_code
 from ganlab.run.identity import about_data, refuse_other_data
 from ganlab.run.line import read_overrides
@@ -152,10 +152,7 @@ def _choice(name: str, overrides: Sequence[str]) -> dict[str, Any]:
 def _discriminator(config: dict[str, Any], checkpoint: Path) -> nn.Module:
     if config["model"]["pack"] > 1:
         raise UserError(f"--with-D but model.pack = {config['model']['pack']}: D judges packs, and no sample of them")
-    D: nn.Module = build(config["model"]["D"], "model.D")
-    for name, node in config["penalty"].items():
-        if (term := build_as(Term, node, f"penalty.{name}")).of == "D":
-            term.attach(D)
+    D = with_terms(build(config["model"]["D"], "model.D"), config["penalty"], "D")
     try:
         state = read_checkpoint(checkpoint)["state_dict"]
         D.load_state_dict({name.removeprefix("D."): v for name, v in state.items() if name.startswith("D.")})

@@ -26,6 +26,7 @@ from ganlab.game.priors import Coded
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
 from ganlab.run.config import build, build_as, classes_told
+from ganlab.run.discriminator import with_terms
 from ganlab.run.gate import refuse_foreign_code, value_at
 from ganlab.run.identity import located
 from ganlab.run.parts import average_of
@@ -135,8 +136,8 @@ def generator(
 ) -> tuple[nn.Module, Prior]:
     """G_ema, or G itself, or its power average of width ema_std, in evaluation mode on the CPU, and its prior. A run directory
     may come from anyone: what its config names is only built if it is ganlab's own, or trusted."""
-    refuse_foreign_code({key: value_at(config, key) for key in ("model.G", "prior", "data")}, trust)
-    G: nn.Module = build(config["model"]["G"], "model.G")
+    refuse_foreign_code({key: value_at(config, key) for key in ("model.G", "prior", "data", "penalty")}, trust)
+    G = with_terms(build(config["model"]["G"], "model.G"), config.get("penalty", {}), "G")
     try:
         state = read_checkpoint(checkpoint)["state_dict"]
         if ema_std is None:

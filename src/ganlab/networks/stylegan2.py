@@ -148,7 +148,7 @@ class Generator(nn.Module):
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         styles = self._styles(z, y)
-        x = self.constant.expand(len(z), -1, -1, -1)
+        x = self.constant.expand(z.shape[0], -1, -1, -1)  # len(z) would be fixed by `ganlab export`
         x = self.convs[0](x, styles[0])
         image = self.images[0](x, styles[1])  # the image's style is that of the next convolution
         for i, to_image in enumerate(self.images[1:], 1):

@@ -1,6 +1,8 @@
-"""D, and what its penalties hang on it."""
+"""D, and what terms hang on either player."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 from torch import nn
 
@@ -13,11 +15,15 @@ from ganlab.settings import Node, Settings
 
 def discriminator_of(settings: Settings) -> nn.Module:
     """D as it is trained: with what its penalties hang on it."""
-    D = raw_discriminator(settings)
-    for name, node in settings.penalty.items():
-        if (term := term_of(name, node)).of == "D":
-            term.attach(D)
-    return D
+    return with_terms(raw_discriminator(settings), settings.penalty, "D")
+
+
+def with_terms(net: nn.Module, penalty: Mapping[str, Node], player: str) -> nn.Module:
+    """A player's net with what its terms hang on it, as a spectral norm: a checkpoint has the weights of that."""
+    for name, node in penalty.items():
+        if (term := term_of(name, node)).of == player:
+            term.attach(net)
+    return net
 
 
 def term_of(name: str, node: Node) -> Term:
