@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from html.parser import HTMLParser
 
 import numpy as np
@@ -284,18 +285,25 @@ def test_a_profile_is_the_share_of_runs_that_are_good_enough(tmp_path, opened):
     assert profiles["k=2"] == ([1, 4, 8], [0, 0.5, 0.5])  # a run that failed is as good as none
 
 
+COLOURS = """
+const layout = document.getElementById('curves').layout;
+return [getComputedStyle(document.body).backgroundColor, layout.paper_bgcolor, layout.font.color];
+"""
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_plots_are_dark_where_the_page_is(page, opened, scheme):
     browser = opened(page)
     media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    expected = {"light": ["rgb(255, 255, 255)", "#fff", "#1a1a1a"], "dark": ["rgb(21, 24, 28)", "#15181c", "#e8e8e8"]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
     try:
-        layout = browser.execute_script("return document.getElementById('curves').layout")
-        background = browser.execute_script("return getComputedStyle(document.body).backgroundColor")
+        end = time.monotonic() + 10  # the page is told of it a moment later, and plotly draws when it has time
+        while (found := browser.execute_script(COLOURS)) != expected[scheme] and time.monotonic() < end:
+            time.sleep(0.05)
     finally:
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-    expected = {"light": ("rgb(255, 255, 255)", "#fff", "#1a1a1a"), "dark": ("rgb(21, 24, 28)", "#15181c", "#e8e8e8")}
-    assert (background, layout["paper_bgcolor"], layout["font"]["color"]) == expected[scheme]
+    assert found == expected[scheme]
 
 
 def test_nothing_leaves_the_page(page, opened):
