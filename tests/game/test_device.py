@@ -27,7 +27,7 @@ from torch._subclasses.fake_tensor import (
 import ganlab.game.module
 import ganlab.run.build
 import ganlab.run.config
-import ganlab.run.discriminator
+import ganlab.run.nets
 from ganlab.game.terms import Term
 from ganlab.run.build import game_of, settings_of
 from ganlab.run.config import build
@@ -98,7 +98,7 @@ def iteration(*overrides, plant=None, n=2):
     HydraConfig.instance().set_config(cfg)
     settings = settings_of(OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"]), list(overrides))
     with ExitStack() as stack:
-        for room in (ganlab.run.build, ganlab.run.config, ganlab.run.discriminator):
+        for room in (ganlab.run.build, ganlab.run.config, ganlab.run.nets):
             stack.enter_context(patch.object(room, "build", _there))
         game = game_of(settings).to("meta")
     if plant is not None:

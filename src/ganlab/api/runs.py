@@ -17,15 +17,14 @@ from ganlab.commands.evaluate import EvaluationRequest
 from ganlab.commands.evaluate import evaluate as scored
 from ganlab.commands.sample import asked_for, checkpoint_of, generate, generator, walked
 from ganlab.errors import UserError
-from ganlab.files.checkpoint import read_checkpoint
 from ganlab.files.run import RunDirectory
 from ganlab.files.status import Status
 from ganlab.files.table import read
 from ganlab.run.config import validate
-from ganlab.run.discriminator import discriminator_of
 from ganlab.run.gate import refuse_foreign_code, value_at
 from ganlab.run.identity import located
 from ganlab.run.line import read_line
+from ganlab.run.nets import discriminator_of, with_weights
 from ganlab.types import Prior
 
 if TYPE_CHECKING:
@@ -118,13 +117,7 @@ class Run:
         with told_as_mistakes():
             config, checkpoint = self.config, checkpoint_of(self._files, None)
             refuse_foreign_code({key: value_at(config, key) for key in ("model.D", "penalty")}, self.trust)
-            D = discriminator_of(validate(config))
-            state = read_checkpoint(checkpoint)["state_dict"]
-            try:
-                D.load_state_dict({name.removeprefix("D."): v for name, v in state.items() if name.startswith("D.")})
-            except RuntimeError as error:
-                raise UserError(f"{checkpoint} does not fit its config.yaml: {str(error).splitlines()[0]}") from error
-            return D.eval()
+            return with_weights(discriminator_of(validate(config)), "D", checkpoint).eval()
 
     def sample(self, n: int = 64, seed: int = 0, y: int | Sequence[int] | None = None) -> Tensor:
         """n samples [n, *S], those of `ganlab sample --n N --seed SEED`; images lie in [-1, 1]. `y`: the classes that G is

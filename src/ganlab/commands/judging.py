@@ -16,15 +16,14 @@ from torch import Tensor, nn
 from torch.distributions import Distribution
 
 from ganlab.errors import UserError
-from ganlab.files.checkpoint import read_checkpoint
 from ganlab.files.run import RunDirectory
 from ganlab.game.priors import Coded
 from ganlab.random import generator_of
 from ganlab.run.config import build, build_as, classes_told, resolve
-from ganlab.run.discriminator import with_terms
 from ganlab.run.gate import refuse_foreign_code
 from ganlab.run.identity import about_data, refuse_other_data
 from ganlab.run.line import read_overrides
+from ganlab.run.nets import with_terms, with_weights
 from ganlab.run.splits import held_out_of
 from ganlab.run.tree import conf_dir
 from ganlab.sampling.calibration import Calibration, measures
@@ -153,12 +152,7 @@ def _discriminator(config: dict[str, Any], checkpoint: Path) -> nn.Module:
     if config["model"]["pack"] > 1:
         raise UserError(f"--with-D but model.pack = {config['model']['pack']}: D judges packs, and no sample of them")
     D = with_terms(build(config["model"]["D"], "model.D"), config["penalty"], "D")
-    try:
-        state = read_checkpoint(checkpoint)["state_dict"]
-        D.load_state_dict({name.removeprefix("D."): v for name, v in state.items() if name.startswith("D.")})
-    except (OSError, RuntimeError, KeyError, TypeError) as error:
-        raise UserError(f"{checkpoint} does not fit its config.yaml or is damaged: {str(error).splitlines()[0]}") from error
-    return D.eval().requires_grad_(False)
+    return with_weights(D, "D", checkpoint).eval().requires_grad_(False)
 
 
 def _examples(source: Source, n: int, seed: int) -> tuple[Tensor, Tensor]:

@@ -26,9 +26,9 @@ from ganlab.game.priors import Coded
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
 from ganlab.run.config import build, build_as, classes_told
-from ganlab.run.discriminator import with_terms
 from ganlab.run.gate import refuse_foreign_code, value_at
 from ganlab.run.identity import located
+from ganlab.run.nets import as_configured, with_terms, with_weights
 from ganlab.run.parts import average_of
 from ganlab.types import Prior, Source
 
@@ -138,15 +138,12 @@ def generator(
     may come from anyone: what its config names is only built if it is ganlab's own, or trusted."""
     refuse_foreign_code({key: value_at(config, key) for key in ("model.G", "prior", "data", "penalty")}, trust)
     G = with_terms(build(config["model"]["G"], "model.G"), config.get("penalty", {}), "G")
-    try:
-        state = read_checkpoint(checkpoint)["state_dict"]
-        if ema_std is None:
-            G.load_state_dict({name.removeprefix(f"{net}."): v for name, v in state.items() if name.startswith(f"{net}.")})
-        else:
-            weights = [name for name, _ in G.named_parameters()]
+    if ema_std is None:
+        with_weights(G, net, checkpoint)
+    else:
+        with as_configured(checkpoint):
+            weights, state = [name for name, _ in G.named_parameters()], read_checkpoint(checkpoint)["state_dict"]
             G.load_state_dict(synthesised(config, checkpoint, state, weights, ema_std))
-    except (OSError, RuntimeError, KeyError, TypeError) as error:
-        raise UserError(f"{checkpoint} does not fit its config.yaml or is damaged: {str(error).splitlines()[0]}") from error
     return G.eval(), build(config["prior"], "prior")
 
 

@@ -29,7 +29,7 @@ from ganlab.precision import DOUBLE
 from ganlab.run.checkpoint import AtomicCheckpointIO
 from ganlab.run.completed import completed
 from ganlab.run.config import MISTAKEN, build, build_as, resolve, takes, validate
-from ganlab.run.discriminator import raw_discriminator, term_of
+from ganlab.run.nets import raw_discriminator, term_of
 from ganlab.run.numbers import numbers_of
 from ganlab.run.pairs import refuse_unfit
 from ganlab.run.parts import average_of, losses_of

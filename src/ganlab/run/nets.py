@@ -1,12 +1,15 @@
-"""D, and what terms hang on either player."""
+"""D, and of either player what its terms hang on it and its weights in a checkpoint."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 from torch import nn
 
 from ganlab.errors import UserError
+from ganlab.files.checkpoint import read_checkpoint
 from ganlab.game.terms import Term
 from ganlab.networks.layers import Packed, packed_shape
 from ganlab.run.config import build, build_as, classes_told
@@ -23,6 +26,23 @@ def with_terms(net: nn.Module, penalty: Mapping[str, Node], player: str) -> nn.M
     for name, node in penalty.items():
         if (term := term_of(name, node)).of == player:
             term.attach(net)
+    return net
+
+
+@contextmanager
+def as_configured(checkpoint: Path) -> Iterator[None]:
+    """Reads weights in here; raises UserError where the checkpoint is damaged, or of other nets than its config has."""
+    try:
+        yield
+    except (OSError, RuntimeError, KeyError, TypeError) as error:
+        raise UserError(f"{checkpoint} does not fit its config.yaml or is damaged: {str(error).splitlines()[0]}") from error
+
+
+def with_weights(net: nn.Module, name: str, checkpoint: Path) -> nn.Module:
+    """A net with what a checkpoint has of it, by its name in the game: G, D or G_ema. Raises UserError."""
+    with as_configured(checkpoint):
+        state = read_checkpoint(checkpoint)["state_dict"]
+        net.load_state_dict({key.removeprefix(f"{name}."): v for key, v in state.items() if key.startswith(f"{name}.")})
     return net
 
 
