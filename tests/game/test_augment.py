@@ -173,6 +173,29 @@ def test_geometry_puts_pixels_where_its_matrix_says():
     assert abs(found - spline).mean() < 4e-3  # mirrored surroundings as well
 
 
+def test_geometry_and_colours_are_those_of_kornia():
+    """Random maps of a batch; kornia has them from where a pixel is to where it goes, as (x, y), and interpolates linearly."""
+    enhance, geometry = (pytest.importorskip(f"kornia.{part}") for part in ("enhance", "geometry.transform"))
+    height, width, n = 40, 48, 8
+    rows, columns = np.meshgrid(*(np.arange(size) - (size - 1) / 2 for size in (height, width)), indexing="ij")
+    x = torch.from_numpy(smooth(rows, columns))[None, None].repeat(n, 3, 1, 1)
+    torch.manual_seed(0)
+    back, shift = BGC(1.0)._geometry(x)
+    forward, centre = back.inverse().flip(1, 2), torch.tensor([(width - 1) / 2, (height - 1) / 2]).double()
+    maps = torch.cat([forward, (centre + shift.flip(1) - forward @ centre)[..., None]], 2)
+    theirs = geometry.warp_affine(x, maps, (height, width), mode="bilinear", padding_mode="reflection", align_corners=True)
+    away = np.stack([rows, columns]) - shift.numpy()[:, :, None, None]
+    came = np.einsum("bij,bjhw->bihw", back.numpy(), away)
+    inside = torch.from_numpy((abs(came[:, 0]) < height / 2 - 4) & (abs(came[:, 1]) < width / 2 - 4))
+    assert inside.double().mean() > 0.5
+    ours, true = transformed(x, back, shift)[:, 0], torch.from_numpy(smooth(came[:, 0], came[:, 1]))
+    assert (ours - theirs[:, 0]).abs()[inside].max() < 9e-3
+    assert (ours - true).abs()[inside].max() < 3e-3 < (theirs[:, 0] - true).abs()[inside].max()  # ours is the nearer one
+    zero, one = torch.zeros(n).double(), torch.ones(n).double()
+    changed = recoloured(x, colour_map(zero + 0.1, zero + 1.5, zero, zero, one))
+    assert_close(changed, enhance.adjust_contrast(enhance.adjust_brightness(x, 0.1, False), 1.5, False))
+
+
 def test_colours_are_the_authors_matrices():
     """Brightness, contrast, Householder's reflection, Rodrigues' rotation, saturation: by numpy and scipy."""
     generator = np.random.default_rng(0)
