@@ -1,19 +1,33 @@
 #!/usr/bin/env bash
-# Every loss with its customary term on one toy, 10 seeds: DATA=ring or grid. Resumable: the same command goes on where it was.
+# Every loss with its customary term on one toy (ring, grid), or every trick against none on the ring (tricks); 10 seeds each, which are
+# trained at once where that can be done. Resumable: the same command goes on where it was. ONLY: the settings to run, as a pattern.
 #   docs/studies/zoo.sh ring && ganlab compare runs/sweeps/zoo-ring-*
 set -euo pipefail
-data=${1:?ring or grid}
+what=${1:?ring, grid or tricks}
 python=${PYTHON:-python}
-sweep() { # name, overrides
-    $python train.py -m data="$data" study="zoo-$data-$1" seed='range(10)' logger=csv metrics.picture=null metrics.every=1000 \
+alone() { # name, overrides
+    [[ $1 =~ ^(${ONLY:-.*})$ ]] || return 0
+    $python train.py -m data="${what/tricks/ring}" study="zoo-$what-$1" seed='range(10)' logger=csv metrics.picture=null metrics.every=1000 \
         theory.every=1000 theory.frames=0 "${@:2}"
 }
-sweep r3 loss=relativistic 'penalty=[r1,r2]'
-sweep free loss=minimax,non_saturating,least_squares,f_jensen_shannon
-sweep wgan loss=wasserstein_toy
-sweep r1 loss=non_saturating penalty=r1
-sweep hinge_sn loss=hinge penalty=spectral_norm
-sweep average loss=relativistic_average penalty=r1
-sweep metric loss=energy,mmd penalty=gradient_penalty penalty.gradient_penalty.weight=0.1
-sweep f loss=f_kl,f_reverse_kl,f_pearson,f_hellinger,f_total_variation
-sweep clip loss=wasserstein penalty=weight_clipping penalty.weight_clipping.limit=0.1
+sweep() { alone "$@" hydra/launcher=replicas; }
+if [[ $what == tricks ]]; then
+    sweep none
+    for adjust in label_smoothing top_k; do sweep $adjust adjust=$adjust; done
+    for augment in instance_noise instance_noise_decay; do sweep $augment augment=$augment; done
+    for penalty in r1 r2 dragan gradient_penalty_zero centring transport orthogonal; do sweep $penalty penalty=$penalty; done
+    for order in simultaneous extragradient optimistic; do sweep $order updates=$order; done
+    for rates in linear cosine cosine_g; do sweep $rates schedule=$rates; done
+    for average in half_life power; do sweep $average average=$average; done
+    alone lecam penalty=lecam
+    alone consensus updates=consensus
+else
+    for loss in minimax non_saturating least_squares f_jensen_shannon wasserstein_toy f_kl f_reverse_kl f_pearson f_hellinger f_total_variation
+    do sweep $loss loss=$loss; done
+    sweep r3 loss=relativistic 'penalty=[r1,r2]'
+    sweep average loss=relativistic_average penalty=r1
+    sweep r1 loss=non_saturating penalty=r1
+    sweep clip loss=wasserstein penalty=weight_clipping penalty.weight_clipping.limit=0.1
+    for loss in energy mmd; do sweep $loss loss=$loss penalty=gradient_penalty penalty.gradient_penalty.weight=0.1; done
+    alone hinge_sn loss=hinge penalty=spectral_norm
+fi
