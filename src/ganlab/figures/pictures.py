@@ -26,6 +26,7 @@ from ganlab.types import Source
 DATA, SAMPLES = "#0072B2", "#D55E00"  # Okabe and Ito: told apart by colour-blind readers
 BEHIND = "#999999"  # data behind samples that have the colours of their classes
 MOST_ROWS = 20
+LONG = 46  # signs of a caption, which a cloud of usual size has room for
 
 
 class Picture(Protocol):
@@ -105,6 +106,7 @@ class _Scene(ABC):
         """Of points [n, d] of classes y [n]."""
         self._move(points, y)
         self.title.set_text(caption)
+        self.title.set_fontsize(min(11.0, 11 * LONG / max(len(caption), 1)))  # as much as fits
         return self.canvas.image()
 
 

@@ -35,10 +35,13 @@ class Normal:
         return near
 
     def interpolate(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor:
-        """Along the great circle, so that the norm stays typical of the prior (White, 2016): share [n] in 0..1 -> [n, Z]."""
-        angle = torch.arccos((a @ b / (a.norm() * b.norm())).clamp(-1 + 1e-6, 1 - 1e-6))
-        share = share[:, None]
-        return (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
+        """Along the great circle, so that the norm stays typical of the prior (White, 2016): share [n] in 0..1 -> [n, Z]. The
+        norm goes from one to the other: of opposite ones of unequal norms the sum of both alone would leave the prior."""
+        norms, share = (a.double().norm(), b.double().norm()), share[:, None].double()
+        u, v = a.double() / norms[0], b.double() / norms[1]
+        angle = torch.arccos((u @ v).clamp(-1 + 1e-12, 1 - 1e-12))
+        direction = (torch.sin((1 - share) * angle) * u + torch.sin(share * angle) * v) / torch.sin(angle)
+        return (direction * torch.lerp(*norms, share)).to(a.dtype)
 
 
 class Uniform:
