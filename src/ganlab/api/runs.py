@@ -128,9 +128,7 @@ class Run:
             refuse_foreign_code({key: value_at(config, key) for key in ("model.D", "penalty")}, self.trust)
             return with_weights(discriminator_of(validate(config)), "D", checkpoint).eval()
 
-    def sample(
-        self, n: int = 64, seed: int = 0, y: int | Sequence[int] | None = None, truncate: float | None = None
-    ) -> Tensor:
+    def sample(self, n: int = 64, seed: int = 0, y: int | Sequence[int] | None = None, truncate: float | None = None) -> Tensor:
         """n samples [n, *S], those of `ganlab sample --n N --seed SEED`; images lie in [-1, 1]. `y`: the classes that G is
         asked for, by turns; None is as the data have them. `truncate`: psi, as of `--truncate`. Raises UserError."""
         if n < 1:
