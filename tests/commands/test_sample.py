@@ -138,7 +138,9 @@ def test_a_film_of_points_moves(run, tmp_path, drawn):
 
 
 def test_what_was_trained_in_float64_is_sampled_and_scored_in_it(run, tmp_path):
-    done = run("trainer.precision=64-true", "iterations=3", "theory=none", "metrics.n=200", "metrics.every=3", "model.G.width=8")
+    done = run(
+        "trainer.precision=64-true", "iterations=3", "theory=none", "metrics.n=200", "metrics.every=3", "model.G.width=8"
+    )
     out = sample(done, n=20, seed=0, checkpoint=None, out=tmp_path / "out", trust=False)
     x = np.loadtxt(out / "samples.csv", delimiter=",", skiprows=1)
     assert (x != x.astype(np.float32)).any()
