@@ -55,7 +55,7 @@ def test_what_was_not_shown_is_said(tmp_path):
         "k=7": "better", "k=1": "reference", "k=2": "unshown", "k=5": "worse"}  # fmt: skip
 
 
-def test_a_notebook_shows_the_same_picture_and_sentences(tmp_path):
+def test_a_notebook_shows_the_same_picture_and_sentences(tmp_path, drawn):
     for k, middle in ((1, 10.0), (2, 10.4), (5, 30.0), (7, 3.0)):
         seeds(tmp_path, f"k{k}", [middle + i for i in range(6)], config={"k": k})
     comparison = ganlab.compare(tmp_path)

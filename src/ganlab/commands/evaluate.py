@@ -166,7 +166,8 @@ def _choices() -> str:
 def _scored(candidate: Candidate, request: EvaluationRequest, device: torch.device) -> dict[str, Any]:
     G, scorer = candidate.G.to(device), candidate.scorer
     bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*bars, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    with Progress(*bars, console=console, disable=console.is_jupyter) as progress:  # (of notebooks, which need ipywidgets)
         tasks = {stage: progress.add_task(f"{candidate.run.path.name}: {stage}", total=n) for stage, n in scorer.stages.items()}
         started = time.perf_counter()
         values = scorer(G, candidate.prior, device, lambda stage, count: progress.advance(tasks[stage], count))
