@@ -83,9 +83,9 @@ def at_work(folder: Path, engine: Engine, console: Console) -> Iterator[Callable
             yield job
 
     folder.mkdir(parents=True, exist_ok=True)
-    if asked := os.environ.get(TOLD):
-        Path(asked).write_text(str(folder.absolute()))
     with _alone(folder), stopped_by_signals(engine), _bar(console) as advance:
+        if asked := os.environ.get(TOLD):
+            Path(asked).write_text(str(folder.absolute()))
         yield start
 
 
