@@ -7,11 +7,13 @@ import pytest
 from rich.console import Console
 from test_compare import edit, finished, seeds, studied
 
+import ganlab
 from ganlab.errors import UserError
 from ganlab.report import compare as report
 from ganlab.report.compare import compare, home
 from ganlab.report.overview import main_score
 from ganlab.report.terminal import show
+from ganlab.report.text import of_cell
 
 RING = {"data": {"_target_": "ganlab.data.toy.ring", "modes": 8}}
 
@@ -51,6 +53,28 @@ def test_what_was_not_shown_is_said(tmp_path):
     assert view.sentences[1] == "Against k=1, better: k=7; worse: k=5; no difference shown: k=2 (p < 0.05 after Holm)."
     assert {mark.setting: mark.versus for mark in view.marks} == {
         "k=7": "better", "k=1": "reference", "k=2": "unshown", "k=5": "worse"}  # fmt: skip
+
+
+def test_a_notebook_shows_the_same_picture_and_sentences(tmp_path, drawn):
+    for k, middle in ((1, 10.0), (2, 10.4), (5, 30.0), (7, 3.0)):
+        seeds(tmp_path, f"k{k}", [middle + i for i in range(6)], config={"k": k})
+    comparison = ganlab.compare(tmp_path)
+    (section,) = comparison.study.sections
+    view = section.overview
+    assert comparison.first == [*view.sentences, comparison.study.outcome]
+    assert next(iter(comparison.figures)) == "fid"
+    (axes,) = comparison.figures["fid"].axes
+    assert [name.get_text() for name in axes.get_yticklabels()] == ["k=7", "k=1 (reference)", "k=2", "k=5"]
+    assert [text.get_text() for text in axes.texts] == [
+        of_cell(mark.cell) + sign for mark, sign in zip(view.marks, (" ▲", "", "", " ▼"), strict=True)
+    ]
+    bars = [[*line.get_xdata()] for line in axes.lines if len(line.get_xdata()) == 2]
+    assert bars == [[mark.cell.mean.low, mark.cell.mean.high] for mark in view.marks]
+    assert axes.get_xlim() == (view.axis.low, view.axis.high)
+    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # the best on top
+    told = comparison._repr_html_()
+    assert view.sentences[0] in told
+    assert told.count("data:image/png") == 1
 
 
 def test_many_settings_of_two_keys_are_a_heat_map(grid):

@@ -2,7 +2,9 @@
 
 import json
 import os
+import shlex
 import signal
+import subprocess
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -13,11 +15,12 @@ import pytest
 import yaml
 from conftest import ROOT
 from forked import Forked
+from rich.console import Console
 
 from ganlab.files.run import RunDirectory
 from ganlab.files.table import read
 from ganlab.run.names import LONGEST, jobs_of, split, study_of
-from ganlab.sweep.driver import stopped_by_signals
+from ganlab.sweep.driver import stopped_by_signals, where_to_look
 from ganlab.sweep.engines import Joblib
 from ganlab.sweep.jobs import Job, quoted
 from ganlab.sweep.known import Known
@@ -228,6 +231,26 @@ def test_who_finds_a_run_locked_leaves_it_alone(tmp_path):
         done = Forked(ROOT / "train.py", *SMALL, "hydra.run.dir=run", cwd=tmp_path).ended()
         assert (done.returncode, "another process is training there" in done.stderr) == (2, True)
         assert (tmp_path / "run" / ".lock").exists()
+
+
+def test_a_sweep_says_how_to_upload_its_own_runs_each_once(tmp_path, capsys):
+    """Of a job that was broken off, the newest part, which is whole; and nothing of other sweeps."""
+    wandb = tmp_path / "my runs" / "wandb"
+    parts = {"a": ["1-aa", "3-aa"], "b": ["2-bb"], "c": []}
+    jobs = []
+    for name, found in parts.items():
+        told = [f"upload     wandb login && wandb sync {shlex.quote(f'{wandb}/offline-run-{part}')}" for part in found]
+        (tmp_path / f"{name}.log").write_text("\n".join([f"compare    wandb leet {wandb}", *told]))
+        jobs.append(Job(name, tmp_path / name, tmp_path / f"{name}.log", [], 10))
+    where_to_look(Console(), jobs, tmp_path)
+    out = capsys.readouterr().out
+    assert out.count(f"compare    wandb leet {wandb}\n") == 1
+    (line,) = [line for line in out.splitlines() if line.startswith("upload ")]
+    typed = line.partition("&& ")[2].replace("xargs wandb sync", "xargs -n1 echo sync")
+    done = subprocess.run(typed, shell=True, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == [f"sync {wandb}/offline-run-3-aa", f"sync {wandb}/offline-run-2-bb"]
+    where_to_look(Console(), jobs[1:], tmp_path)
+    assert f"upload     wandb login && wandb sync '{wandb}/offline-run-2-bb'" in capsys.readouterr().out
 
 
 def test_a_second_signal_counts_only_after_a_while():

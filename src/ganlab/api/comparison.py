@@ -9,7 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from matplotlib.figure import Figure
 
 from ganlab.api import show
@@ -19,8 +18,8 @@ from ganlab.api.sweeps import Sweep
 from ganlab.errors import UserError
 from ganlab.report.compare import compare as written
 from ganlab.report.compare import table
-from ganlab.report.names import label, titled
-from ganlab.report.study import Section, Study, studied
+from ganlab.report.forest import forest
+from ganlab.report.study import Study, studied
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -79,13 +78,21 @@ class Comparison:
 
     @cached_property
     def figures(self) -> dict[str, Figure]:
-        """By score: the mean of each setting with its 95 % interval over seeds, and each seed as a point."""
-        sections, pictures = self.study.sections, {}
-        for section in sections:
-            for score in section.scores:
-                if not score.startswith("theory/") or all(name.startswith("theory/") for name in section.scores):
-                    pictures[f"{section.data}: {score}" if len(sections) > 1 else score] = _intervals(section, score)
+        """By score, the main one first: the report's forest plot, of each setting the mean and its 95 % interval over seeds."""
+        pictures, several = {}, len(self.study.sections) > 1
+        for section in self.study.sections:
+            first = [section.overview.score] if section.overview else []
+            for score in dict.fromkeys([*first, *section.scores]):
+                if (view := section.view(score)) is not None:
+                    name = f"{section.data}: {score}" if several else score
+                    pictures[name] = forest(view, section.data if several else "")
         return pictures
+
+    @property
+    def first(self) -> list[str]:
+        """The sentences of the report's first screen: what was best, what was shown, how many runs did not end well."""
+        told = [line for section in self.study.sections if section.overview for line in section.overview.sentences]
+        return [*told, self.study.outcome]
 
     def report(self, out: str | Path) -> Path:
         """Write report.html, report.md and scores.csv into a folder, as `ganlab compare --out` does; returns report.html."""
@@ -97,27 +104,12 @@ class Comparison:
         return f"Comparison of {runs} runs of {len(self.study.settings)} settings"
 
     def _repr_html_(self) -> str:
-        sentences = "".join(f"<li>{html.escape(line)}</li>" for line in (*self.summary, *self.notes))
-        return f"<p>{html.escape(repr(self))}</p><ul>{sentences}</ul>" + "".join(map(_png, self.figures.values()))
+        main = [each for each in self.study.sections if each.overview]
+        drawn = [forest(each.overview, each.data if len(main) > 1 else "") for each in main if each.overview]
+        pictures = [show.embedded(figure._repr_png_()) for figure in drawn]
+        more = f"<details><summary>each comparison, and what to mind</summary>{_listed([*self.summary, *self.notes])}</details>"
+        return f"<p>{html.escape(repr(self))}</p>{_listed(self.first)}{''.join(pictures)}{more}"
 
 
-def _intervals(section: Section, score: str) -> Figure:
-    rows = [row for row in section.rows if row.score == score and "last" in row.cells][::-1]
-    seeds = {setting.name: [*setting.by_seed("last", score).values()] for setting in section.settings}
-    figure = Figure(figsize=(6.4, 0.8 + 0.34 * len(rows)), layout="constrained")
-    axes = figure.add_subplot()
-    for height, row in enumerate(rows):
-        mean = row.cells["last"].mean
-        axes.plot(seeds[row.setting], [height] * len(seeds[row.setting]), "o", color="#999999", ms=3.5, alpha=0.7)
-        if np.isfinite(mean.low):
-            axes.plot([mean.low, mean.high], [height, height], color="#0072B2", lw=2)
-        axes.plot(mean.value, height, "D", color="#0072B2", ms=6)
-    axes.set(yticks=range(len(rows)), yticklabels=[row.setting for row in rows], xlabel=label(score), title=titled(score))
-    axes.grid(axis="x", alpha=0.3)
-    return figure
-
-
-def _png(figure: Figure) -> str:
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=100)
-    return show.embedded(file.getvalue())
+def _listed(lines: Iterable[str]) -> str:
+    return f"<ul>{''.join(f'<li>{html.escape(line)}</li>' for line in lines)}</ul>"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,12 +16,14 @@ from ganlab.api.session import as_it_was, run_here, told_as_mistakes
 from ganlab.api.words import words_of
 from ganlab.commands.evaluate import EvaluationRequest
 from ganlab.commands.evaluate import evaluate as scored
-from ganlab.commands.sample import asked_for, checkpoint_of, generate, generator, walked
+from ganlab.commands.sample import asked_for, checkpoint_of, generate, generator, precision_of, walked
+from ganlab.commands.truncation import truncated
 from ganlab.errors import UserError
 from ganlab.files.run import RunDirectory
 from ganlab.files.status import Status
 from ganlab.files.table import read
-from ganlab.run.config import validate
+from ganlab.precision import computed_in
+from ganlab.run.config import classes_told, validate
 from ganlab.run.gate import refuse_foreign_code, value_at
 from ganlab.run.identity import located
 from ganlab.run.line import read_line
@@ -97,9 +100,15 @@ class Run:
 
     @cached_property
     def _players(self) -> tuple[dict[str, Any], nn.Module, Prior]:
-        with told_as_mistakes():
+        with self._as_trained():
             config, _ = located(self._files, ())
             return config, *generator(config, checkpoint_of(self._files, None), self.trust)
+
+    @contextmanager
+    def _as_trained(self) -> Iterator[None]:
+        """In the dtype of the run."""
+        with told_as_mistakes(), computed_in(precision_of(self.config)):
+            yield
 
     @property
     def G(self) -> nn.Module:
@@ -114,24 +123,27 @@ class Run:
     @cached_property
     def D(self) -> nn.Module:
         """The discriminator, in evaluation mode: D(x [n, *S], y [n]) gives logits [n]."""
-        with told_as_mistakes():
+        with self._as_trained():
             config, checkpoint = self.config, checkpoint_of(self._files, None)
             refuse_foreign_code({key: value_at(config, key) for key in ("model.D", "penalty")}, self.trust)
             return with_weights(discriminator_of(validate(config)), "D", checkpoint).eval()
 
-    def sample(self, n: int = 64, seed: int = 0, y: int | Sequence[int] | None = None) -> Tensor:
+    def sample(self, n: int = 64, seed: int = 0, y: int | Sequence[int] | None = None, truncate: float | None = None) -> Tensor:
         """n samples [n, *S], those of `ganlab sample --n N --seed SEED`; images lie in [-1, 1]. `y`: the classes that G is
-        asked for, by turns; None is as the data have them. Raises UserError."""
+        asked for, by turns; None is as the data have them. `truncate`: psi, as of `--truncate`. Raises UserError."""
         if n < 1:
             raise UserError(f"n must be >= 1, got {n}")
         config, G, prior = self._players
-        with told_as_mistakes():
+        with self._as_trained():
+            if truncate is not None:
+                G, prior = truncated(G, prior, truncate, classes_told(config["model"]["G"]))
             return generate(G, *asked_for(config, prior, n, seed, [y] if isinstance(y, int) else y))
 
     def interpolate(self, walks: int = 8, steps: int = 10, seed: int = 0) -> Tensor:
         """Walks through the prior from one z to another, [walks, steps, *S]; those of `ganlab sample`."""
         config, G, prior = self._players
-        return walked(config, G, prior, walks, steps, seed)
+        with self._as_trained():
+            return walked(config, G, prior, walks, steps, seed)
 
     def evaluate(self, *overrides: str, metrics: str | None = None, n: int | None = None, **more: Any) -> dict[str, Any]:
         """Scores by `ganlab evaluate`, which writes them into the run directory: `scores`, with `cards` that say how.

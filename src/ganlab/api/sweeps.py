@@ -22,6 +22,8 @@ from ganlab.files.status import Status
 from ganlab.sweep.driver import TOLD
 
 SAYS = "ganlab: error: "
+# of this process alone; the last are Jupyter's, and would have bars drawn into a pipe
+OURS = ("GANLAB_OVERRIDES", "GANLAB_COMMAND", "FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
 
 
 class Sweep(list[Run]):
@@ -69,7 +71,7 @@ def _trained(words: Sequence[str]) -> Path:
         told = Path(folder) / "sweep"
         path = os.pathsep.join(dict.fromkeys(filter(None, sys.path)))
         own = {TOLD: str(told), "PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}
-        kept = {name: value for name, value in os.environ.items() if name not in ("GANLAB_OVERRIDES", "GANLAB_COMMAND")}
+        kept = {name: value for name, value in os.environ.items() if name not in OURS}
         process = subprocess.Popen(
             [sys.executable, str(SCRIPT), "-m", *words],
             stdin=subprocess.DEVNULL,

@@ -18,7 +18,7 @@ from rich.table import Table
 from torch import nn
 
 from ganlab.commands.judging import WithD
-from ganlab.commands.sample import checkpoint_of, generator
+from ganlab.commands.sample import checkpoint_of, generator, precision_of
 from ganlab.data.images import Images
 from ganlab.errors import UserError
 from ganlab.features.nearest import nearest, picture
@@ -28,6 +28,7 @@ from ganlab.files.result import commit, now, provenance, without_nan
 from ganlab.files.run import RunDirectory
 from ganlab.metrics.cards import refuse_unlike
 from ganlab.metrics.scoring import Scorer
+from ganlab.precision import computed_in
 from ganlab.run.build import scorer_of
 from ganlab.run.config import build_as, classes_told, resolve, validated
 from ganlab.run.gate import refuse_foreign_code
@@ -76,11 +77,17 @@ def evaluate(runs: Sequence[Path], request: EvaluationRequest) -> list[Path]:
         raise UserError("--device cuda but torch finds no GPU on this machine: leave it out")
     if len(runs) > 1 and request.checkpoint is not None and Path(request.checkpoint).is_file():
         raise UserError(f"--checkpoint {request.checkpoint} is a file of one run: name it as it is called in each of them")
-    candidates = [_candidate(RunDirectory(run), request) for run in runs]
+    candidates = []
+    for run in map(RunDirectory, runs):
+        with computed_in(precision_of(run.config)):
+            candidates.append(_candidate(run, request))
     for name in candidates[0].scorer.cards:
         cards = {str(c.run.path): c.scorer.cards.get(name, {"metric": None}) for c in candidates}
         refuse_unlike(name, cards)
-    results = [_scored(candidate, request, device) for candidate in candidates]
+    results = []
+    for candidate in candidates:
+        with computed_in(precision_of(candidate.run.config)):
+            results.append(_scored(candidate, request, device))
     _print([str(candidate.run.path) for candidate in candidates], results)
     return [file for both in zip(candidates, results, strict=True) for file in _written(*both, request)]
 
@@ -159,7 +166,8 @@ def _choices() -> str:
 def _scored(candidate: Candidate, request: EvaluationRequest, device: torch.device) -> dict[str, Any]:
     G, scorer = candidate.G.to(device), candidate.scorer
     bars = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*bars, console=Console(stderr=True)) as progress:
+    console = Console(stderr=True)
+    with Progress(*bars, console=console, disable=console.is_jupyter) as progress:  # (of notebooks, which need ipywidgets)
         tasks = {stage: progress.add_task(f"{candidate.run.path.name}: {stage}", total=n) for stage, n in scorer.stages.items()}
         started = time.perf_counter()
         values = scorer(G, candidate.prior, device, lambda stage, count: progress.advance(tasks[stage], count))

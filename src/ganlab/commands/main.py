@@ -14,6 +14,7 @@ from ganlab.signals import listen
 WIDTH = "with average=power: the average of G of this width, a share of the iterations, as 0.08"
 
 WITH_D = "a choice of conf/sampling, by which D has a say in which samples: rejection, mh or langevin"
+TRUNCATE = "z within so many standard deviations of 0 (prior=normal), or w so near to its mean (stylegan2: 0 to 1)"
 TAKE_OVERRIDES = ("_sample", "_evaluate")  # KEY=VALUE after their options
 
 
@@ -27,12 +28,16 @@ def main() -> None:
     commands = parser.add_subparsers(required=True)
     commands.add_parser("train", help="one GAN, or with -m a sweep: KEY=VALUE, as python train.py in a checkout; train --help")
     command = commands.add_parser("sample", help="images (or points), a grid and an interpolation from a run directory")
-    command.add_argument("run", metavar="RUN", help="a run directory; with --with-D also sampler.K=100 and the like")
+    command.add_argument(
+        "run", metavar="RUN", help="a run directory, or a checkpoint in it; with --with-D also sampler.K=100 ..."
+    )
     command.add_argument("--n", type=int, default=64, help="samples (default 64)")
     command.add_argument("--seed", type=int, default=0, help="of z (default 0)")
     command.add_argument("--classes", type=_numbers, help="what G is asked for, by turns: 3,7 (default: as the data have them)")
     command.add_argument("--checkpoint", help="a file or its name (default: the newest)")
     command.add_argument("--ema-std", type=float, metavar="WIDTH", help=WIDTH)
+    command.add_argument("--truncate", type=float, metavar="PSI", help=TRUNCATE)
+    command.add_argument("--walk", type=int, metavar="FRAMES", help="also walk.gif: a walk through the prior, class by class")
     command.add_argument("--with-D", metavar="HOW", help=WITH_D)
     command.add_argument("--out", type=Path, help="folder (default: RUN/generated/CHECKPOINT-seedSEED)")
     command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
@@ -42,7 +47,7 @@ def main() -> None:
     command.add_argument("--trust", action="store_true", help="build networks and losses that are not ganlab's own code")
     command.set_defaults(do=_figures)
     command = commands.add_parser("export", help="G as safetensors and ONNX, with a model card")
-    command.add_argument("run", metavar="RUN", help="a run directory")
+    command.add_argument("run", metavar="RUN", help="a run directory, or a checkpoint in it")
     command.add_argument("--checkpoint", help="a file or its name (default: the newest)")
     command.add_argument("--out", type=Path, help="folder (default: RUN/export)")
     command.add_argument("--trust", action="store_true", help="build networks that are not ganlab's own code")
@@ -111,14 +116,11 @@ def main() -> None:
 
 
 def _sample(arguments: argparse.Namespace) -> None:
-    from ganlab.commands.sample import checkpoint_of, sample
-    from ganlab.files.run import RunDirectory
+    from ganlab.commands.sample import meant_by, sample
 
-    run = RunDirectory(arguments.run)
-    run.config  # noqa: B018 (a wrong path is reported before a wrong checkpoint)
-    checkpoint = checkpoint_of(run, arguments.checkpoint)
+    run, checkpoint = meant_by(arguments.run, arguments.checkpoint)
     given = (arguments.n, arguments.seed, checkpoint, arguments.out, arguments.trust, arguments.ema_std, arguments.classes)
-    print(sample(run, *given, arguments.with_D, arguments.rest))
+    print(sample(run, *given, arguments.with_D, arguments.rest, arguments.truncate, arguments.walk))
 
 
 def _figures(arguments: argparse.Namespace) -> None:
@@ -131,12 +133,9 @@ def _figures(arguments: argparse.Namespace) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     from ganlab.commands.export import export
-    from ganlab.commands.sample import checkpoint_of
-    from ganlab.files.run import RunDirectory
+    from ganlab.commands.sample import meant_by
 
-    run = RunDirectory(arguments.run)
-    run.config  # noqa: B018 (as above)
-    print(export(run, checkpoint_of(run, arguments.checkpoint), arguments.out, arguments.trust))
+    print(export(*meant_by(arguments.run, arguments.checkpoint), arguments.out, arguments.trust))
 
 
 def _numbers(text: str) -> list[int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from torch import Tensor, nn
 
 from ganlab.commands.average import synthesised
 from ganlab.commands.judging import WithD
+from ganlab.commands.truncation import truncated
+from ganlab.commands.walk import film
 from ganlab.errors import UserError
 from ganlab.figures import pictures
 from ganlab.figures.caption import captioned, captioned_by
@@ -24,6 +27,7 @@ from ganlab.files.result import without_nan
 from ganlab.files.run import RunDirectory, checkpoints
 from ganlab.game.priors import Coded
 from ganlab.pixels import to_uint8
+from ganlab.precision import computed_in
 from ganlab.random import generator_of
 from ganlab.run.config import build, build_as, classes_told
 from ganlab.run.gate import refuse_foreign_code, value_at
@@ -49,13 +53,34 @@ def sample(
     classes: Sequence[int] | None = None,
     with_D: str | None = None,
     overrides: Sequence[str] = (),
+    truncate: float | None = None,
+    walk: int | None = None,
 ) -> Path:
     """Write n samples of the run's G_ema, or of the power average of width ema_std, into a folder, which is returned. Where G
     is told y, or z has a code, `classes` are asked for by turns; None is as the data have them. `with_D`: a choice of
-    conf/sampling, changed by overrides, by which D has a say in it. Raises UserError."""
+    conf/sampling, changed by overrides, by which D has a say in it. `truncate`: psi of `truncated`. `walk`: also walk.gif, of
+    so many frames. All is computed in what the run was. Raises UserError."""
     if n < 1:
         raise UserError(f"--n must be >= 1, got {n}")
+    if walk is not None and walk < 2:
+        raise UserError(f"--walk {walk}: a film needs 2 frames at least")
+    if truncate is not None and with_D is not None:
+        raise UserError("--truncate and --with-D: D is calibrated on samples of the whole prior; leave one out")
     (config, rest), path = located(run, overrides), checkpoint or checkpoint_of(run, None)
+    with computed_in(precision_of(config)):
+        return _sampled(run, config, path, n, seed, out, trust, ema_std, classes, with_D, rest, truncate, walk)
+
+
+def precision_of(config: Mapping[str, Any]) -> object:
+    """What a run computes in, in Lightning's words."""
+    return config["trainer"].get("precision")
+
+
+def _sampled(
+    run: RunDirectory, config: dict[str, Any], path: Path, n: int, seed: int, out: Path | None, trust: bool,
+    ema_std: float | None, classes: Sequence[int] | None, with_D: str | None, rest: Sequence[str], truncate: float | None,
+    frames: int | None,
+) -> Path:  # fmt: skip
     G, prior = generator(config, path, trust, ema_std=ema_std)
     judge = WithD.of(run, config, path, G, prior, with_D, rest, seed, trust) if with_D is not None else None
     if judge is None and rest:
@@ -64,6 +89,8 @@ def sample(
         raise UserError("--classes and --with-D: D chooses among samples of all classes, as the data have them; leave one out")
     code = prior if isinstance(prior, Coded) else None
     kinds = kinds_of(config, prior)
+    if truncate is not None:
+        G, prior = truncated(G, prior, truncate, classes_told(config["model"]["G"]))
     if judge is not None:
         z, y = judge.draw(n, generator_of(seed, "sample"))
         if code and not classes_told(config["model"]["G"]):
@@ -71,6 +98,7 @@ def sample(
     else:
         z, y = asked_for(config, prior, n, seed, classes)
     how = f"{f'-std{ema_std:g}' if ema_std is not None else ''}{f'-{with_D}' if with_D is not None else ''}"
+    how += f"-psi{truncate:g}" if truncate is not None else ""
     out = out or run.path / "generated" / f"{path.stem}-seed{seed}{how}"
     out.mkdir(parents=True, exist_ok=True)
     if judge is not None:
@@ -79,7 +107,9 @@ def sample(
     walk = walked(config, G, prior, WALKS, STEPS if x.dim() == 4 else FINE, seed).flatten(0, 1)
     which = "" if ema_std is None else f"average of G of width {ema_std:g}"
     caption = captioned_by(iteration_of(path), average_of(config).on, which)
-    if x.dim() == 4:
+    caption += f", psi = {truncate:g}" if truncate is not None else ""
+    draw = None if x.dim() == 4 else pictures.Points(build(config["data"], "data"), n)
+    if draw is None:
         for i, image in enumerate(to_uint8(x).permute(0, 2, 3, 1).numpy()):
             Image.fromarray(image.squeeze()).save(out / (f"{i:05d}-class{y[i]}.png" if kinds > 1 else f"{i:05d}.png"))
         if kinds > 1 and judge is None:
@@ -96,9 +126,11 @@ def sample(
         columns_of = [f"x{i + 1}" for i in range(x.shape[1])] + (["y"] if kinds > 1 else [])
         table = torch.cat([x.double(), y[:, None]], 1) if kinds > 1 else x
         np.savetxt(out / "samples.csv", table.numpy(), delimiter=",", header=",".join(columns_of), comments="")
-        draw = pictures.Points(build(config["data"], "data"), n)
         draw.draw(x, f"{n:,} samples: {caption}", y=y if kinds > 1 else None).save(out / "samples.png")
         draw.draw(walk, f"{WALKS} walks through the prior: {caption}", walks=WALKS).save(out / "interpolation.png")
+    if frames is not None:
+        every = classes or range(kinds) if kinds > 1 else ()
+        film(partial(generate, G), prior, frames, seed, every, caption, draw, out / "walk.gif")
     return out
 
 
@@ -163,6 +195,26 @@ def labels(config: dict[str, Any], n: int, seed: int) -> Tensor:
 def generate(G: nn.Module, z: Tensor, y: Tensor) -> Tensor:
     """G(z, y), [n, *S]; some hundreds at a time."""
     return torch.cat([G(*part) for part in zip(z.split(500), y.split(500), strict=True)])
+
+
+def meant_by(path: str, name: str | None) -> tuple[RunDirectory, Path]:
+    """The run and the checkpoint that are meant by a run directory and `--checkpoint`, or by a checkpoint, around which its run
+    is. Raises UserError."""
+    if not path.endswith(".ckpt"):
+        run = RunDirectory(path)
+        run.config  # noqa: B018  (a wrong path is reported before a wrong checkpoint)
+        return run, checkpoint_of(run, name)
+    file = Path(path)
+    if not file.is_file():
+        raise UserError(f"{path}: there is no such file")
+    if name is not None:
+        raise UserError(f"{path} and --checkpoint {name} are two checkpoints: give one of them")
+    run = RunDirectory(file.resolve().parent.parent)
+    if not run.config_file.is_file():
+        raise UserError(
+            f"{path} says no network by itself: leave it in checkpoints/ of its run, beside whose config.yaml it is read"
+        )
+    return run, file
 
 
 def checkpoint_of(run: RunDirectory, name: str | None) -> Path:

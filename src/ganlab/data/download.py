@@ -27,7 +27,8 @@ def downloaded(urls: Sequence[str], path: Path, md5: str, progress: bool = True)
     part = path.with_name(f"{path.name}.part")
     problems = []
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not progress or console.is_jupyter) as bar:
         task = bar.add_task(path.name, total=None)
         for url in [url for url in urls for _ in range(TRIES)]:
             try:

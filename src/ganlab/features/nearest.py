@@ -81,4 +81,5 @@ def picture(samples: Tensor, images: Tensor, neighbours: Neighbours) -> Image.Im
 
 
 def _tracked(parts: range, progress: bool) -> Iterable[int]:
-    return track(parts, "looking at the data", console=Console(stderr=True), disable=not progress, transient=True)
+    console = Console(stderr=True)
+    return track(parts, "looking at the data", console=console, disable=not progress or console.is_jupyter, transient=True)

@@ -99,7 +99,8 @@ def _descend(net: Net, x: Tensor, y: Tensor, seed: int, epochs: int, flip: bool,
     cycle = torch.optim.lr_scheduler.OneCycleLR(adam, max_lr=LR, total_steps=epochs * steps)
     net.train()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, disable=not progress or console.is_jupyter) as bar:  # (which needs ipywidgets)
         task = bar.add_task("", total=epochs * steps)
         for epoch in range(epochs):
             generator = generator_of(seed, "classifier", epoch + 1)

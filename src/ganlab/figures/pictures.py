@@ -26,6 +26,7 @@ from ganlab.types import Source
 DATA, SAMPLES = "#0072B2", "#D55E00"  # Okabe and Ito: told apart by colour-blind readers
 BEHIND = "#999999"  # data behind samples that have the colours of their classes
 MOST_ROWS = 20
+LONG = 46  # signs of a caption, which a cloud of usual size has room for
 
 
 class Picture(Protocol):
@@ -105,6 +106,7 @@ class _Scene(ABC):
         """Of points [n, d] of classes y [n]."""
         self._move(points, y)
         self.title.set_text(caption)
+        self.title.set_fontsize(min(11.0, 11 * LONG / max(len(caption), 1)))  # as much as fits
         return self.canvas.image()
 
 
@@ -222,9 +224,9 @@ def animation(frames: Sequence[Path], out: Path, most: int = 60) -> None:
     gif([Image.open(frames[i]).convert("RGB") for i in chosen], out)
 
 
-def gif(images: Sequence[Image.Image], out: Path, milliseconds: int = 120) -> None:
-    """RGB images of equal size one after the other; it rests on the last one. All have one palette, found on a few of them:
-    what stands still keeps its colour."""
+def gif(images: Sequence[Image.Image], out: Path, milliseconds: int = 120, rest: int = 2500) -> None:
+    """RGB images of equal size one after the other; it rests on the last one for so many milliseconds. All have one palette,
+    found on a few of them: what stands still keeps its colour."""
     few = [images[round(i)] for i in np.linspace(0, len(images) - 1, min(4, len(images)))]
     side = Image.new("RGB", (few[0].width, few[0].height * len(few)))
     for i, image in enumerate(few):
@@ -234,7 +236,7 @@ def gif(images: Sequence[Image.Image], out: Path, milliseconds: int = 120) -> No
     shades[np.argmax(shades.sum(1))] = 255  # paper is white, and not the mean of white and what is nearly so
     palette.putpalette(shades.flatten().tolist())
     small = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    durations = [milliseconds] * (len(small) - 1) + [2500]
+    durations = [milliseconds] * (len(small) - 1) + [rest]
     small[0].save(out, save_all=True, append_images=small[1:], duration=durations, loop=0, optimize=True)
 
 

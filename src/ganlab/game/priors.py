@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from copy import copy
+
 import torch
 from torch import Tensor, distributions
 
@@ -15,16 +17,31 @@ class Normal:
     def __init__(self, dim: int) -> None:
         at_least_one(dim=dim)
         self.dim = dim
+        self.psi: float | None = None
         self.coordinate = distributions.Normal(*_exact(0.0, 1.0))
 
     def sample(self, n: int, generator: torch.Generator) -> Tensor:
-        return torch.randn(n, self.dim, generator=generator, device=generator.device)
+        z = torch.randn(n, self.dim, generator=generator, device=generator.device)
+        if self.psi is None:
+            return z
+        low, high = torch.special.ndtr(z.new_tensor([-self.psi, self.psi], dtype=torch.float64))
+        return torch.special.ndtri(torch.lerp(low, high, torch.special.ndtr(z.double()))).to(z.dtype)
+
+    def truncated(self, psi: float) -> Normal:
+        """The same without coordinates beyond psi > 0: the law of those that are drawn again until they lie within (Brock et
+        al., 2019, section 3.1). A seed keeps its sample, each coordinate of which stays at its quantile."""
+        near = copy(self)
+        near.psi = psi
+        return near
 
     def interpolate(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor:
-        """Along the great circle, so that the norm stays typical of the prior (White, 2016): share [n] in 0..1 -> [n, Z]."""
-        angle = torch.arccos((a @ b / (a.norm() * b.norm())).clamp(-1 + 1e-6, 1 - 1e-6))
-        share = share[:, None]
-        return (torch.sin((1 - share) * angle) * a + torch.sin(share * angle) * b) / torch.sin(angle)
+        """Along the great circle, so that the norm stays typical of the prior (White, 2016): share [n] in 0..1 -> [n, Z]. The
+        norm goes from one to the other: of opposite ones of unequal norms the sum of both alone would leave the prior."""
+        norms, share = (a.double().norm(), b.double().norm()), share[:, None].double()
+        u, v = a.double() / norms[0], b.double() / norms[1]
+        angle = torch.arccos((u @ v).clamp(-1 + 1e-12, 1 - 1e-12))
+        direction = (torch.sin((1 - share) * angle) * u + torch.sin(share * angle) * v) / torch.sin(angle)
+        return (direction * torch.lerp(*norms, share)).to(a.dtype)
 
 
 class Uniform:
@@ -72,6 +89,12 @@ class Coded:
         """z [n, Z] with other categories [n]."""
         noise, _, continuous = z.split([self.noise.dim, self.classes, self.continuous], 1)
         return torch.cat([noise, one_hot(category, self.classes, like=z), continuous], 1)
+
+    def truncated(self, psi: float) -> Coded:
+        """The same with another law of the noise, that of `Normal.truncated`."""
+        near = copy(self)
+        near.noise = self.noise.truncated(psi)
+        return near
 
     def interpolate(self, a: Tensor, b: Tensor, share: Tensor) -> Tensor:
         """The noise as its own prior has it, continuous codes along the line; the category is a's in the first half."""

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers.logger import Logger
+
+
+def harmless(method: Callable[..., Any]) -> Callable[..., Any]:
+    """What goes wrong in somebody else's logger is told once, as a warning, and training goes on."""
+
+    @wraps(method)
+    def attempt(self: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return method(self, *args, **kwargs)
+        except Exception as error:  # whatever it raises
+            self.warn(error, "may be incomplete there; metrics.csv has all rows")
+
+    return attempt
 
 
 class RunLogger(Logger):

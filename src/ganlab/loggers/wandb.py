@@ -8,9 +8,8 @@ import os
 import secrets
 import shlex
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ganlab.files.status import Status
 from ganlab.files.table import KINDS
-from ganlab.loggers.base import RunLogger
+from ganlab.loggers.base import RunLogger, harmless
 from ganlab.loggers.redact import redact, redact_text, redact_words
 
 log = logging.getLogger(__name__)
@@ -30,19 +29,6 @@ MODES = ("auto", "online", "offline", "disabled")
 LIMITS = {"init_timeout": 20, "finish_timeout": 120}
 PROVENANCE = ("status", "error", "seed", "commit", "command", "versions", "device", "processes", "resumed_from")
 SILENT: dict[tuple[str | None, ...], Exception] = {}  # servers that are not waited for again by the next job of this process
-
-
-def harmless(method: Callable[..., Any]) -> Callable[..., Any]:
-    """What goes wrong in W&B is told once, as a warning, and training goes on."""
-
-    @wraps(method)
-    def attempt(self: Wandb, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return method(self, *args, **kwargs)
-        except Exception as error:  # whatever W&B raises
-            self.warn(error, "may be incomplete there; metrics.csv has all rows")
-
-    return attempt
 
 
 class Wandb(RunLogger):

@@ -147,8 +147,17 @@ class Generator(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
-        styles = self._styles(z, y)
-        x = self.constant.expand(z.shape[0], -1, -1, -1)  # len(z) would be fixed by `ganlab export`
+        return self.drawn(self._styles(z, y))
+
+    def style(self, z: Tensor, y: Tensor) -> Tensor:
+        """w [B, W]."""
+        w: Tensor = self.mapping(self.told(z, y))
+        return w
+
+    def drawn(self, styles: Sequence[Tensor]) -> Tensor:
+        """x [B, C, H, W] of one w [B, W] for each convolution and for the last image, or of one for all."""
+        styles = [*styles] * (1 if len(styles) > 1 else len(self.convs) + 1)
+        x = self.constant.expand(styles[0].shape[0], -1, -1, -1)  # len would be fixed by `ganlab export`
         x = self.convs[0](x, styles[0])
         image = self.images[0](x, styles[1])  # the image's style is that of the next convolution
         for i, to_image in enumerate(self.images[1:], 1):
@@ -158,10 +167,10 @@ class Generator(nn.Module):
 
     def _styles(self, z: Tensor, y: Tensor) -> list[Tensor]:
         """w [B, W] of each convolution, and of the last image."""
-        w, n = self.mapping(self.told(z, y)), len(self.convs) + 1
+        w, n = self.style(z, y), len(self.convs) + 1
         if not (self.training and self.mixing):
-            return [w] * n
-        other = self.mapping(self.told(normal(z.shape, like=z), y))
+            return [w]
+        other = self.style(normal(z.shape, like=z), y)
         happens, where = uniform((2,), like=z)
         cut = torch.where(happens < self.mixing, 1 + (where * (n - 1)).floor(), n)  # of 1 ... n - 1
         return [torch.where(i < cut, w, other) for i in range(n)]

@@ -115,7 +115,8 @@ def read_runs(folders: Sequence[Path], notes: Notes, progress: bool = True) -> l
     """All runs that can be told apart by a config; raises UserError where there is none."""
     paths = found(folders, notes)
     names = _short(paths)
-    bar = track(paths, "reading runs", console=Console(stderr=True), transient=True, disable=not progress)
+    console = Console(stderr=True)
+    bar = track(paths, "reading runs", console=console, transient=True, disable=not progress or console.is_jupyter)
     runs = [run for path, name in zip(bar, names, strict=True) if (run := _read(path, name, notes)) is not None]
     if not runs:
         raise UserError(f"nothing to compare: {'; '.join(notes.sentences()) or 'no folder was given'}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,6 +46,7 @@ class Section(NamedTuple):
     gallery: Gallery
     charts: dict[str, Any]
     overview: Overview | None  # of the main score; None where nothing is scored
+    view: Callable[[str | None], Overview | None]  # the same of any score
 
 
 class Study(NamedTuple):
@@ -134,7 +135,10 @@ def _section(
     against = f"{versus}, all else equal" if versus else single or ""
     parts = Versus(versus, told_apart(settings, versus)) if versus else None
     main = main_score(scores, lower, score)
-    first = overview(main, settings, found, tested, lower.get(main or ""), against, parts)
+
+    def view(score: str | None) -> Overview | None:
+        return overview(score, settings, found, tested, lower.get(score or ""), against, parts)
+
     return Section(title_of(settings), settings, single, against, scores, found, [cost(setting) for setting in settings],
                    tested, summary(tested, found, parts), [] if alone else notes.sentences(), varying(settings), pictures,
-                   charts(settings, found, single, lower, sections, main), first)  # fmt: skip
+                   charts(settings, found, single, lower, sections, main), view(main), view)  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import signal
 import time
 from collections import Counter
@@ -19,6 +20,7 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from ganlab.errors import Unfinished, UserError
+from ganlab.files.atomic import write_whole
 from ganlab.files.status import Status
 from ganlab.sweep.jobs import Job, write_table
 
@@ -26,6 +28,7 @@ AGAIN = 1.0  # seconds in which a second signal is the same one: a closing termi
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 COLOURS = {0: "green", 3: "magenta", 75: "yellow", 1: "red", 5: "red"}  # of states, by their exit code
 TOLD = "GANLAB_TELL_SWEEP"  # names a file that is told the directory: for who has started this process
+SYNC = " wandb sync "  # what a run says of its part in W&B that lies here only
 LONG = 60  # jobs; of a longer sweep the table has those only that are not completed
 
 
@@ -83,9 +86,9 @@ def at_work(folder: Path, engine: Engine, console: Console) -> Iterator[Callable
             yield job
 
     folder.mkdir(parents=True, exist_ok=True)
-    if asked := os.environ.get(TOLD):
-        Path(asked).write_text(str(folder.absolute()))
     with _alone(folder), stopped_by_signals(engine), _bar(console) as advance:
+        if asked := os.environ.get(TOLD):
+            Path(asked).write_text(str(folder.absolute()))
         yield start
 
 
@@ -122,8 +125,16 @@ def where_to_look(console: Console, jobs: Sequence[Job], folder: Path) -> None:
     told = ", ".join(f"{n} {state}" for state, n in counts.items())
     say(console, f"jobs       {told}: {folder / 'jobs.jsonl'}, with logs beside it")
     say(console, f"compare    ganlab compare {folder}")
-    for line in dict.fromkeys(line for job in jobs for line in _lines_of(job.log)):
+    lines = dict.fromkeys(line for log in dict.fromkeys(job.log for job in jobs) for line in _lines_of(log))
+    uploads = {line.rpartition("-")[2]: line for line in lines if SYNC in line}  # by the run's id, of which the newest is whole
+    for line in (line for line in lines if SYNC not in line):
         say(console, line)
+    if len(uploads) > 1:
+        write_whole(folder / "offline.txt", "".join(f"{line.partition(SYNC)[2]}\n" for line in uploads.values()))
+        say(console, f"upload     wandb login && xargs{SYNC}< {shlex.quote(str(folder / 'offline.txt'))}")
+    else:
+        for line in uploads.values():
+            say(console, line)
 
 
 def say(console: Console, line: str) -> None:
@@ -131,12 +142,11 @@ def say(console: Console, line: str) -> None:
 
 
 def _lines_of(log: Path) -> list[str]:
-    """What the run itself said of W&B; of uploads, one line for all."""
+    """What the run itself said of where to compare, and how to upload."""
     try:
-        lines = [line for line in log.read_text(errors="replace").splitlines() if line.startswith(("compare ", "upload "))]
+        return [line for line in log.read_text(errors="replace").splitlines() if line.startswith(("compare ", "upload "))]
     except OSError:
         return []
-    return [line if "wandb sync" not in line else f"{line.rpartition('/')[0]}/offline-run-*" for line in lines]
 
 
 @contextmanager
