@@ -12,6 +12,7 @@ from ganlab.data.toy import ring
 from ganlab.game import losses, relativistic
 from ganlab.game.augment import Augment, InstanceNoise
 from ganlab.game.averages import Average, Decay
+from ganlab.game.constraints import SpectralNorm
 from ganlab.game.extragradient import Extragradient, Optimistic
 from ganlab.game.module import GAN, Rates
 from ganlab.game.numbers import Numbers
@@ -40,9 +41,11 @@ def game(seed, loss=None, terms=None, augment=None, updates=None, optim=None, ra
     torch.manual_seed(seed)
     plain = {"width": 8, "depth": 2, "activation": nn.LeakyReLU(0.2)}
     G, D = mlp.Generator([2], 2, **plain, norm=norm).to(dtype), mlp.Discriminator([2], **plain).to(dtype)
-    make = optim or adam()
+    terms, make = copy.deepcopy(terms or {}), optim or adam()
+    for term in terms.values():
+        term.attach(G if term.of == "G" else D)
     gan = GAN(
-        G, D, prior=_Exact(2, dtype), loss=loss or losses.NonSaturating(), terms=copy.deepcopy(terms or {}),
+        G, D, prior=_Exact(2, dtype), loss=loss or losses.NonSaturating(), terms=terms,
         augment=copy.deepcopy(augment) or Augment(), objective=Adversarial(), updates=updates or Alternating(),
         opt_G=make(G.parameters()), opt_D=make(D.parameters()), rates=Rates(rate, rate, None), numbers=Numbers(),
         average=average or Average(), k=k, batch_size=B, seed=seed,
@@ -143,6 +146,10 @@ CASES = {
     "least squares, simultaneous, SGD with momentum": {
         "loss": losses.LeastSquares(), "updates": Simultaneous(),
         "optim": lambda weights: torch.optim.SGD(weights, lr=1e-2, momentum=0.5),
+    },
+    "hinge, spectral norm, R1 at every second step": {
+        "loss": losses.Hinge(), "terms": {"norm": SpectralNorm("D"), "norm_g": SpectralNorm("G"), "r1": R1(0.1, every=2)},
+        "average": Decay(0.9, 10),
     },
     "relativistic, optimistic": {"loss": relativistic.RelativisticPair(), "updates": Optimistic()},
     "extragradient, noise, centring": {

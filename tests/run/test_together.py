@@ -133,7 +133,6 @@ def test_a_signal_ends_all_with_checkpoints_and_the_group_goes_on(group, monkeyp
 
 
 @pytest.mark.parametrize(("overrides", "sentence"), [
-    (["penalty=spectral_norm"], r"replicas: D.* has a spectral norm"),
     (["penalty=lecam"], r"replicas: penalty.lecam keeps what it has seen"),
     (["+model.G.norm=batch"], r"replicas: G.* is a BatchNorm1d"),
     (["updates=consensus"], r"replicas: updates \(Consensus\)"),

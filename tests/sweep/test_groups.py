@@ -1,4 +1,4 @@
-"""hydra/launcher=replicas: one process for jobs that differ in seed and optimizer."""
+"""hydra/launcher=replicas: one process for jobs that differ in seed and optimizer alone."""
 
 import json
 
@@ -7,6 +7,7 @@ from conftest import ROOT
 from forked import Forked
 
 from ganlab.files.run import RunDirectory
+from ganlab.sweep.engines import Together
 from ganlab.sweep.jobs import Group, Job
 
 SMALL = ("iterations=20", "log_every=10", "logger=csv", "metrics=none", "theory=none", "study=s", "hydra/launcher=replicas",
@@ -32,8 +33,8 @@ def test_a_sweep_of_seeds_and_rates_is_one_process_and_a_run_for_each_job(tmp_pa
 
 
 @pytest.mark.parametrize(("more", "sentence"), [
-    (("seed=0,1", "k=1,2"), "hydra/launcher=replicas is for sweeps of seed and of numbers of optim, and this one varies k"),
-    pytest.param(("seed=0,1", "penalty=lecam"), "penalty.lecam keeps what it has seen of one game", marks=pytest.mark.long),
+    (("seed=0,1", "penalty=none,lecam"), "2 of 4 jobs have a mistake: seed-0_penalty-lecam and 1 more: replicas: penalty"),
+    (("seed=0,1", "hydra.launcher.n_jobs=0"), "hydra.launcher.n_jobs = 0 must be at least 1"),
 ])  # fmt: skip
 def test_what_cannot_be_replicas_is_refused_before_anything_is_written(tmp_path, more, sentence):
     done = Forked(ROOT / "train.py", "-m", *SMALL, *more, cwd=tmp_path).ended()
@@ -48,3 +49,29 @@ def test_a_group_shares_what_all_its_jobs_have_in_common(tmp_path):
     assert line[:2] == ["train.py", "k=2"]
     assert line[2].startswith("replicas=[{dir: ")
     assert "'seed=0', 'name=\\'seed-0\\''" in line[2]
+
+
+def test_a_sweep_that_varies_more_has_a_group_for_each_setting(tmp_path):
+    def job(*own):
+        return Job("-".join(own), tmp_path, tmp_path / "log", ["study=s", *own], 5)
+
+    jobs = [job(f"seed={seed}", f"loss={loss}", f"optim.lr={lr}") for seed in (0, 1, 2) for loss in "ab" for lr in (1, 2)]
+    jobs.append(job("loss=c", "optim.G._target_=torch.optim.SGD"))
+    groups = [*Together("train.py", at_once=4, n_jobs=1).groups(jobs)]
+    assert [len(group) for group in groups] == [4, 2, 4, 2, 1]
+    assert [{one.overrides[2] for one in group} for group in groups[:4]] == [{"loss=a"}, {"loss=a"}, {"loss=b"}, {"loss=b"}]
+    assert sorted(one.name for group in groups for one in group) == sorted(one.name for one in jobs)
+
+
+@pytest.mark.long
+def test_a_sweep_of_losses_is_trained_two_groups_at_a_time(tmp_path):
+    line = (ROOT / "train.py", "-m", *SMALL, "loss=hinge,minimax", "seed=0,1", "hydra.launcher.n_jobs=2")
+    done = Forked(*line, cwd=tmp_path).ended()
+    assert done.returncode == 0, done.stdout + done.stderr
+    folder = tmp_path / "runs/sweeps/s"
+    rows = [json.loads(row) for row in (folder / "jobs.jsonl").read_text().splitlines()]
+    assert [(row["loss"], row["seed"], row["state"]) for row in rows] == [
+        (loss, seed, "completed") for loss in ("hinge", "minimax") for seed in "01"
+    ]
+    assert len([*(folder / "logs").glob("*.log")]) == 2
+    assert {RunDirectory(row["directory"]).config["threads"] for row in rows} == {1}

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+from torch.nn.functional import normalize
+from torch.nn.modules.conv import _ConvTransposeNd
+from torch.nn.utils.parametrizations import _SpectralNorm
+from torch.nn.utils.parametrize import register_parametrization
 
 from ganlab.game.terms import Term, not_negative
 
@@ -25,7 +29,26 @@ class SpectralNorm(Term):
         for layer in [*net.modules()]:
             weight = None if getattr(layer, "unconstrained", False) else getattr(layer, "weight", None)
             if isinstance(weight, nn.Parameter) and weight.dim() > 1:
-                spectral_norm(layer)
+                register_parametrization(layer, "weight", Estimate(weight, dim=int(isinstance(layer, _ConvTransposeNd))))
+
+
+class Estimate(_SpectralNorm):
+    """torch's, the same bits, for one game and for many at once: where `replaced` is set, a power iteration leaves its vectors
+    as they are and puts new ones in their place, as a function of the weights and vectors has to do."""
+
+    replaced = False
+
+    @torch.no_grad()
+    def _power_method(self, weight_mat: Tensor, n_power_iterations: int) -> None:
+        for _ in range(n_power_iterations):
+            self._keep("_u", normalize(torch.mv(weight_mat, self._v), dim=0, eps=self.eps))
+            self._keep("_v", normalize(torch.mv(weight_mat.H, self._u), dim=0, eps=self.eps))
+
+    def _keep(self, name: str, vector: Tensor) -> None:
+        if self.replaced:
+            setattr(self, name, vector)
+        else:
+            getattr(self, name).copy_(vector)
 
 
 class Orthogonal(Term):

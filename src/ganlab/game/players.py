@@ -191,7 +191,7 @@ class Players(NamedTuple):
 
 
 class Stackable(nn.Module):
-    """A player's loss as a function of all weights, for torch.func.functional_call and torch.func.vmap.
+    """A player's loss as a function of all weights and buffers, for torch.func.functional_call and torch.func.vmap.
 
     Raises ValueError, by its name, for a layer that cannot be stacked.
     """
@@ -209,12 +209,24 @@ class Stackable(nn.Module):
                     f"{name} is a {type(layer).__name__}, whose running statistics cannot be kept for many replicas at once: "
                     "use a network without it"
                 )
-            if isinstance(layer, _SpectralNorm):
+            if type(layer) is _SpectralNorm:
                 raise ValueError(
-                    f"{name.partition('.parametrizations')[0]} has a spectral norm, whose power iteration cannot be kept for "
-                    "many replicas at once: leave out penalty=spectral_norm"
+                    f"{name.partition('.parametrizations')[0]} has torch's own spectral norm, which writes into its buffers: "
+                    "take penalty=spectral_norm"
                 )
+        self._in_place: list[Any] = [layer for layer in self.modules() if hasattr(layer, "replaced")]
 
     def forward(self, player: str, x: Tensor, y: Tensor, z: Tensor, step: int) -> Tensor:
-        terms: Terms = getattr(self.players.objective, player)(self.players, x, y, z, step)
-        return terms.loss
+        return self.descended(player, x, y, z, step)[0].loss
+
+    def descended(self, player: str, x: Tensor, y: Tensor, z: Tensor, step: int) -> tuple[Terms, dict[str, Tensor]]:
+        """And the buffers that this has changed, by their names: new ones, as nothing is written to in here."""
+        before = dict(self.named_buffers())
+        for layer in self._in_place:
+            layer.replaced = True
+        try:
+            terms = getattr(self.players.objective, player)(self.players, x, y, z, step)
+            return terms, {name: value for name, value in self.named_buffers() if value is not before[name]}
+        finally:
+            for layer in self._in_place:
+                layer.replaced = False

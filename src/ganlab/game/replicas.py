@@ -167,6 +167,8 @@ class Replicas:
         everything = {**self.weights, **self.buffers}
         found = vmap(one)(everything, self._draws(player, x, y, z, step), x, y, z)
         found["loss"].sum().backward(inputs=weights)
+        for name, value in found["buffers"].items():
+            self.buffers[name].copy_(value.detach())
         self._seen[player] = found
 
     def _draws(self, player: str, x: Tensor, y: Tensor, z: Tensor, step: int) -> list[Tensor]:

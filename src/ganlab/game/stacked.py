@@ -9,7 +9,7 @@ from torch.optim import SGD, Adagrad, Adam, AdamW, NAdam, RAdam, RMSprop
 
 from ganlab.game.augment import Augment
 from ganlab.game.module import GAN
-from ganlab.game.players import Stackable, Terms
+from ganlab.game.players import Stackable
 from ganlab.game.terms import Term
 
 ELEMENTWISE = (Adam, AdamW, NAdam, RAdam, RMSprop, SGD, Adagrad)  # whose step of a row is that of the row alone
@@ -39,6 +39,7 @@ class Body(Stackable):
         self.terms = gan.terms
 
     def forward(self, player: str, x: Tensor, y: Tensor, z: Tensor, step: int) -> dict[str, Any]:  # type: ignore[override]
-        terms: Terms = getattr(self.players.objective, player)(self.players, x, y, z, step)
+        terms, changed = self.descended(player, x, y, z, step)
         seen = {"on_fake": terms.seen.on_fake} | ({"on_x": terms.seen.on_x} if player == "D" else {})
-        return {"loss": terms.loss, "penalties": dict(terms.penalties), "said": dict(terms.said), "seen": seen}
+        said = {"penalties": dict(terms.penalties), "said": dict(terms.said)}
+        return {"loss": terms.loss, **said, "seen": seen, "buffers": changed}

@@ -72,3 +72,8 @@ def given_lines(overrides: ListConfig | list[str]) -> list[str]:
     """Overrides as they were given: an interpolation in one is for the config, not for the list that it stands in."""
     plain = OmegaConf.to_container(overrides, resolve=False) if isinstance(overrides, ListConfig) else overrides
     return [str(line) for line in plain]  # type: ignore[union-attr]
+
+
+def may_differ(key: str) -> bool:
+    """Whether runs that are trained at once may have values of their own: the seed, and numbers of the optimizers."""
+    return key == "seed" or (key.startswith("optim.") and not key.endswith("_target_"))

@@ -30,12 +30,11 @@ from ganlab.game.replicas import Replicas, refuse_alone
 from ganlab.run.build import game_of, settings_of
 from ganlab.run.config import plain
 from ganlab.run.line import flags_here, read_overrides
+from ganlab.run.names import may_differ
 from ganlab.settings import Settings
 from ganlab.signals import SIGNALS
 
 log = logging.getLogger(__name__)
-
-FREE = ("seed", "optim.")  # what may differ
 
 
 class One(NamedTuple):
@@ -91,8 +90,7 @@ def _ones(cfg: DictConfig, overrides: list[str], folder: Path) -> list[One]:
     first = plain(ones[0].settings)
     for one in ones[1:]:
         for line in differences(first, plain(one.settings)):
-            key = line.split(":")[0]
-            if not key.startswith(FREE) or key.endswith("_target_"):
+            if not may_differ(line.split(":")[0]):
                 raise UserError(
                     f"replicas may differ in seed and numbers of optim alone, and these do in {line}: run them apart"
                 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from queue import SimpleQueue
 
 from ganlab.errors import UserError
@@ -65,7 +66,7 @@ class Joblib:
         if unknown := sorted({str(gpu) for gpu in gpus or []} - {*visible}):
             raise UserError(f"hydra.launcher.gpus = {gpus}: there is no GPU {unknown[0]} here; there are {visible or 'none'}")
         self.places = [gpu for _ in range(per_gpu) for gpu in (visible if gpus is None else map(str, gpus))]
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = _cores()
         self.n_jobs = n_jobs or len(self.places) or cores
         if self.places:
             self.n_jobs = min(self.n_jobs, len(self.places))
@@ -102,29 +103,51 @@ class Joblib:
 
 
 class Together:
-    """All jobs at once in one process, which trains them as replicas; of more than `at_once`, one group after the other."""
+    """Jobs that differ in seed and in numbers of optim alone, at once in one process, which trains them as replicas: of a sweep
+    that varies more a process for each setting, `n_jobs` of them at a time; of more jobs than `at_once`, one group after the
+    other."""
 
     elsewhere = False
-    threads = None
 
-    def __init__(self, script: str, at_once: int) -> None:
-        if at_once < 1:
-            raise UserError(f"hydra.launcher.at_once = {at_once} must be at least 1")
-        self.crew, self.at_once = Crew(script), at_once
+    def __init__(self, script: str, at_once: int, n_jobs: int) -> None:
+        for name, value in (("at_once", at_once), ("n_jobs", n_jobs)):
+            if value < 1:
+                raise UserError(f"hydra.launcher.{name} = {value} must be at least 1")
+        self.crew, self.at_once, self.n_jobs = Crew(script), at_once, n_jobs
+        self.threads = None if n_jobs == 1 else max(1, _cores() // n_jobs)
 
     def prepare(self) -> None:
         self.crew.prepare()
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Job]:
-        for begin in range(0, len(jobs), self.at_once):
-            group = Group.of(jobs[begin : begin + self.at_once])
-            code = self.crew.run(group, {})
-            for job in group.jobs:
-                job.code, job.log, job.seconds = code, group.log, group.seconds / len(group.jobs)
-                yield job
+        with ThreadPoolExecutor(self.n_jobs) as pool:
+            for done in as_completed([pool.submit(self._trained, part) for part in self.groups(jobs)]):
+                yield from done.result()
+
+    def groups(self, jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
+        """Those of one setting, `at_once` at most, in the order of the first of each."""
+        alike: dict[tuple[str, ...], list[Job]] = {}
+        for job in jobs:
+            alike.setdefault(job.setting, []).append(job)
+        for each in alike.values():
+            yield from (each[begin : begin + self.at_once] for begin in range(0, len(each), self.at_once))
+
+    def _trained(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        if len(jobs) == 1:
+            jobs[0].code = self.crew.run(jobs[0], {})
+            return jobs
+        group = Group.of(jobs)
+        code = self.crew.run(group, {})
+        for job in jobs:
+            job.code, job.log, job.seconds = code, group.log, group.seconds / len(jobs)
+        return jobs
 
     def stop(self) -> None:
         self.crew.stop()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _visible() -> list[str]:

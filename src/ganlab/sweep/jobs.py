@@ -14,6 +14,7 @@ from ganlab.errors import UserError
 from ganlab.files.atomic import write_whole
 from ganlab.files.run import RunDirectory
 from ganlab.files.status import Status
+from ganlab.run.names import may_differ
 
 
 @dataclass
@@ -37,6 +38,11 @@ class Job:
         own = [f"name={quoted(self.name)}", "hydra.mode=RUN", f"hydra.run.dir={quoted(self.path)}"]
         again = [f"resume={quoted(self.path)}"] if RunDirectory(self.path).config_file.exists() else []
         return [script, *self.flags, *self.overrides, *own, *again]
+
+    @property
+    def setting(self) -> tuple[str, ...]:
+        """What it has in common with jobs that can be trained at once with it."""
+        return tuple(line for line in self.overrides if not may_differ(line.partition("=")[0]))
 
     @property
     def result(self) -> dict[str, Any]:

@@ -71,9 +71,9 @@ def plan(
                 what = plain(settings) | {"seed": 0, "name": "", "runs": ""}
                 if (key := json.dumps(what, sort_keys=True, default=str)) not in rehearsed:
                     rehearse(settings, path, choices, elsewhere)
-                    rehearsed.add(key)
                     if look is not None:
                         look(settings)
+                    rehearsed.add(key)
                 _same(path, settings)
             except UserError as error:
                 problems.setdefault(str(error), []).append(name)

@@ -35,9 +35,6 @@ class Ganlab(Launcher):
     def engine(self, script: str) -> Any:
         """A ganlab.sweep.driver.Engine."""
 
-    def refuse(self, swept: Sequence[str]) -> None:
-        """Raises UserError for what its engine cannot have vary."""
-
     def look(self, settings: Any) -> None:
         """Raises UserError for settings that its engine cannot train."""
 
@@ -66,7 +63,6 @@ class Ganlab(Launcher):
             drive(over, folder, Idle())
             return []
         engine = self.engine(str(Path(sys.argv[0]).resolve()))
-        self.refuse(swept)
         from ganlab.sweep.plan import plan
 
         where = (engine.elsewhere, engine.threads)
@@ -104,20 +100,13 @@ class Joblib(Ganlab):
 class Replicas(Ganlab):
     """hydra/launcher=replicas."""
 
-    def __init__(self, at_once: int) -> None:
-        self.at_once = at_once
+    def __init__(self, at_once: int, n_jobs: int) -> None:
+        self.at_once, self.n_jobs = at_once, n_jobs
 
     def engine(self, script: str) -> Any:
         from ganlab.sweep.engines import Together as Engine
 
-        return Engine(script, self.at_once)
-
-    def refuse(self, swept: Sequence[str]) -> None:
-        from ganlab.errors import UserError
-
-        if other := [key for key in swept if key != "seed" and not key.startswith("optim.")]:
-            what = f"sweeps of seed and of numbers of optim, and this one varies {other[0]}"
-            raise UserError(f"hydra/launcher=replicas is for {what}: use another launcher")
+        return Engine(script, self.at_once, self.n_jobs)
 
     def look(self, settings: Any) -> None:
         from ganlab.run.replicas import refuse_settings
