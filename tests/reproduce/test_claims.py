@@ -8,11 +8,12 @@ import torch
 import yaml
 from conftest import ROOT, composed
 
+from ganlab.commands.measured import evaluated
 from ganlab.commands.reproduce import ReproduceRequest, reproduce
 from ganlab.errors import UserError
 from ganlab.report.statistics import Interval
 from ganlab.reproduce.claim import RUN, Claim, Number, claims_in, read_claim
-from ganlab.reproduce.measures import decades, plateau
+from ganlab.reproduce.measures import decades, final, plateau
 from ganlab.reproduce.parts import Clusters
 from ganlab.reproduce.records import read_record, record_file, write_record
 from ganlab.reproduce.running import measured
@@ -217,3 +218,16 @@ def test_clusters_are_modes_and_all_points_are_in_a_minibatch():
     assert x.unique().numel() == 100
     near = data.deviations(torch.tensor([[0.15], [0.44], [0.46], [4.2]]))
     assert (near < 3).tolist() == [[True, False], [True, False], [False, False], [False, True]]
+
+
+def test_samples_with_D_are_measured_of_a_run(run, capsys):
+    claim = read_claim(CLAIMS["mh_gan"])
+    small = ("iterations=60", "metrics.every=60", "metrics.n=300", "model.G.width=16", "model.D.width=16")
+    trained = run(*claim.setting, *small, "optim.lr=2e-3")
+    capsys.readouterr()
+    found = evaluated(trained, {"mh": ["n=200", "sampler.K=20"], "rejection": ["n=200", "sampler.percentile=95"]})
+    assert capsys.readouterr().out == ""
+    assert claim.kept() <= {*found}
+    at_the_end = {f"{name}_G": value for name, value in final(trained).items()}  # of the same samples
+    assert {name: found[name] for name in at_the_end} == pytest.approx(at_the_end, rel=1e-6, nan_ok=True)
+    assert len({found[f"jsd_{name}"] for name in ("G", "mh", "rejection")}) == 3
