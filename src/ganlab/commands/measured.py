@@ -12,7 +12,7 @@ from ganlab.commands.evaluate import EvaluationRequest, evaluate
 from ganlab.files.run import RunDirectory
 
 
-def evaluated(run: RunDirectory, with_D: Mapping[str, Sequence[str]]) -> dict[str, float]:
+def rescored(run: RunDirectory, with_D: Mapping[str, Sequence[str]]) -> dict[str, float]:
     """The run's scores as `ganlab evaluate` has them: of G alone as SCORE_G, and as SCORE_NAME with each choice NAME of
     conf/sampling, changed by overrides; NaN where a score was not finite. Raises UserError."""
     found = dict[str, float]()
