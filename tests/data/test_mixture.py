@@ -9,12 +9,14 @@ import torch
 from torch.testing import assert_close
 
 from ganlab.data.mixture import Correlated, mixture
+from ganlab.data.toy import grid
 from ganlab.errors import UserError
 from ganlab.game.losses import NonSaturating
 from ganlab.game.priors import Normal
 from ganlab.metrics.density import BinnedJSD, LogLikelihood
 from ganlab.metrics.modes import CellJSD, HighQuality, ModeJSD, Modes, ReverseKL, reach
 from ganlab.random import generator_of
+from ganlab.theory.divergences import jsd
 from ganlab.theory.estimate import Estimate
 from ganlab.types import Subject
 
@@ -216,3 +218,21 @@ def test_an_unequal_mixture_is_trained_from_the_command_line(run):
     assert done.result["status"] == "completed"
     assert {"modes", "high_quality", "mode_jsd", "theory/jsd"} <= done.result["final"].keys()
     assert done.config["data"]["weights"] == WEIGHTS
+
+
+@pytest.mark.parametrize(("within", "share"), [(None, 1 - math.exp(-4.5)), (4.0, 1 - math.exp(-8.0))])
+def test_the_cells_of_a_mode_are_as_wide_as_asked(within, share):
+    """At 3 and 4 standard deviations of a mode in the plane."""
+    source = grid(side=2, spacing=1.0, std=0.05)
+    score = CellJSD(source, within)
+    x = source.means.repeat_interleave(100, 0).clone()  # [400, 2]
+    x[::4, 0] += 3.5 * 0.05  # a quarter lies beyond 3, and within 4
+    score.update(x, real=False)
+    inside = 0.75 if within is None else 1.0
+    p, q = [torch.tensor([each / 4] * 4 + [1 - each], dtype=torch.float64) for each in (inside, share)]
+    assert float(score.compute()) == pytest.approx(float(jsd(p.log(), q.log())), rel=1e-6)
+
+
+def test_a_mode_has_some_width():
+    with pytest.raises(ValueError, match="within must be > 0"):
+        CellJSD(grid(side=2, spacing=1.0, std=0.05), 0.0)

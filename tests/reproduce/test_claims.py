@@ -2,21 +2,28 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 
 import pytest
 import torch
 import yaml
 from conftest import ROOT, composed
 
+from ganlab.commands.measured import rescored
 from ganlab.commands.reproduce import ReproduceRequest, reproduce
-from ganlab.errors import UserError
+from ganlab.errors import Diverged, UserError
+from ganlab.files.run import RunDirectory
 from ganlab.report.statistics import Interval
 from ganlab.reproduce.claim import RUN, Claim, Number, claims_in, read_claim
-from ganlab.reproduce.measures import decades, plateau
+from ganlab.reproduce.measures import decades, final, plateau
+from ganlab.reproduce.page import pages, shown
 from ganlab.reproduce.parts import Clusters
 from ganlab.reproduce.records import read_record, record_file, write_record
-from ganlab.reproduce.running import measured
+from ganlab.reproduce.running import alike, measured
 from ganlab.reproduce.verdicts import Outcome, findings_of, judged, overall
+from ganlab.run.build import settings_of
 from ganlab.run.config import resolve, validate
 
 CLAIMS = claims_in(ROOT / "claims")
@@ -153,6 +160,119 @@ def test_a_claim_from_outside_is_a_small_file(tmp_path, monkeypatch, capsys):
     assert "another setting or rule" in text
 
 
+TRAINED = """
+title: A trained number of one's own, and an arm that diverges
+source: nobody (2026), table 0
+known: made up
+minutes: 0.1
+seeds: 5
+setting: [iterations=4, batch_size=8, theory=none, health.every=4, metrics.every=4, metrics.n=20, metrics.picture=null,
+          trainer=cpu, model.G.width=4, model.D.width=4]
+arms:
+  calm: [optim=sgd, optim.lr=1e-3]
+  wild: [optim=sgd, optim.lr=1e30]
+numbers:
+  - {of: calm.modes, published: 0 of 8, above: -1, below: 9}
+  - {of: wild.reverse_kl, published: some, above: 0}
+"""
+
+PROGRAM = """
+import sys
+from ganlab.commands.main import main
+if __name__ == "__main__":  # jobs are forked from a process that imports it
+    sys.exit(main())
+"""
+
+
+@pytest.mark.long
+def test_all_of_a_folder_of_claims(tmp_path):
+    """The commands themselves, of a program whose claims are these: --quick, --all, --jobs, --together, --report."""
+    assert len(TRAINED.strip().splitlines()) < 30
+    house = tmp_path / "house"
+    (house / "claims").mkdir(parents=True)
+    (house / "conf").symlink_to(ROOT / "conf")
+    (house / "ganlab").write_text(PROGRAM)
+    (house / "claims" / "trained.yaml").write_text(TRAINED)
+    (house / "claims" / "exact.yaml").write_text(CLAIMS["relativistic_pair"].read_text())
+    (house / "claims" / "dear.yaml").write_text(CLAIMS["relativistic_pair"].read_text().replace("minutes: 0.1", "minutes: 99"))
+    (house / "claims" / "late.yaml").write_text(CLAIMS["cifar10_small_cnn"].read_text())
+
+    def said(*words, code=0):
+        line = [sys.executable, house / "ganlab", "reproduce", *words]
+        done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "COLUMNS": "150"})
+        assert done.returncode == code, done.stderr
+        return done.stdout + done.stderr
+
+    records = house / "claims" / "records"
+    assert "waits for a GPU" in said()
+    assert "--jobs 0: give the number of runs" in said("--quick", "--jobs", "0", code=2)
+    assert "2 not run yet" not in said("--quick", "--jobs", "2", "--out", "docs")
+    assert {file.stem for file in records.glob("*.json")} == {"exact", "trained"}  # the dear one is not quick
+    values = json.loads((records / "trained.json").read_text())["values"]
+    assert [each["reverse_kl"] is None for each in values["wild"].values()] == [True] * 5
+    assert [0 <= each["modes"] <= 8 for each in values["calm"].values()] == [True] * 5
+    page = (tmp_path / "docs" / "reproduced.md").read_text()
+    assert "1 reproduced, 1 cannot be told, 1 not run yet, 1 waiting." in page
+    assert "| `wild.reverse_kl` | some | – | 0 of 5 |" in page
+    before = (records / "exact.json").read_bytes()
+    said("--all", "--out", "docs")
+    assert (records / "exact.json").read_bytes() == before  # what has a record is not run again
+    assert "2 reproduced, 1 cannot be told, 1 waiting." in (tmp_path / "docs" / "reproduced.md").read_text()
+    assert "10 jobs, 0 of them over already" in said("trained", "--together", "--runs", "others")
+    again = json.loads((records / "trained.json").read_text())["values"]
+    assert again == values  # scores that are counts: the same game
+    assert "10 jobs, 10 of them over already" in said("trained", "--together", "--runs", "others")
+    (records / "trained.json").unlink()
+    said("--report", "--out", "docs")
+    assert "2 not run yet" not in (tmp_path / "docs" / "reproduced.md").read_text()
+    assert not (records / "trained.json").exists()
+
+
+def test_which_arms_can_be_played_at_once(tmp_path):
+    wanted = {
+        "r1_r2_grid": {"none", "r1_r2", "both"},
+        "mh_gan": {"short", "long"},
+        "unrolled_ring": {"none"},
+        "landscape": {"gan", "rpgan"},
+        "pacgan_ring": set(),
+    }
+    for name, arms in wanted.items():
+        jobs = [job for job in read_claim(CLAIMS[name]).jobs() if job[1] < 2]
+        assert (
+            alike(jobs, [settings_of(composed(*lines, f"runs={tmp_path}", path=tmp_path), lines) for _, _, lines in jobs])
+            == arms
+        )
+
+
+def test_a_run_that_diverged_has_no_value_and_a_measure_that_does_not_fit_is_a_sentence(run, tmp_path):
+    claim = Claim(**SMALL, numbers=[{"of": "modes", "published": 8.0, "within": 1.0}], beside=["reverse_kl", "never"])
+    small = ("iterations=4", "theory=none", "metrics.every=4", "metrics.n=20", "metrics.picture=null", "optim=sgd")
+    with pytest.raises(Diverged):
+        run(*small, "optim.lr=1e30", name="wild")
+    assert measured(claim, RunDirectory(tmp_path / "wild")) == {"modes": 0.0, "reverse_kl": None, "never": None}
+    calm = run(*small, name="calm")
+    assert measured(claim.model_copy(update={"beside": []}), calm)["modes"] >= 0
+    with pytest.raises(UserError, match="nothing is called never"):
+        measured(claim, calm)
+    columns = claim.model_copy(
+        update={"measure": {"_target_": "ganlab.reproduce.measures.at_iterations", "name": "modes", "at": [9]}}
+    )
+    with pytest.raises(UserError, match=r"measure cannot be taken of .* \(KeyError 9\)"):
+        measured(columns, calm)
+
+
+def test_another_protocol_that_fails_its_rule_is_told_as_such(tmp_path):
+    claim = Claim(**SMALL, differs="half of it", numbers=[{"of": "x", "published": 1.0, "within": 0.5}])
+    values = {RUN: {seed: {"x": 9.0 + 0.01 * seed} for seed in range(5)}}
+    write_record(tmp_path / "a.json", claim, values, 1.0)
+    one = shown("half", claim, read_record(tmp_path / "a.json"))
+    assert (one.verdict, one.by_its_rule) == (Outcome.DIFFERENT, Outcome.NOT)
+    text, html = (file.read_text() for file in pages([one], tmp_path))
+    assert "| different protocol: not reproduced |" in text
+    assert "Does not reproduce: `half`." in text
+    assert 'different protocol</span>: <span class="not-reproduced">' in html
+
+
 def test_a_record_holds_what_was_measured(tmp_path):
     claim = Claim(**SMALL, numbers=[{"of": "x", "published": 1.0, "within": 1.0}])
     values = {RUN: {0: {"x": 1.5}, 1: {"x": None}}}
@@ -217,3 +337,16 @@ def test_clusters_are_modes_and_all_points_are_in_a_minibatch():
     assert x.unique().numel() == 100
     near = data.deviations(torch.tensor([[0.15], [0.44], [0.46], [4.2]]))
     assert (near < 3).tolist() == [[True, False], [True, False], [False, False], [False, True]]
+
+
+def test_samples_with_D_are_measured_of_a_run(run, capsys):
+    claim = read_claim(CLAIMS["mh_gan"])
+    small = ("iterations=60", "metrics.every=60", "metrics.n=300", "model.G.width=16", "model.D.width=16", "data.std=0.2")
+    trained = run(*claim.setting, *small, "optim.lr=2e-3")
+    capsys.readouterr()
+    found = rescored(trained, {"mh": ["n=200", "sampler.K=20"], "rejection": ["n=200", "sampler.percentile=95"]})
+    assert capsys.readouterr().out == ""
+    assert claim.kept() <= {*found}
+    at_the_end = {f"{name}_G": value for name, value in final(trained).items()}  # of the same samples
+    assert {name: found[name] for name in at_the_end} == pytest.approx(at_the_end, rel=1e-6, nan_ok=True)
+    assert len({found[f"jsd_{name}"] for name in ("G", "mh", "rejection")}) == 3

@@ -98,9 +98,12 @@ def main() -> None:
     command = commands.add_parser("reproduce", help="published numbers, measured again: without a name, which there are")
     command.add_argument("names", metavar="CLAIM", nargs="*", help="its name, or a yaml file of your own")
     command.add_argument("--all", action="store_true", help="run all that have no record, and write docs/reproduced.md")
-    command.add_argument("--quick", action="store_true", help="with --all: the cheapest of them, ten minutes together")
+    command.add_argument(
+        "--quick", action="store_true", help="run the cheapest again, ten minutes together, and write the same"
+    )
     command.add_argument("--report", action="store_true", help="run nothing, write docs/reproduced.md from the records")
     command.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (default 1)")
+    command.add_argument("--together", action="store_true", help="the seeds of an arm as replicas, where they can be")
     command.add_argument("--runs", default="runs", help="where run directories go (default runs)")
     command.add_argument("--out", type=Path, help="folder of reproduced.md and reproduced.html (default docs)")
     command.set_defaults(do=_reproduce)
@@ -190,7 +193,7 @@ def _reproduce(arguments: argparse.Namespace) -> None:
     from ganlab.commands.reproduce import ReproduceRequest, reproduce
 
     every = arguments.all or arguments.quick
-    given = (arguments.quick, arguments.report, arguments.jobs, arguments.runs, arguments.out)
+    given = (arguments.quick, arguments.report, arguments.jobs, arguments.together, arguments.runs, arguments.out)
     reproduce(ReproduceRequest(arguments.names, every, *given))
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from itertools import accumulate
 from pathlib import Path
 from typing import NamedTuple
 
 from rich.console import Console
 from rich.table import Column, Table
 
-from ganlab.errors import UserError, did_you_mean
+from ganlab.errors import Unfinished, UserError, did_you_mean
 from ganlab.files.result import commit
+from ganlab.files.status import Status
 from ganlab.reproduce.claim import Claim, claims_in, read_claim
 from ganlab.reproduce.page import Shown, pages, shown
 from ganlab.reproduce.records import OWN, installed, new_record_file, read_record, record_file, write_record
@@ -30,12 +32,16 @@ class ReproduceRequest(NamedTuple):
     quick: bool = False
     report: bool = False  # nothing is run
     at_once: int = 1
+    together: bool = False  # the seeds of an arm as replicas, where its setting allows that
     runs: str = "runs"
     out: Path | None = None
 
 
 def reproduce(request: ReproduceRequest) -> None:
-    """List the claims, run some, or write docs/reproduced.md and its page. Raises UserError, and Unfinished."""
+    """List the claims, run some, or write docs/reproduced.md and its page. Raises UserError, and Unfinished: of several claims
+    when the others are over, unless it was interrupted."""
+    if request.at_once < 1:
+        raise UserError(f"--jobs {request.at_once}: give the number of runs at a time, 1 or more")
     house = claims_in(conf_dir().parent / "claims")
     files = {**house, **dict(_asked(request.names, house))} if request.everything else dict(_asked(request.names, house))
     if not files and not request.report:
@@ -43,9 +49,16 @@ def reproduce(request: ReproduceRequest) -> None:
     files = files or house
     claims = {name: read_claim(file) for name, file in files.items()}
     commit()  # of the code as it is now, which is kept: a run may take hours
+    failed = dict[str, Unfinished]()
     for name in [] if request.report else _to_run(claims, files, request):
         began = time.monotonic()
-        values = run_claim(name, claims[name], request.runs, request.at_once)
+        try:
+            values = run_claim(name, claims[name], request.runs, request.at_once, request.together)
+        except Unfinished as error:
+            if error.code == Status.INTERRUPTED.exit_code or not request.everything:
+                raise
+            failed[name] = error
+            continue
         write_record(new_record_file(files[name]), claims[name], values, time.monotonic() - began)
     every = [shown(name, claim, read_record(record_file(files[name]))) for name, claim in claims.items()]
     for one in every if not (request.everything or request.report) else ():
@@ -54,6 +67,9 @@ def reproduce(request: ReproduceRequest) -> None:
         docs = OWN if any(map(installed, files.values())) else conf_dir().parent / "docs"
         for file in pages(every, request.out or docs):
             print(file)
+    if failed:
+        told = "; ".join(f"{name}: {error}" for name, error in failed.items())
+        raise Unfinished(f"{len(failed)} claims are not over: {told}", max(error.code for error in failed.values()))
 
 
 def _asked(names: Sequence[str], house: dict[str, Path]) -> Iterator[tuple[str, Path]]:
@@ -65,18 +81,15 @@ def _asked(names: Sequence[str], house: dict[str, Path]) -> Iterator[tuple[str, 
 
 
 def _to_run(claims: dict[str, Claim], files: dict[str, Path], request: ReproduceRequest) -> list[str]:
-    """What is named is run, its sweep going on with what is there; of all, those without a record of their present rule."""
+    """What is named is run, its sweep going on with what is there; of all, those without a record of their present rule; for a
+    quick look the cheapest, whether they have one or not."""
     if not request.everything:
         return [*claims]
-    open_ = [name for name, claim in claims.items() if not claim.waits and _state(name, claim, files[name]) == Outcome.NOT_RUN]
-    open_.sort(key=lambda name: claims[name].minutes)
+    cheapest = sorted((name for name, claim in claims.items() if not claim.waits), key=lambda name: claims[name].minutes)
     if request.quick:
-        spent, chosen = 0.0, []
-        for name in open_:
-            spent += claims[name].minutes
-            chosen += [name] * (spent <= QUICK)
-        return chosen
-    return open_
+        spent = [*accumulate(claims[name].minutes for name in cheapest)]
+        return [name for name, minutes in zip(cheapest, spent, strict=True) if minutes <= QUICK]
+    return [name for name in cheapest if _state(name, claims[name], files[name]) == Outcome.NOT_RUN]
 
 
 def _state(name: str, claim: Claim, file: Path) -> Outcome:

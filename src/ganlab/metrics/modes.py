@@ -85,7 +85,15 @@ class ModeJSD(ModeCounts, value="mode_jsd"):
 
 
 class ModeCells(ModeCounts):
-    """Of the same counts, and of the samples that are of no mode; not one of the scores that all mixtures have."""
+    """Of the same counts, and of the samples that are of no mode; not one of the scores that all mixtures have. `within`: in
+    place of 3, the standard deviations that make a sample one of a mode."""
+
+    def __init__(self, source: Source, within: float | None = None, **kwargs: Any) -> None:
+        super().__init__(source, **kwargs)
+        if within is not None:
+            if within <= 0:
+                raise ValueError(f"within must be > 0 standard deviations, or null for 3, got {within}")
+            self.within = within
 
     def scores(self) -> dict[str, Tensor]:
         weights = self.mixture.weights.to(self.counts).cpu().double()

@@ -38,6 +38,7 @@ class Shown(NamedTuple):
     name: str
     claim: Claim
     verdict: Outcome
+    by_its_rule: Outcome  # the same, unless the protocol is another
     rows: list[Line]
     told: list[str]
     marks: list[
@@ -48,14 +49,14 @@ class Shown(NamedTuple):
 def shown(name: str, claim: Claim, record: Record | None) -> Shown:
     current = record is not None and record.rule == claim.rule
     findings = findings_of(claim, record.values) if current and record is not None else []
-    if claim.waits:
-        verdict = Outcome.WAITING
-    elif not current:
-        verdict = Outcome.NOT_RUN
+    if claim.waits or not current:
+        verdict = by_its_rule = Outcome.WAITING if claim.waits else Outcome.NOT_RUN
     else:
-        verdict = Outcome.DIFFERENT if claim.differs else overall(findings)
+        by_its_rule = overall(findings)
+        verdict = Outcome.DIFFERENT if claim.differs else by_its_rule
     rows = [_line(claim, finding) for finding in findings] or [_open(number, verdict) for number in claim.numbers]
-    return Shown(name, claim, verdict, rows, [*_told(name, claim, record, verdict, findings)], [_mark(f) for f in findings])
+    told = _told(name, claim, record, verdict, findings)
+    return Shown(name, claim, verdict, by_its_rule, rows, told, [_mark(f) for f in findings])
 
 
 def pages(every: Sequence[Shown], folder: Path) -> list[Path]:
@@ -64,7 +65,7 @@ def pages(every: Sequence[Shown], folder: Path) -> list[Path]:
         loader=PackageLoader("ganlab.reproduce"), trim_blocks=True, lstrip_blocks=True, autoescape=select_autoescape(["html"])
     )
     counts = Counter(one.verdict for one in every)
-    ordered = sorted(every, key=lambda one: [*Outcome].index(one.verdict))
+    ordered = sorted(every, key=lambda one: ([*Outcome].index(one.verdict), [*Outcome].index(one.by_its_rule)))
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / "reproduced.md", folder / "reproduced.html"]
     for file in files:

@@ -87,14 +87,19 @@ def _ones(cfg: DictConfig, overrides: list[str], folder: Path) -> list[One]:
     if not isinstance(asked, list) or not all(isinstance(one, dict) and {*one} == {"dir", "set"} for one in asked):
         raise UserError("replicas has to be a number, or a list of {dir: a run directory, set: [seed=0, optim.lr=1e-3]}")
     ones = [_one(cfg, overrides, RunDirectory(one["dir"]), one["set"]) for one in asked]
-    first = plain(ones[0].settings)
-    for one in ones[1:]:
-        for line in differences(first, plain(one.settings)):
+    refuse_unlike([one.settings for one in ones])
+    return ones
+
+
+def refuse_unlike(settings: Sequence[Settings]) -> None:
+    """Raises UserError for runs that differ in what replicas have in common."""
+    first = plain(settings[0])
+    for one in settings[1:]:
+        for line in differences(first, plain(one)):
             if not may_differ(line.split(":")[0]):
                 raise UserError(
                     f"replicas may differ in seed and numbers of optim alone, and these do in {line}: run them apart"
                 )
-    return ones
 
 
 def _named(cfg: DictConfig, seed: int) -> list[str]:
