@@ -38,8 +38,8 @@ class BiasedLeaky(nn.Module):
 
 
 class PerPixel(nn.Conv2d):
-    """x [B, a, h, w] -> [B, b, h, w], a 1 x 1 convolution as the matrix product that it is: in channels_last it copies nothing, and
-    the gradient of its gradient, which R1 and R2 want, is products again, where a convolution's is slow."""
+    """x [B, a, h, w] -> [B, b, h, w], a 1 x 1 convolution as the matrix product that it is: in channels_last it copies nothing,
+    and the gradient of its gradient, which R1 and R2 want, is products again, where a convolution's is slow."""
 
     def __init__(self, a: int, b: int) -> None:
         super().__init__(a, b, 1, bias=False)

@@ -85,8 +85,8 @@ def images_of(node: Node) -> Images:
 
 
 def _with_what_is_found(settings: Settings, source: Images, say: bool) -> Settings:
-    """With the scores of `metrics.where_classified` if the classifier `features` is here and of this shape, and on a GPU those of
-    `where_found`; says which. Raises UserError where a file that the user has named is missing or of another shape."""
+    """With the scores of `metrics.where_classified` if the classifier `features` is here and of this shape, and on a GPU
+    those of `where_found`; says which. Raises UserError where a file that the user has named is missing or of another shape."""
     metrics, named, through = settings.metrics, settings.features, []
     path = Path(named).expanduser() if named and Path(named).parent != USUAL else _known(settings, source)
     if path is not None:
