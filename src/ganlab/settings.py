@@ -71,6 +71,7 @@ class Metrics(_Part):
     features: Node | None = None
     passes: Annotated[Number, Field(ge=0)] | None = None  # over the data, of a run that is scored; features are made for it
     scores: dict[str, Node]
+    where_classified: dict[str, Node] = {}  # further scores, if the classifier `features` is on the machine
     where_found: dict[str, Node] = {}  # further scores, where what they look through is on the machine
     picture: Pictures | None
 

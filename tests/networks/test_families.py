@@ -293,6 +293,19 @@ def test_r3gan_begins_with_blocks_that_do_nothing_and_weights_that_add_up():
         r3gan.Generator([1, 16, 16], 4, 4, 1, 2, 3)
 
 
+def test_what_r3gan_multiplies_at_each_pixel_is_a_convolution_also_in_the_gradient_of_a_penalty():
+    torch.manual_seed(0)
+    layer = r3gan.PerPixel(3, 5).double()
+    x = torch.randn(2, 3, 4, 6, dtype=torch.float64).contiguous(memory_format=torch.channels_last).requires_grad_()
+    found = []
+    for y in (layer(x), torch.nn.functional.conv2d(x, layer.weight)):
+        (slope,) = torch.autograd.grad(y.pow(3).sum(), x, create_graph=True)
+        found.append((y, slope, *torch.autograd.grad(slope.square().sum(), (layer.weight, x))))
+    for product, convolution in zip(*found, strict=True):
+        assert_close(product, convolution, rtol=1e-12, atol=1e-10)
+    assert found[0][0].is_contiguous(memory_format=torch.channels_last)
+
+
 def test_biggan_keeps_the_biases_that_torch_gives_and_the_other_families_begin_at_none():
     for family, none in (("biggan", False), ("sngan", True)):
         _, D = pair(family, [1, 16, 16], {}, {})

@@ -128,6 +128,31 @@ def test_a_rehearsal_trains_no_classifier(pictures, tmp_path, trainings):
     assert not (tmp_path / "cache" / "ganlab" / "features").exists()
 
 
+def test_pictures_have_fid_through_a_classifier_that_is_there_and_a_run_says_which(pictures, tmp_path, trainings, capsys):
+    def found(*more):
+        settings = settings_of(pictures, "data=images", "model=dcgan", "metrics=pictures", *more, folder=tmp_path)
+        return classifier.with_classifier(settings), capsys.readouterr().err
+
+    alone, said = found()
+    assert alone.metrics.scores.keys() == {"sliced_wasserstein"}
+    assert "no FID: no classifier of this shape is at features/images.pt" in said
+    x = torch.randint(255, (40, 1, 8, 8), dtype=torch.uint8)
+    file = train_classifier(x, torch.arange(40) % 2, ["a", "b"], None, 0, 1, "own", width=4)
+    save(file, tmp_path / "features" / "images.pt")
+    settings, said = found("metrics.n=60")
+    assert settings.metrics.scores.keys() == {"sliced_wasserstein", "fid"}
+    assert settings.metrics.n_real == 40  # all that there are
+    assert "FID is through features/images.pt, a classifier of own" in said
+    assert "no FID" in found("shape=[1,10,10]")[1]  # the file is of another shape
+    save(file, tmp_path / "mine.pt")
+    assert "mine.pt" in found(f"features={tmp_path}/mine.pt")[1]
+    with pytest.raises(UserError, match=r"trained on images of shape \[1, 8, 8\]"):
+        found(f"features={tmp_path}/mine.pt", "shape=[1,10,10]")
+    with pytest.raises(UserError, match="is missing"):
+        found(f"features={tmp_path}/other.pt")
+    assert not trainings
+
+
 def test_inception_is_scored_on_a_gpu_where_its_weights_are(pictures, tmp_path, trainings, weights, monkeypatch):
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
     settings = settings_of(pictures, "iterations=10", folder=tmp_path)

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import leaky_relu
+from torch.nn.functional import leaky_relu, linear
 
 from ganlab.errors import at_least_one
 from ganlab.networks import layers
@@ -37,6 +37,17 @@ class BiasedLeaky(nn.Module):
         return leaky_relu(x + self.bias[:, None, None], 0.2)
 
 
+class PerPixel(nn.Conv2d):
+    """x [B, a, h, w] -> [B, b, h, w], a 1 x 1 convolution as the matrix product that it is: in channels_last it copies nothing,
+    and the gradient of its gradient, which R1 and R2 want, is products again, where a convolution's is slow."""
+
+    def __init__(self, a: int, b: int) -> None:
+        super().__init__(a, b, 1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x.permute(0, 2, 3, 1), self.weight[:, :, 0, 0]).permute(0, 3, 1, 2)
+
+
 class Block(nn.Sequential):
     """x [B, C, h, w] -> x plus what three convolutions make of it, of `expansion` * C channels in between, `group` of which are
     convolved together. `blocks`: of the whole net, by whose number the first two are scaled so that all may add up."""
@@ -47,11 +58,11 @@ class Block(nn.Sequential):
         if inner > group and inner % group:
             raise ValueError(f"group = {group} but the blocks have {inner} channels inside: make width * expansion a multiple")
         super().__init__(
-            nn.Conv2d(channels, inner, 1, bias=False),
+            PerPixel(channels, inner),
             BiasedLeaky(inner),
             nn.Conv2d(inner, inner, 3, 1, 1, groups=groups, bias=False),
             BiasedLeaky(inner),
-            nn.Conv2d(inner, channels, 1, bias=False),
+            PerPixel(inner, channels),
         )
         gain = GAIN * blocks**-0.25
         for conv, scale in zip([layer for layer in self if isinstance(layer, nn.Conv2d)], (gain, gain, 0.0), strict=True):
@@ -78,7 +89,7 @@ class Doubled(nn.Module):
 
     def __init__(self, a: int, b: int) -> None:
         super().__init__()
-        self.change = nn.Identity() if a == b else scaled(nn.Conv2d(a, b, 1, bias=False))
+        self.change = nn.Identity() if a == b else scaled(PerPixel(a, b))
 
     def forward(self, x: Tensor) -> Tensor:
         return doubled(self.change(x))
@@ -90,7 +101,7 @@ class Halved(nn.Module):
     def __init__(self, a: int, b: int) -> None:
         super().__init__()
         self.low = LowPass(stride=2, padding=1)
-        self.change = nn.Identity() if a == b else scaled(nn.Conv2d(a, b, 1, bias=False))
+        self.change = nn.Identity() if a == b else scaled(PerPixel(a, b))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.change(self.low(x))
@@ -122,7 +133,7 @@ class Generator(nn.Module):
         net: list[nn.Module] = []
         for change, size in zip(changes, sizes, strict=True):
             net += [change, *_blocks(blocks, size, expansion, group, n + 1)]
-        self.net = nn.Sequential(*net, scaled(nn.Conv2d(width, channels, 1, bias=False)))
+        self.net = nn.Sequential(*net, scaled(PerPixel(width, channels)))
         self.to(memory_format=torch.channels_last)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
@@ -159,7 +170,7 @@ class Discriminator(layers.Discriminator):
         channels, base, n = pyramid("r3gan", shape)
         sizes = widths(width, doublings, n + 1)
         changes = [*(Halved(a, b) for a, b in pairwise(sizes)), nn.Identity()]
-        net: list[nn.Module] = [scaled(nn.Conv2d(channels, width, 1, bias=False))]
+        net: list[nn.Module] = [scaled(PerPixel(channels, width))]
         for change, size in zip(changes, sizes, strict=True):
             net += [*_blocks(blocks, size, expansion, group, n + 1), change]
         last = scaled(nn.Conv2d(sizes[-1], sizes[-1], base, groups=sizes[-1], bias=False))

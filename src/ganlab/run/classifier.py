@@ -23,6 +23,7 @@ from ganlab.types import Source
 log = logging.getLogger(__name__)
 
 EPOCHS = (3, 8)  # of a classifier of grey glyphs, and of colour photographs
+MAKE = "`ganlab features data=images data.source=PATH` makes one of folders by class, features=FILE names another"
 USUAL = Path("features")  # where `ganlab features` puts what it makes, and where conf/data looks
 SHOWN = "give `metrics=classifier` to be scored all the same, `metrics=images` for pictures only"
 
@@ -33,14 +34,18 @@ def with_classifier(settings: Settings, make: bool = True) -> Settings:
     file that the user has named, outside of features/, has to be there. Without `make` nothing is trained, what would be is
     not scored, and nothing is said. Raises UserError."""
     metrics, passes = settings.metrics, settings.metrics.passes
-    if passes is None or not metrics.scores:
+    if (passes is None and not metrics.where_classified) or not metrics.scores:
         return settings
     source = build_as(Source, settings.data, "data")
+    if not isinstance(source, Images) and passes is None:
+        return settings
     if not isinstance(source, Images):
         raise UserError("metrics=scored is of images of a data set, and this data has none: try metrics=points")
     if metrics.n_real is None and metrics.split is None and len(source) < metrics.n:  # all that there are
         metrics = metrics.model_copy(update={"n_real": len(source)})
         settings = settings.model_copy(update={"metrics": metrics})
+    if passes is None:
+        return _with_what_is_found(settings, source, say=make)
     images = settings.iterations * settings.k * settings.batch_size
     if images < passes * len(source):
         if make:
@@ -77,6 +82,27 @@ def images_of(node: Node) -> Images:
     if not isinstance(source, Images):
         raise UserError(f"a classifier needs images with labels but data is {node['_target_']}: try data=mnist")
     return source
+
+
+def _with_what_is_found(settings: Settings, source: Images, say: bool) -> Settings:
+    """With the scores of `metrics.where_classified` if the classifier `features` is here and of this shape, and on a GPU
+    those of `where_found`; says which. Raises UserError where a file that the user has named is missing or of another shape."""
+    metrics, named, through = settings.metrics, settings.features, []
+    path = Path(named).expanduser() if named and Path(named).parent != USUAL else _known(settings, source)
+    if path is not None:
+        classifier = load(str(path))
+        classifier.check(source.shape)
+        scores = {**metrics.scores, **metrics.where_classified}
+        settings = settings.model_copy(update={"metrics": metrics.model_copy(update={"scores": scores})})
+        through.append(f"{path}, a {classifier.card()['name']}")
+    found = _also_inception(settings)
+    if found is not settings and found.metrics.scores.keys() > settings.metrics.scores.keys():
+        through.append("Inception")
+    if say and through:
+        _say(f"FID is through {' and through '.join(through)}")
+    elif say:
+        _say(f"no FID: no classifier of this shape is at {named or USUAL}, and no Inception with a GPU is found; {MAKE}")
+    return found
 
 
 def _make(settings: Settings, source: Images, path: Path) -> None:
