@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -65,4 +64,5 @@ def render(figure: Figure) -> Image.Image:
 
 
 def _pixels(canvas: FigureCanvasAgg) -> Image.Image:
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    size = canvas.get_width_height()
+    return Image.frombuffer("RGBA", size, canvas.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB")  # a copy, without alpha
