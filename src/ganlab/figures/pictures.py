@@ -13,7 +13,6 @@ from matplotlib import colormaps
 from matplotlib.artist import Artist
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from ganlab.errors import at_least_one
 from ganlab.figures.canvas import Canvas, panels, render
@@ -197,6 +196,8 @@ class Grid:
 
 def tiled(x: Tensor, columns: int) -> Image.Image:
     """x [n, C, H, W] in [-1, 1]."""
+    from torchvision.utils import make_grid  # seconds, which pictures of points need not pay
+
     tiles = make_grid(to_uint8(x), nrow=columns, padding=2, pad_value=255).permute(1, 2, 0)
     scale = max(1, round(500 / max(tiles.shape[:2])))
     image = Image.fromarray(tiles.cpu().numpy())
