@@ -33,8 +33,9 @@ class Canvas:
         return _pixels(self.canvas)
 
     def _stand(self) -> None:
-        self.canvas.draw()  # with what moves: it may need room
-        self.figure.set_layout_engine("none")
+        if self.figure.get_layout_engine() is not None:
+            self.canvas.draw()  # with what moves: it may need room
+            self.figure.set_layout_engine("none")
         for artist in self.moving:
             artist.set_animated(True)
         self.canvas.draw()

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any
 
 from lightning_utilities.core import imports
 from omegaconf import DictConfig, OmegaConf
@@ -67,7 +67,9 @@ class PutOff(ModuleType):
     """In the place of torch's compiler until somebody asks for more of it than eager code does: what is not to be compiled is
     left as it is, and no module is a compiled one. Anything else has it imported, and is answered by it."""
 
-    __path__: ClassVar[list[str]] = []  # a package, whose parts `_Parts` finds
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.__path__ = list[str]()  # a package, whose parts `_Parts` finds
 
     @staticmethod
     def disable(fn: Any = None, *args: Any, **kwargs: Any) -> Any:
