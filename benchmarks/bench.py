@@ -47,15 +47,15 @@ def quartiles(values: list[float]) -> str:
     return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def against_loops(setting: tuple[str, ...], rounds: int, warm: int, n: int, defaults: int = 0) -> list[str]:
-    """Speed of bare ganlab, and with everything at its default for so many iterations, as multiples of each loop's."""
+def against_loops(setting: tuple[str, ...], rounds: int, warm: int, n: int, defaults: tuple[str, ...] | None = None) -> list[str]:
+    """Speed of bare ganlab, and of whole runs with everything but `defaults` at its default, as multiples of each loop's."""
     settings, _ = speed.configured(*setting)
     runs: dict[str, Callable[[], float]] = {
         "bare": lambda: speed.bench(setting, warm, n),
         **{name: (lambda loop=loop: loop(settings, warm, n)) for name, loop in speed.LOOPS.items()},  # type: ignore[misc]
     }
-    if defaults:
-        runs["default"] = lambda: speed.bench(setting, warm, defaults, speed.DEFAULT)
+    if defaults is not None:
+        runs["default"] = lambda: speed.default((*setting, *defaults))
     took: dict[str, list[float]] = {name: [] for name in runs}
     for i in range(rounds):
         for name in [*runs][:: 1 if i % 2 else -1]:
@@ -63,15 +63,15 @@ def against_loops(setting: tuple[str, ...], rounds: int, warm: int, n: int, defa
     ours = [f"{1000 * statistics.median(took['bare']):.3g}"]
     for name in speed.LOOPS:
         ours.append(quartiles([theirs / bare for theirs, bare in zip(took[name], took["bare"], strict=True)]))
-    if defaults:
+    if defaults is not None:
         ours.append(quartiles([a / b for a, b in zip(took["tuned"], took["default"], strict=True)]))
-    return ours if defaults else [*ours, "-"]
+    return [*ours, "-"] if defaults is None else ours
 
 
 def iterations(root: Path, quick: bool, keep: Keep) -> Table:
     rounds = 3 if quick else 5
     rows = [["setting", "ms, bare", *(f"bare / {name}" for name in speed.LOOPS), "default / tuned"]]
-    wanted = {"toy, 2 x 128, batch 128": lambda: against_loops(TOY, rounds, 50, 300, 1000)}
+    wanted = {"toy, 2 x 128, batch 128": lambda: against_loops(TOY, rounds, 50, 300, ())}
     if not quick:
         wanted["toy, batch 2048"] = lambda: against_loops((*TOY, "batch_size=2048"), rounds, 10, 40)
     if (root / "MNIST" / "raw").is_dir():

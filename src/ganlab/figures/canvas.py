@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -34,8 +33,9 @@ class Canvas:
         return _pixels(self.canvas)
 
     def _stand(self) -> None:
-        self.canvas.draw()  # with what moves: it may need room
-        self.figure.set_layout_engine("none")
+        if self.figure.get_layout_engine() is not None:
+            self.canvas.draw()  # with what moves: it may need room
+            self.figure.set_layout_engine("none")
         for artist in self.moving:
             artist.set_animated(True)
         self.canvas.draw()
@@ -65,4 +65,5 @@ def render(figure: Figure) -> Image.Image:
 
 
 def _pixels(canvas: FigureCanvasAgg) -> Image.Image:
-    return Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3].copy())
+    size = canvas.get_width_height()
+    return Image.frombuffer("RGBA", size, canvas.buffer_rgba(), "raw", "RGBA", 0, 1).convert("RGB")  # a copy, without alpha

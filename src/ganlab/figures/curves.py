@@ -31,7 +31,8 @@ def theory(rows: Sequence[Row], folder: Path) -> list[Path]:
             axes.axhline(-np.log(4), color="black", lw=1, ls=":", label="-log 4, the solution")
         if logarithmic and axes.lines:
             axes.set_yscale("log")
-        axes.set(xlabel="iteration", title=title)
+        axes.set_xlabel("iteration")
+        axes.set_title(title, y=1.0)
         axes.set_visible(bool(axes.lines))
         if axes.lines:
             axes.legend(frameon=False, fontsize=9)

@@ -11,10 +11,8 @@ import numpy as np
 import torch
 from matplotlib import colormaps
 from matplotlib.artist import Artist
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
-from torchvision.utils import make_grid
 
 from ganlab.errors import at_least_one
 from ganlab.figures.canvas import Canvas, panels, render
@@ -85,15 +83,17 @@ class _Scene(ABC):
 
     def __init__(self, cloud: Points) -> None:
         self.cloud = cloud
-        figure = Figure(figsize=(cloud.inches, cloud.inches), dpi=cloud.dpi, layout="constrained")
-        self.axes = figure.add_subplot()
-        self.title = self.axes.set_title(" ", fontsize=11)
+        figure, (self.axes,) = panels(1, 1, cloud.inches, cloud.inches, cloud.dpi)
+        self.title = self.axes.set_title(" ", fontsize=11, y=1.0)
         moving = self._compose()
+        # under what moves: it stands still, and hides no sample
         legend = self.axes.legend(loc="upper right", framealpha=0.9, markerscale=3)
         for handle in legend.legend_handles:
             if handle is not None:
                 handle.set_alpha(1)
-        self.canvas = Canvas(figure, [*moving, *self.axes.spines.values(), self.title, legend])
+        for artist in moving:
+            artist.set_zorder(legend.get_zorder() + 1)
+        self.canvas = Canvas(figure, [*moving, self.title])
 
     @abstractmethod
     def _compose(self) -> Sequence[Artist]:
@@ -198,6 +198,8 @@ class Grid:
 
 def tiled(x: Tensor, columns: int) -> Image.Image:
     """x [n, C, H, W] in [-1, 1]."""
+    from torchvision.utils import make_grid  # seconds, which pictures of points need not pay
+
     tiles = make_grid(to_uint8(x), nrow=columns, padding=2, pad_value=255).permute(1, 2, 0)
     scale = max(1, round(500 / max(tiles.shape[:2])))
     image = Image.fromarray(tiles.cpu().numpy())
@@ -268,7 +270,8 @@ def curves(rows: Sequence[dict[str, float]], out: Path) -> None:
             )
         if panel == ["train/V"]:
             axes.axhline(-np.log(4), color="black", lw=0.8, ls="--", label="-log 4")
-        axes.set(xlabel="iteration", title=LABELS.get(panel[0], panel[0]))
+        axes.set_xlabel("iteration")
+        axes.set_title(LABELS.get(panel[0], panel[0]), y=1.0)
         if len(axes.lines) > 1:
             axes.legend(framealpha=0.9)
     render(figure).save(out)

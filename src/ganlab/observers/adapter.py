@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import logging
+import pickle
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -114,13 +114,13 @@ class Observation(pl.Callback):
     def _look(self, trainer: pl.Trainer, observer: Observer, view: View) -> bool:
         """Whether it could: a signal has it broken off where it can be done again, and no other process waits for this one."""
         if trainer.is_global_zero or observer.everywhere:
-            started, kept = time.perf_counter(), copy.deepcopy(observer.state_dict())
+            started, kept = time.perf_counter(), pickle.dumps(observer.state_dict())  # a tenth of the time of deepcopy
             values: Mapping[str, float] = {}
             try:
                 with SIGNALS.doing(ABANDON if observer.again and trainer.world_size == 1 else SIGNALS.mode):
                     values = observer.observe(view)
             except Abandoned:
-                observer.load_state_dict(kept)
+                observer.load_state_dict(pickle.loads(kept))
                 return False
             except OSError as error:
                 self._warn(observer.name, error)

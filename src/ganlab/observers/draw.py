@@ -29,6 +29,6 @@ class Draw(Observer):
         path, caption = self.folder / f"step-{view.t:09d}.png", captioned_by(view.t, game.average.on)
         asked = ask(self.picture, game.prior, self.classes, z, y)
         x = game.generate(asked.z, asked.y)
-        self.picture.draw(x, caption, **asked.shown).save(path)
+        self.picture.draw(x, caption, **asked.shown).save(path, compress_level=3)  # a tenth larger, in half the time
         view.show("samples", path)
         return {}

@@ -126,7 +126,10 @@ def run_once(cfg: DictConfig) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     fresh = not (folder / "config.yaml").exists()
     try:
-        from ganlab.run.experiment import train  # after composing: a typo is reported without importing torch
+        from ganlab.run.lightly import import_lightly  # after composing: a typo is reported without importing torch
+
+        import_lightly(cfg)
+        from ganlab.run.experiment import train
 
         train(cfg)
     except UserError as error:

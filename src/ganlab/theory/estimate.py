@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -67,7 +68,7 @@ class Estimate:
         if self.d == 2:
             angle = torch.arange(DIRECTIONS) * torch.pi / DIRECTIONS
             self.lines = torch.stack([angle.cos(), angle.sin()])  # [d, directions]
-        self.real_shadows = (self.real[:SLICED] @ self.lines).sort(0).values
+        self.real_shadows = self._shadows(self.real)
         self.floor = distances(self._cells(self.real))["jsd"]
         say_if_unknown(loss, self._cells(self.real))
 
@@ -104,7 +105,11 @@ class Estimate:
         return Cells(self.x, self.log_p, self._spread(density.flatten().log()))
 
     def _sliced(self, fake: Tensor) -> float:
-        return (self.real_shadows - (fake[:SLICED] @ self.lines).sort(0).values).abs().mean().item()
+        return (self.real_shadows - self._shadows(fake)).abs().mean().item()
+
+    def _shadows(self, x: Tensor) -> Tensor:
+        """Of the first points of x [n, d] on each of the lines, in their order, [directions, SLICED]."""
+        return torch.from_numpy(np.sort((x[:SLICED] @ self.lines).T.numpy(), axis=1))  # torch's takes 20 times as long
 
     @staticmethod
     def _spread(log_mass: Tensor) -> Tensor:
