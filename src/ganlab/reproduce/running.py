@@ -23,7 +23,7 @@ from ganlab.files.run import RunDirectory
 from ganlab.random import seed_of
 from ganlab.reproduce.claim import RUN, Claim
 from ganlab.reproduce.verdicts import Values
-from ganlab.run.replicas import refuse_settings, refuse_unlike
+from ganlab.run.replicas import refuse_settings, refuse_apart
 from ganlab.run.tree import conf_dir
 from ganlab.settings import Settings
 from ganlab.sweep.driver import drive
@@ -113,7 +113,7 @@ def alike(jobs: Sequence[tuple[str, int, list[str]]], settings: Sequence[Setting
     for arm in {arm for arm, *_ in jobs}:
         own = [one for (its, *_), one in zip(jobs, settings, strict=True) if its == arm]
         with suppress(UserError):
-            refuse_unlike(own)
+            refuse_apart(own)
             refuse_settings(own[0])
             found.add(arm)
     return found
@@ -125,7 +125,7 @@ class _ByArm:
     elsewhere, threads = False, None
 
     def __init__(self, script: str, arms: set[str]) -> None:
-        self.alike, self.one, self.many = arms, Local(script), Together(script, AT_ONCE)
+        self.alike, self.one, self.many = arms, Local(script), Together(script, AT_ONCE, n_jobs=1)
 
     def prepare(self) -> None:
         self.one.prepare()

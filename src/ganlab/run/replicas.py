@@ -87,11 +87,11 @@ def _ones(cfg: DictConfig, overrides: list[str], folder: Path) -> list[One]:
     if not isinstance(asked, list) or not all(isinstance(one, dict) and {*one} == {"dir", "set"} for one in asked):
         raise UserError("replicas has to be a number, or a list of {dir: a run directory, set: [seed=0, optim.lr=1e-3]}")
     ones = [_one(cfg, overrides, RunDirectory(one["dir"]), one["set"]) for one in asked]
-    refuse_unlike([one.settings for one in ones])
+    refuse_apart([one.settings for one in ones])
     return ones
 
 
-def refuse_unlike(settings: Sequence[Settings]) -> None:
+def refuse_apart(settings: Sequence[Settings]) -> None:
     """Raises UserError for runs that differ in what replicas have in common."""
     first = plain(settings[0])
     for one in settings[1:]:
