@@ -3,12 +3,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help train test test-all test-fast faults lint format bench bench-quick benchmark clean
+.PHONY: help train test test-all test-fast faults docs notebooks lint format bench bench-quick benchmark clean
 
 help:
 	@echo "make train       install into .venv, then train the default: 8 Gaussians on a ring, a minute on a laptop"
 	@echo "make test        install, then run the tests (test-fast: without the slow ones; test-all: the long ones, too)"
 	@echo "make faults      kill, interrupt, damage and mistype runs by the hundred, and write docs/reliability.md"
+	@echo "make docs        README, docs/ and the notebooks as a site, in .site/html; make notebooks runs them anew"
 	@echo "make lint        ruff and mypy; make format rewrites"
 	@echo "make bench       speed against loops, of whole commands and of many runs, into docs/performance.md (bench-quick: in 2 minutes)"
 	@echo "make benchmark   speed against a plain PyTorch loop and torchvision's data path"
@@ -28,6 +29,12 @@ test-fast: .venv/.installed-dev
 
 faults: .venv/.installed-dev
 	$(BIN)/python tests/fault_suite.py
+
+docs: .venv/.installed-dev
+	$(BIN)/python docs/pages.py
+
+notebooks: .venv/.installed-dev
+	$(BIN)/python notebooks/execute.py
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check .

@@ -2,12 +2,15 @@
 
 import re
 import shlex
+import sys
 
 import pytest
 from conftest import ROOT, composed
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, IntervalSweep
 
+import ganlab.run.command_line
+from ganlab.commands.main import main
 from ganlab.run.config import resolve, validate
 
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "conf").glob("*/*.yaml"))]
@@ -15,6 +18,13 @@ LINKS = [(path, link) for path in DOCS if path.suffix == ".md" for link in re.fi
 LINKS = [(path, link) for path, link in LINKS if not link.startswith("http")]
 LINES = re.findall(r"python train\.py[^\n`|]*", "\n".join(path.read_text() for path in DOCS))
 COMMANDS = sorted({re.split(r"  +|\s#|\s\(|\s;", line)[0].strip() for line in LINES})
+TEXTS = [path.read_text() for path in DOCS if path.suffix == ".md"]
+OTHERS = [
+    line for text in TEXTS for block in text.split("```")[1::2] for line in re.findall(r"^ganlab .*", block, re.MULTILINE)
+]
+# `ganlab compare` and the like in a sentence are names, and no whole commands
+OTHERS += [said for text in TEXTS for said in re.findall(r"`(ganlab [a-z]+ [^-`\n][^`\n]*)`", text)]
+OTHERS = sorted({re.split(r"  +|\s#", line)[0].strip() for line in OTHERS})
 
 
 def jobs(command):
@@ -38,6 +48,8 @@ def test_commands_were_found():
     assert len(COMMANDS) >= 20
     assert "python train.py experiment=figure1" in COMMANDS
     assert len(LINKS) >= 20
+    assert len(OTHERS) >= 30
+    assert "ganlab sample RUN --ema-std 0.08" in OTHERS
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if not re.search(r"\.\.\.|--help|--cfg", command)])
@@ -47,6 +59,15 @@ def test_every_command_composes(command, tmp_path):
     for key, _, value in (override.partition("=") for override in given):
         if key in ("k", "seed", "batch_size", "iterations", "ema_decay"):  # what a command gives is what is trained with
             assert getattr(settings, key) == float(value)
+
+
+@pytest.mark.parametrize("command", [command for command in OTHERS if not command.startswith("ganlab train")])
+def test_every_other_command_has_the_options_that_it_is_told_with(command, monkeypatch):
+    monkeypatch.setattr(sys, "argv", shlex.split(command))
+    monkeypatch.setattr(ganlab.run.command_line, "guarded", lambda task, overrides: 0)  # what is read is not done
+    with pytest.raises(SystemExit) as end:
+        main()
+    assert end.value.code == 0
 
 
 @pytest.mark.parametrize(("path", "link"), LINKS, ids=[f"{path.name}-{link}" for path, link in LINKS])

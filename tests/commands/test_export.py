@@ -21,6 +21,18 @@ import sys, numpy, onnxruntime
 given = dict(numpy.load("given.npz"))
 numpy.save("x.npy", onnxruntime.InferenceSession("export/generator.onnx").run(None, given)[0])
 assert not [name for name in sys.modules if name.split(".")[0] in ("ganlab", "torch")]
+
+import torch, warnings
+warnings.simplefilter("ignore")
+from safetensors.torch import load_file
+G = torch.export.load("export/generator.pt2").module()
+for p in G.parameters():
+    p.data.zero_()
+G.load_state_dict(load_file("export/generator.safetensors"))  # whose weights they are, and not those in the graph
+z = torch.from_numpy(given["z"])
+y = torch.from_numpy(given["y"]) if "y" in given else torch.zeros(len(z), dtype=torch.long)
+numpy.save("y.npy", G(z, y).detach().numpy())
+assert not [name for name in sys.modules if name.split(".")[0] in ("ganlab", "hydra")]
 """
 
 
@@ -28,7 +40,10 @@ assert not [name for name in sys.modules if name.split(".")[0] in ("ganlab", "to
 def test_samples_are_those_of_G_in_a_process_without_ganlab(run, tmp_path, condition):
     done = run(*SMALL, f"condition={condition}", "metrics=modes")
     out = export(done, out=tmp_path / "export")
-    assert {path.name for path in out.iterdir()} == {"README.md", "generator.json", "generator.onnx", "generator.safetensors"}
+    assert {path.name for path in out.iterdir()} == {
+        "README.md",
+        *(f"generator.{kind}" for kind in ("json", "onnx", "pt2", "safetensors")),
+    }
     config = done.config
     G, prior = generator(config, checkpoint_of(done, None))
     z, y = asked_for(config, prior, 37, 5, None)
@@ -36,6 +51,7 @@ def test_samples_are_those_of_G_in_a_process_without_ganlab(run, tmp_path, condi
     subprocess.run([sys.executable, "-c", ALONE], cwd=tmp_path, check=True, capture_output=True)
     x = torch.from_numpy(np.load(tmp_path / "x.npy"))
     torch.testing.assert_close(x, generate(G, z, y), rtol=0, atol=1e-5)
+    torch.testing.assert_close(torch.from_numpy(np.load(tmp_path / "y.npy")), generate(G, z, y), rtol=0, atol=1e-5)
     assert x.std() > 1e-4  # of a G that makes something
     assert same_state(load_file(out / "generator.safetensors"), G.state_dict())
     about = json.loads((out / "generator.json").read_text())
@@ -43,7 +59,7 @@ def test_samples_are_those_of_G_in_a_process_without_ganlab(run, tmp_path, condi
     card = (out / "README.md").read_text()
     assert "| modes | " in card
     assert "n_fake 16" in card
-    lines = card.split("```python\n")[2].split("```")[0]
+    lines = card.split("```python\n")[3].split("```")[0]
     scope = {}
     exec(
         lines.replace('Path("', f'Path("{out}/').replace('load_file("', f'load_file("{out}/'), scope

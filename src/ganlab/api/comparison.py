@@ -79,7 +79,8 @@ class Comparison:
     @cached_property
     def figures(self) -> dict[str, Figure]:
         """By score, the main one first: the report's forest plot, of each setting the mean and its 95 % interval over seeds."""
-        pictures, several = {}, len(self.study.sections) > 1
+        pictures: dict[str, Figure] = {}
+        several = len(self.study.sections) > 1
         for section in self.study.sections:
             first = [section.overview.score] if section.overview else []
             for score in dict.fromkeys([*first, *section.scores]):

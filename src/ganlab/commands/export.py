@@ -38,9 +38,9 @@ class _Alone(nn.Module):
 
 
 def export(run: RunDirectory, checkpoint: Path | None = None, out: Path | None = None, trust: bool = False) -> Path:
-    """Write G, the one that is sampled, as generator.safetensors and generator.onnx, with generator.json, what it is built
-    from, and a model card, README.md, into a folder (RUN/export), which is returned. Both are loaded again and give the
-    samples of G to 1e-5, otherwise RuntimeError. Raises UserError."""
+    """Write G, the one that is sampled, as generator.safetensors, generator.pt2 (torch's graph of it, for its weights) and
+    generator.onnx, with generator.json, what it is built from, and a model card, README.md, into a folder (RUN/export), which
+    is returned. All are loaded again and give the samples of G to 1e-5, otherwise RuntimeError. Raises UserError."""
     for package in ("safetensors", "onnx", "onnxscript", "onnxruntime"):
         if find_spec(package) is None:
             raise UserError(f"ganlab export needs the package {package}: pip install 'ganlab[export]'")
@@ -63,6 +63,12 @@ def export(run: RunDirectory, checkpoint: Path | None = None, out: Path | None =
     G.load_state_dict(again)
     with torch.no_grad():
         _refuse_other(G(z, y), wanted, "generator.safetensors")
+    with substitute(out / "generator.pt2") as file:
+        _graph(G, z, y, file)
+        net = torch.export.load(file).module()
+        net.load_state_dict(again)
+        with torch.no_grad():
+            _refuse_other(net(z, y), wanted, "generator.pt2")
     with substitute(out / "generator.onnx") as file:
         _onnx(G if told else _Alone(G), given, file)
         _refuse_other(_of_onnx(file, given), wanted, "generator.onnx")
@@ -78,6 +84,14 @@ def _fixed(G: nn.Module) -> None:
         if is_parametrized(module):
             for name in [*cast(nn.ModuleDict, module.parametrizations)]:
                 remove_parametrizations(module, name, leave_parametrized=True)
+
+
+def _graph(G: nn.Module, z: Tensor, y: Tensor, file: Path) -> None:
+    """What G computes, in torch's own operations, for whoever has torch alone."""
+    batch = torch.export.Dim("n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch's own parts
+        torch.export.save(torch.export.export(G, (z[:2], y[:2]), dynamic_shapes=({0: batch}, {0: batch})), file)
 
 
 def _onnx(G: nn.Module, given: dict[str, Tensor], file: Path) -> None:
@@ -137,7 +151,17 @@ z = np.random.default_rng(0).standard_normal((8, {dim})).astype(np.float32)
 {y}x = onnxruntime.InferenceSession("generator.onnx").run(None, {feed})[0]
 ```
 
-The weights, in a network that is built from `generator.json`:
+By torch alone (that of {torch.__version__.split("+")[0]} or later); y is ignored by a G that is told none:
+
+```python
+import torch
+from safetensors.torch import load_file
+G = torch.export.load("generator.pt2").module()
+G.load_state_dict(load_file("generator.safetensors"))
+x = G(torch.randn(8, {dim}), torch.arange(8) % {told or 1})
+```
+
+With ganlab, as the network that it was, from `generator.json`:
 
 ```python
 import json

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from ganlab.commands.average import synthesised
 from ganlab.commands.judging import WithD
 from ganlab.commands.truncation import truncated
-from ganlab.commands.walk import walk_film
+from ganlab.commands.walk import walk_gif
 from ganlab.errors import UserError
 from ganlab.figures import pictures
 from ganlab.figures.caption import captioned, captioned_by
@@ -130,7 +130,7 @@ def _sampled(
         draw.draw(walk, f"{WALKS} walks through the prior: {caption}", walks=WALKS).save(out / "interpolation.png")
     if frames is not None:
         every = classes or range(kinds) if kinds > 1 else ()
-        walk_film(partial(generate, G), prior, frames, seed, every, caption, draw, out / "walk.gif")
+        walk_gif(partial(generate, G), prior, frames, seed, every, caption, draw, out / "walk.gif")
     return out
 
 

@@ -22,7 +22,7 @@ TRAIL = 0.25  # of a leg, behind each point
 MILLISECONDS = 80  # a frame
 
 
-def walk_film(
+def walk_gif(
     make: Callable[[Tensor, Tensor], Tensor], prior: Prior, frames: int, seed: int, classes: Sequence[int], caption: str,
     draw: pictures.Points | None, out: Path,
 ) -> None:  # fmt: skip

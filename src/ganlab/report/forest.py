@@ -14,7 +14,7 @@ MAIN, GOOD, BAD, FAINT = "#0072B2", "#00644A", "#A33C00", "#999999"  # those of 
 SIGNS = {"better": (" ▲", GOOD), "worse": (" ▼", BAD)}
 
 
-class Displayed(Figure):
+class ForestPlot(Figure):
     """One that a notebook shows, whether it has imported pyplot or not."""
 
     def _repr_png_(self) -> bytes:
@@ -23,11 +23,11 @@ class Displayed(Figure):
         return file.getvalue()
 
 
-def forest(view: Overview, title: str = "") -> Displayed:
+def forest(view: Overview, title: str = "") -> ForestPlot:
     """Best first: of each setting the mean and its interval over seeds, or the seeds where they are too few for one; ▲ where it
     was shown to be better than what it is tested against, ▼ worse."""
     marks, axis = view.marks, view.axis
-    figure = Displayed(figsize=(8.0, 1.0 + 0.3 * len(marks)), layout="constrained")
+    figure = ForestPlot(figsize=(8.0, 1.0 + 0.3 * len(marks)), layout="constrained")
     axes = figure.add_subplot()
     for height, mark in enumerate(marks):
         mean = mark.cell.mean
