@@ -47,7 +47,9 @@ def quartiles(values: list[float]) -> str:
     return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def against_loops(setting: tuple[str, ...], rounds: int, warm: int, n: int, defaults: tuple[str, ...] | None = None) -> list[str]:
+def against_loops(
+    setting: tuple[str, ...], rounds: int, warm: int, n: int, defaults: tuple[str, ...] | None = None
+) -> list[str]:
     """Speed of bare ganlab, and of whole runs with everything but `defaults` at its default, as multiples of each loop's."""
     settings, _ = speed.configured(*setting)
     runs: dict[str, Callable[[], float]] = {

@@ -23,7 +23,7 @@ from ganlab.files.run import RunDirectory
 from ganlab.random import seed_of
 from ganlab.reproduce.claim import RUN, Claim
 from ganlab.reproduce.verdicts import Values
-from ganlab.run.replicas import refuse_settings, refuse_apart
+from ganlab.run.replicas import refuse_apart, refuse_settings
 from ganlab.run.tree import conf_dir
 from ganlab.settings import Settings
 from ganlab.sweep.driver import drive
