@@ -125,3 +125,15 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "inception.pth"
     torch.save(net.state_dict(), path)
     return path
+
+
+@pytest.fixture(scope="session")
+def clip_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of a CLIP of two small layers, with random weights."""
+    encoder = pytest.importorskip("torch_fidelity.feature_extractor_clip")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        state = encoder.CLIPVisual(24, 64, 2, 64, 32).state_dict()  # 64 x 64 in patches of 32, features of 24
+    path = tmp_path_factory.mktemp("weights") / "clip.pt"
+    torch.save({**state, "text_projection": torch.zeros(1, 24)}, path)
+    return path

@@ -2,9 +2,11 @@
 
 import copy
 import gzip
+import hashlib
 import pickle
 import struct
 import sys
+import warnings
 import zipfile
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from ganlab.data.datasets import torchvision_images
 from ganlab.errors import UserError
 from ganlab.features import training
 from ganlab.features.classifier import Net, load
+from ganlab.features.clip import clip
 from ganlab.features.extractor import Frozen, sha256
 from ganlab.features.inception import SIZE, inception
 from ganlab.features.nearest import nearest, picture
@@ -449,6 +452,49 @@ def test_the_card_of_inception_tells_other_weights_from_the_standard_ones(weight
     assert "TensorFlow" in card["resize"]
     assert "grey repeated to RGB" in card["resize"]
     assert abs(weights.stat().st_size / 1e6 - float(SIZE.split()[0])) < 0.2  # the standard file has the same tensors
+
+
+def test_clip_sees_what_torch_fidelity_sees(clip_weights, tmp_path, monkeypatch):
+    """Whose reader takes archives of TorchScript alone."""
+    from torch_fidelity.feature_extractor_clip import MODEL_METADATA, CLIPVisual, FeatureExtractorCLIP
+
+    state = torch.load(clip_weights, weights_only=True)
+
+    class Archive(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.visual = CLIPVisual(24, 64, 2, 64, 32).visual
+            self.text_projection = torch.nn.Parameter(torch.zeros(1, 24))
+
+        def forward(self, x):
+            return self.visual(x) + self.text_projection.sum()
+
+    whole = Archive().eval()
+    whole.load_state_dict(state)
+    archive = tmp_path / "archive.pt"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.jit.save(torch.jit.trace(whole, torch.zeros(1, 3, 64, 64)), archive)
+        reference = FeatureExtractorCLIP("clip-vit-b-32", ["clip"], feature_extractor_weights_path=str(archive))
+    x = noisy(3, 3, seed=0)
+    (expected,) = reference(to_uint8(x))
+    extractor = clip(str(clip_weights))
+    seen = extractor(x)
+    assert expected.std() > 0.1
+    assert_close(seen.features, expected, rtol=1e-4, atol=1e-5)
+    assert seen.features.shape == (3, extractor.dims)
+    assert extractor.card()["size"] == [3, 64, 64]
+    assert extractor.card()["name"] == "CLIP clip-vit-b-32 with other weights than OpenAI's"
+    with pytest.raises(UserError, match="is damaged or has no weights of CLIP"):
+        clip(str(archive))  # a program that nobody knows is not opened
+    monkeypatch.setitem(MODEL_METADATA["clip-vit-b-32"], "hash", hashlib.sha256(archive.read_bytes()).hexdigest())
+    known = clip(str(archive))
+    assert known.card()["name"] == "CLIP clip-vit-b-32"
+    assert_close(known(x).features, expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(UserError, match=r"not at .*nowhere.pt .*: download OpenAI's ViT-B-32.pt"):
+        clip("nowhere.pt")
+    with pytest.raises(UserError, match="there is no such CLIP, use one of clip-rn50"):
+        clip(None, "vit")
 
 
 class Bytes(torch.utils.data.Dataset):

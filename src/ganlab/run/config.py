@@ -148,7 +148,7 @@ HARMLESS = (  # where what a run directory may name has to be defined: nothing t
     *(f"ganlab.game.{file}" for file in ("priors", "losses", "fdivergences", "terms", "augment", "objectives", "updates",
                                          "consensus", "relativistic", "discrepancies", "adjust", "regularisers",
                                          "constraints", "averages", "unrolled", "extragradient")),
-    *(f"ganlab.{room}" for room in ("networks.", "metrics.", "features.classifier", "features.inception")),
+    *(f"ganlab.{room}" for room in ("networks.", "metrics.", "features.classifier", "features.inception", "features.clip")),
     *(f"ganlab.data.{file}" for file in ("toy", "mixture", "polygons", "line", "datasets", "stacked")),
     "torch.nn.modules.activation",
 )  # fmt: skip

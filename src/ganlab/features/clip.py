@@ -1,0 +1,88 @@
+"""CLIP's image encoder (Radford et al., 2021) in torch-fidelity's code, from a file. Its features follow people's judgement of
+images better than Inception's do (Stein et al., 2023; Kynkäänniemi et al., 2023)."""
+
+from __future__ import annotations
+
+import hashlib
+import warnings
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from pickle import UnpicklingError
+
+import torch
+from torch import Tensor, nn
+from torchvision.transforms.functional import normalize
+
+from ganlab.errors import UserError
+from ganlab.features.extractor import SHORT, Frozen
+from ganlab.pixels import to_uint8
+
+MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of CLIP's training, of 0 ... 1
+
+
+class Clip(Frozen):
+    """An Extractor whose features [n, d] are CLIP's of images, rounded to 8 bits; it has no classes, so its logits are 0."""
+
+    def __init__(self, visual: nn.Module, name: str, standard: bool, file_sha256: str) -> None:
+        side = int(visual.input_resolution)  # type: ignore[arg-type]
+        card = {"name": f"CLIP {name}" if standard else f"CLIP {name} with other weights than OpenAI's",
+                "code": f"torch-fidelity {version('torch-fidelity')}", "file": file_sha256[:SHORT], "size": [3, side, side],
+                "resize": "bilinear as in TensorFlow 1, from 8 bits; grey repeated to RGB"}  # fmt: skip
+        dims = int(visual(torch.zeros(1, 3, side, side)).shape[1])
+        super().__init__(_Prepared(visual, side), dims, 1, 50, card)
+
+
+class _Prepared(nn.Module):
+    def __init__(self, visual: nn.Module, side: int) -> None:
+        super().__init__()
+        self.visual, self.side = visual, side
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x as resized
+
+        x = resized(to_uint8(x).expand(-1, 3, -1, -1).float(), size=(self.side, self.side), align_corners=False)
+        seen = self.visual(normalize(x / 255, MEAN, STD))
+        return seen, seen.new_zeros(len(seen), 1)
+
+
+def clip(weights: str | None, name: str = "clip-vit-b-32") -> Clip:
+    """The encoder whose weights are in a file: OpenAI's archive, or a state dict that torch.save has written. Where null it is
+    where torch-fidelity would download it to, in torch hub's cache. Nothing is downloaded.
+
+    Raises UserError where the file is missing, damaged or something else, for an unknown name, and without torch-fidelity.
+    """
+    try:
+        from torch_fidelity.feature_extractor_clip import MODEL_METADATA
+    except ImportError as error:
+        raise UserError("CLIP needs torch-fidelity, which is not installed: pip install 'ganlab[fid]'") from error
+    if name not in MODEL_METADATA:
+        raise UserError(f"features.name = {name}: there is no such CLIP, use one of {', '.join(MODEL_METADATA)}")
+    sha256 = MODEL_METADATA[name]["hash"]
+    cache = Path(torch.hub.get_dir()) / "checkpoints" / f"{name}-{sha256}.pt"
+    path = Path(weights).expanduser() if weights is not None else cache
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise UserError(
+            f"the weights of CLIP are not at {path} ({error.strerror}): download OpenAI's {MODEL_METADATA[name]['filename']}.pt "
+            "to there, or give weights=PATH"
+        ) from error
+    return _open(path, name, sha256, stat.st_mtime_ns, stat.st_size)
+
+
+@lru_cache(maxsize=2)
+def _open(path: Path, name: str, expected: str, mtime: int, size: int) -> Clip:
+    from torch_fidelity.feature_extractor_clip import build_model
+
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of TorchScript, which OpenAI's archives are
+            # an archive is a program: only the one that is known is opened as such
+            archive = found == expected
+            state = torch.jit.load(path, map_location="cpu").state_dict() if archive else torch.load(path, weights_only=True)
+        return Clip(build_model(dict(state), torch.float32).visual, name, archive, found)
+    except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} is damaged or has no weights of CLIP: download it again") from error
