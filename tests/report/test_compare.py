@@ -311,6 +311,16 @@ def test_how_a_run_was_observed_and_where_its_data_lie_is_no_setting(tmp_path):
     assert names(tmp_path) == ["ring-mlp-NonSaturating-k1"]
 
 
+def test_the_folder_of_a_group_of_replicas_is_no_run(tmp_path):
+    """It has the overrides of those within, by which it goes on, and no config."""
+    seeds(tmp_path / "group", "seed", [1.0, 2.0, 3.0])
+    (tmp_path / "group" / "overrides.yaml").write_text("[replicas=3]")
+    (tmp_path / "group" / "run.log").touch()
+    section = studied([tmp_path])
+    assert [run.scores["last"]["fid"] for run in section.settings[0].runs] == [1.0, 2.0, 3.0]
+    assert not [note for note in section.notes if "config.yaml" in note]
+
+
 def test_settings_differ_in_these_values(two):
     assert studied([two]).differences == {"k": ["1", "2"]}
 

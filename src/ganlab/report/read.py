@@ -100,12 +100,17 @@ def found(folders: Iterable[Path], notes: Notes) -> list[Path]:
     return list(paths.values())
 
 
+def _of_runs(folder: Path, inner: Iterable[str]) -> bool:
+    """Whether it is a group's, whose overrides are those of the runs within."""
+    return any((folder / name / "config.yaml").is_file() for name in inner)
+
+
 def _below(folder: Path) -> Iterable[Path]:
     for here, inner, files in os.walk(folder):
         if "config.yaml" in files and {"overrides.yaml", "metrics.csv", "result.json"} & {*files}:
             inner.clear()
             yield Path(here)
-        elif {"overrides.yaml", "metrics.csv", "result.json"} & {*files}:
+        elif {"overrides.yaml", "metrics.csv", "result.json"} & {*files} and not _of_runs(Path(here), inner):
             inner.clear()
             yield Path(here)  # told later: it has no config.yaml
         inner[:] = [name for name in inner if name not in STRANGERS and not name.startswith(".")]
