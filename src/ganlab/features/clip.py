@@ -65,8 +65,8 @@ def clip(weights: str | None, name: str = "clip-vit-b-32") -> Clip:
         stat = path.stat()
     except OSError as error:
         raise UserError(
-            f"the weights of CLIP are not at {path} ({error.strerror}): download OpenAI's {MODEL_METADATA[name]['filename']}.pt "
-            "to there, or give weights=PATH"
+            f"the weights of CLIP are not at {path} ({error.strerror}): download OpenAI's "
+            f"{MODEL_METADATA[name]['filename']}.pt to there, or give weights=PATH"
         ) from error
     return _open(path, name, sha256, stat.st_mtime_ns, stat.st_size)
 
