@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +13,7 @@ from nbformat import NotebookNode
 
 HERE = Path(__file__).parent
 BOOKS = sorted(HERE.glob("*.ipynb"))
+COLOUR = re.compile(r"\x1b\[[0-9;]*[mK]")  # a terminal's
 TAG = "parameters"  # of the cell whose numbers may be others
 
 
@@ -44,7 +46,7 @@ def plain(book: NotebookNode, folder: Path) -> NotebookNode:
             values = output if output.output_type == "stream" else output.data
             for key, value in values.items():
                 if isinstance(value, str) and key.startswith("text"):
-                    values[key] = value.replace(f"{folder}/", "")
+                    values[key] = COLOUR.sub("", value.replace(f"{folder}/", ""))
         cell.outputs = kept
     return book
 

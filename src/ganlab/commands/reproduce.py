@@ -97,9 +97,7 @@ def _state(name: str, claim: Claim, file: Path) -> Outcome:
 
 
 def _list(claims: dict[str, Claim], files: dict[str, Path]) -> None:
-    table = Table(
-        *(Column(name, overflow="fold") for name in ("claim", "minutes", "seeds", "state")), Column("what", no_wrap=True)
-    )
+    table = Table(*(Column(name, no_wrap=True) for name in ("claim", "minutes", "seeds")), "state", "what")
     for name, claim in claims.items():
         state = f"waits for {claim.waits}" if claim.waits else str(_state(name, claim, files[name]))
         seeds = "exact" if claim.deterministic else str(claim.seeds)
