@@ -46,7 +46,7 @@ def test_both_are_here_and_say_what_they_have_shown():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", sorted(FEW))
+@pytest.mark.parametrize("name", ["paper_in_ten_minutes", pytest.param("first_study", marks=pytest.mark.long)])
 def test_a_notebook_runs(name, tmp_path):
     book = executed(book_of(name), tmp_path, instead=FEW[name])
     assert pictures(book) == pictures(book_of(name))
