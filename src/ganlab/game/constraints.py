@@ -29,10 +29,10 @@ class SpectralNorm(Term):
         for layer in [*net.modules()]:
             weight = None if getattr(layer, "unconstrained", False) else getattr(layer, "weight", None)
             if isinstance(weight, nn.Parameter) and weight.dim() > 1:
-                register_parametrization(layer, "weight", Estimate(weight, dim=int(isinstance(layer, _ConvTransposeNd))))
+                register_parametrization(layer, "weight", PowerIteration(weight, dim=int(isinstance(layer, _ConvTransposeNd))))
 
 
-class Estimate(_SpectralNorm):
+class PowerIteration(_SpectralNorm):
     """torch's, the same bits, for one game and for many at once: where `replaced` is set, a power iteration leaves its vectors
     as they are and puts new ones in their place, as a function of the weights and vectors has to do."""
 
