@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 from operator import getitem
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, fx
@@ -63,9 +63,9 @@ class Traced:
         graph.output([recorder.node(each) for each in found])
         module = fx.GraphModule(recorder.constants, graph)
         if not any(_writes(node) for node in graph.nodes):
-            _simplify(graph, _Results(module).of(leaves))
+            _simplify(graph, _Forms(module).of(leaves))
             module.recompile()
-            _spare_copies(graph, _Results(module).of(leaves))
+            _spare_copies(graph, _Forms(module).of(leaves))
         module.recompile()
         self._operations, self._device = module.forward, leaves[0].device.type
 
@@ -113,11 +113,17 @@ class _Recorder(TorchDispatchMode):
         self._nodes[id(tensor)] = node
 
 
-class _Results(fx.Interpreter):
+class _Form(NamedTuple):
+    shape: torch.Size
+    dtype: torch.dtype
+    strides: tuple[int, ...]
+
+
+class _Forms(fx.Interpreter):
     """What each node gives, without its numbers."""
 
-    def of(self, given: list[Tensor]) -> dict[fx.Node, Tensor]:
-        self.found = dict[fx.Node, Tensor]()
+    def of(self, given: list[Tensor]) -> dict[fx.Node, _Form]:
+        self.found = dict[fx.Node, _Form]()
         with torch.no_grad():
             self.run(*given)
         return self.found
@@ -125,7 +131,7 @@ class _Results(fx.Interpreter):
     def run_node(self, n: fx.Node) -> Any:
         value = super().run_node(n)
         if isinstance(value, Tensor):
-            self.found[n] = value.to("meta")
+            self.found[n] = _Form(value.shape, value.dtype, value.stride())
         return value
 
 
@@ -133,12 +139,12 @@ def _writes(node: fx.Node) -> bool:
     return isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
 
 
-def _simplify(graph: fx.Graph, results: dict[fx.Node, Tensor]) -> None:
+def _simplify(graph: fx.Graph, forms: dict[fx.Node, _Form]) -> None:
     """Leave out what changes nothing, and have transposed products made as they are wanted."""
     for node in list(graph.nodes):
         before: Any = node.args[0] if node.args else None
         once = node.target in (aten.mul.Scalar, aten.mul.Tensor) and node.args[1] == 1
-        if (once or node.target in VIEWS) and _alike(results[node], results[before]):
+        if (once or node.target in VIEWS) and _alike(forms[node], forms[before]):
             node.replace_all_uses_with(before)
         elif _turns(node) and _turns(before):
             node.replace_all_uses_with(before.args[0])  # A^T^T = A
@@ -147,7 +153,7 @@ def _simplify(graph: fx.Graph, results: dict[fx.Node, Tensor]) -> None:
                 A, B = (graph.call_function(aten.transpose.int, (factor, 1, 2)) for factor in before.args)
                 product = graph.call_function(aten.bmm.default, (B, A))
             node.replace_all_uses_with(product)
-            results[product] = results[node]
+            forms[product] = forms[node]
         elif node.target is aten.view.default:
             node.target = aten.reshape.default  # what it looks at may lie otherwise in memory now
     graph.eliminate_dead_code()
@@ -157,15 +163,13 @@ def _turns(node: fx.Node) -> bool:
     return node.target is aten.transpose.int and node.args[1:] in ((1, 2), (2, 1))
 
 
-def _spare_copies(graph: fx.Graph, results: dict[fx.Node, Tensor]) -> None:
+def _spare_copies(graph: fx.Graph, forms: dict[fx.Node, _Form]) -> None:
     for node in list(graph.nodes):
         before: Any = node.args[0] if node.args else None
-        if node.target is aten.clone.default and before.op == "call_function":
-            a, b = results[node], results[before]
-            if _alike(a, b) and a.stride() == b.stride():
-                node.replace_all_uses_with(before)
+        if node.target is aten.clone.default and before.op == "call_function" and forms[node] == forms[before]:
+            node.replace_all_uses_with(before)
     graph.eliminate_dead_code()
 
 
-def _alike(a: Tensor, b: Tensor) -> bool:
-    return a.shape == b.shape and a.dtype == b.dtype
+def _alike(a: _Form, b: _Form) -> bool:
+    return a[:2] == b[:2]
