@@ -17,6 +17,7 @@ from ganlab.game.losses import NonSaturating
 from ganlab.game.objectives import Adversarial
 from ganlab.game.players import Players, Stackable
 from ganlab.game.terms import Term
+from ganlab.game.traced import Traced
 from ganlab.random import Given, Recorded, handed
 from ganlab.run.build import game_of
 from ganlab.run.config import build, resolve, validate
@@ -151,6 +152,8 @@ def test_stacked_replicas_equal_the_loop_or_are_refused_by_name(choices):
                 return functional_call(body, {**own, **rest}, (player, x, y, z, 0))
 
         found = vmap(grad(loss))(own, rest, draws)
+        traced = Traced(vmap(grad(loss)), own, rest, draws)(own, rest, draws)
+        assert_close(traced, found, rtol=1e-12, atol=1e-12)
         for i in range(R):
             for gradient, stacked in zip(looped[i], found.values(), strict=True):
                 assert_close(stacked[i], gradient, rtol=1e-10, atol=1e-12)

@@ -28,9 +28,9 @@ DOORS = {"data": ("files.atomic",)}  # what a stranger has for all
 HYDRA = {"run", "sweep", "reproduce.running", "commands", "api"}
 LIGHTNING = {"game.module", "data.module", "observers.adapter", "loggers", "run"}
 CORE = {"types", "random", "errors", "precision", "pixels", "networks", "metrics", "theory", "sampling", "game"}
-PLAIN = {"__future__", "collections", "typing", "dataclasses", "functools", "itertools", "math", "hashlib", "inspect", "abc",
-         "copy", "time", "types", "contextlib", "difflib", "logging", "pathlib", "numpy", "scipy", "torch", "torchmetrics",
-         "ganlab"}  # fmt: skip
+PLAIN = {"__future__", "collections", "typing", "operator", "dataclasses", "functools", "itertools", "math", "hashlib",
+         "inspect", "abc", "copy", "time", "types", "contextlib", "difflib", "logging", "pathlib", "numpy", "scipy", "torch",
+         "torchmetrics", "ganlab"}  # fmt: skip
 
 
 def name(path):

@@ -15,12 +15,12 @@ from ganlab.game.averages import Average, Decay
 from ganlab.game.constraints import SpectralNorm
 from ganlab.game.extragradient import Extragradient, Optimistic
 from ganlab.game.module import GAN, Rates
-from ganlab.game.numbers import Numbers
+from ganlab.game.numbers import InPart, Numbers
 from ganlab.game.objectives import Adversarial
 from ganlab.game.priors import Normal
 from ganlab.game.regularisers import Centring
 from ganlab.game.replicas import Replicas
-from ganlab.game.terms import R1, GradientPenalty, WeightClipping
+from ganlab.game.terms import R1, GradientPenalty, Term, WeightClipping
 from ganlab.game.updates import Alternating, Simultaneous
 from ganlab.networks import mlp
 
@@ -37,18 +37,18 @@ def constant(t):
 
 
 def game(seed, loss=None, terms=None, augment=None, updates=None, optim=None, rate=constant, average=None, k=1, norm="none",
-         dtype=torch.float64):  # fmt: skip
+         moved=lambda loss, terms: {}, dtype=torch.float64):  # fmt: skip
     torch.manual_seed(seed)
     plain = {"width": 8, "depth": 2, "activation": nn.LeakyReLU(0.2)}
     G, D = mlp.Generator([2], 2, **plain, norm=norm).to(dtype), mlp.Discriminator([2], **plain).to(dtype)
-    terms, make = copy.deepcopy(terms or {}), optim or adam()
+    loss, terms, make = copy.deepcopy(loss or losses.NonSaturating()), copy.deepcopy(terms or {}), optim or adam()
     for term in terms.values():
         term.attach(G if term.of == "G" else D)
     gan = GAN(
-        G, D, prior=_Exact(2, dtype), loss=loss or losses.NonSaturating(), terms=terms,
+        G, D, prior=_Exact(2, dtype), loss=loss, terms=terms,
         augment=copy.deepcopy(augment) or Augment(), objective=Adversarial(), updates=updates or Alternating(),
-        opt_G=make(G.parameters()), opt_D=make(D.parameters()), rates=Rates(rate, rate, None), numbers=Numbers(),
-        average=average or Average(), k=k, batch_size=B, seed=seed,
+        opt_G=make(G.parameters()), opt_D=make(D.parameters()), rates=Rates(rate, rate, None),
+        numbers=Numbers(moved(loss, terms)), average=average or Average(), k=k, batch_size=B, seed=seed,
     )  # fmt: skip
     gan._trainer = SimpleNamespace(world_size=1, global_rank=0)
     gan.begin(torch.autograd.backward, ())
@@ -134,6 +134,13 @@ def falling(t):
     return 1 - t / 400
 
 
+class Rising(Term):
+    """The square of D on data, with a weight that rises from step to step."""
+
+    def forward(self, seen):
+        return 0.1 * seen.step * seen.on_x.square().mean()
+
+
 CASES = {
     "plain": {},
     "hinge, R1 and k = 2": {"loss": losses.Hinge(), "terms": {"r1": R1(0.1)}, "k": 2},
@@ -151,6 +158,14 @@ CASES = {
         "loss": losses.Hinge(), "terms": {"norm": SpectralNorm("D"), "norm_g": SpectralNorm("G"), "r1": R1(0.1, every=2)},
         "average": Decay(0.9, 10),
     },
+    "numbers that move": {
+        "loss": losses.LeastSquares(c=1.0), "terms": {"r1": R1(0.1)},
+        "moved": lambda loss, terms: {
+            "loss.c": (InPart(loss, "c"), lambda t: 1 - t / 64),
+            "penalty.r1.gamma": (InPart(terms["r1"], "gamma"), lambda t: t / 64),
+        },
+    },
+    "a term that reads the number of its step": {"terms": {"rising": Rising(every=2)}},
     "relativistic, optimistic": {"loss": relativistic.RelativisticPair(), "updates": Optimistic()},
     "extragradient, noise, centring": {
         "updates": Extragradient(), "augment": InstanceNoise(0.1), "terms": {"centring": Centring(0.1)},
@@ -161,6 +176,17 @@ CASES = {
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_replicas_at_once_are_those_alone_to_the_last_digits_of_float64(case):
     compare(lambda seed: game(seed, **case), 10, middle=5)
+
+
+def test_its_steps_are_traced_where_they_are_functions_of_tensors():
+    for name, read in (
+        ("lazy R1, an average, a schedule", []),
+        ("a term that reads the number of its step", [("D", "rising")]),
+    ):
+        stack = Replicas([game(seed, **CASES[name]) for seed in range(2)], Data(torch.float64))
+        stack.play(3)
+        assert len(stack._steps) == 3
+        assert [kind for kind, step in stack._steps.items() if getattr(step, "func", None) == stack._gradients] == read
 
 
 @pytest.mark.long

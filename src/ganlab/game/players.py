@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import _SpectralNorm
 
+from ganlab.game.traced import Step
 from ganlab.types import Loss
 
 Map = Callable[[Tensor], Tensor]
@@ -110,9 +111,10 @@ class Players(NamedTuple):
     differentiate: Callable[..., tuple[Tensor, Any, Back]] = by_leaf
     through: bool = False  # whether D's loss is to be a function of G's weights, too
 
-    def due(self, player: str, step: int) -> dict[str, Any]:
+    def due(self, player: str, step: int | Step) -> dict[str, Any]:
         """The terms that a step of this player takes into its loss: known on the host."""
-        return {name: term for name, term in self.terms.items() if term.of == player and step % term.every == 0}
+        number = step.number if isinstance(step, Step) else step  # what has to be known of a step that is traced, and no more
+        return {name: term for name, term in self.terms.items() if term.of == player and number % term.every == 0}
 
     def bounded(self) -> bool:
         """Whether a term holds the slope of D."""

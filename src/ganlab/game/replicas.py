@@ -1,4 +1,4 @@
-"""Several games of one setting, played at once: their weights are rows of the same tensors.
+"""Optimizers games of one setting, played at once: their weights are rows of the same tensors.
 
 Iteration t of each is what it is when it is played alone, a function of its own weights, optimizer state, seed and t. To all
 that looks at it, a game stays as it is: its nets, averages, buffers and optimizers hold views of their rows.
@@ -6,23 +6,22 @@ that looks at it, a game stays as it is: its nets, averages, buffers and optimiz
 
 from __future__ import annotations
 
-import copy
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.func import functional_call, vmap
-from torch.optim import Optimizer
+from torch.utils._pytree import tree_map
 
 from ganlab.game.module import GAN
 from ganlab.game.players import Terms
-from ganlab.game.quick import forget, quicken
+from ganlab.game.quick import forget
+from ganlab.game.rows import Optimizers, kind_of, stacked
 from ganlab.game.stacked import Body, refuse_alone
-from ganlab.networks.weights import trained_by
+from ganlab.game.traced import traced_or_not
 from ganlab.random import Given, Request, handed, seed_of
 from ganlab.types import Batch, Source
 
@@ -38,27 +37,19 @@ class _Asked:
         return request.drawn(torch.Generator(getattr(request, "device", "cpu")))
 
 
-class _Part(NamedTuple):
-    """Games whose optimizers have the same numbers, neighbours in the stack, and one optimizer for all of them."""
-
-    rows: slice
-    games: list[GAN]
-    optimizer: Optimizer
-
-
 class Replicas:
     """Games of one setting that differ in their seeds and in numbers of their optimizers, all after the same iteration. To
     `updates` it is a game, with a first dimension R before all others. Raises ValueError where they cannot be stacked."""
 
     def __init__(self, games: Sequence[GAN], sources: Source) -> None:
         refuse_alone(games[0])
-        games = sorted(games, key=_numbers)  # those alike are neighbours
+        games = sorted(games, key=kind_of)  # those alike are neighbours
         self.games, self.source, first = games, sources, games[0]
         if len({game.t for game in games}) > 1:
             raise ValueError("games are played at once from the same iteration on")
         self.body, bodies = Body(first), [Body(game) for game in games]
-        self.weights = _stacked([dict(body.named_parameters()) for body in bodies])
-        self.buffers = _stacked([dict(body.named_buffers()) for body in bodies])
+        self.weights = stacked([dict(body.named_parameters()) for body in bodies])
+        self.buffers = stacked([dict(body.named_buffers()) for body in bodies])
         of = {id(p): w for p, w in zip(self.body.parameters(), self.weights.values(), strict=True)}
         self.weights_G, self.weights_D = ([of[id(p)] for p in each] for each in (first.weights_G, first.weights_D))
         self.net_G, self.net_D = ([of[id(p)] for p in net.parameters()] for net in (first.G, first.D))
@@ -66,48 +57,18 @@ class Replicas:
         self._G_buffers = [own[id(b)] for b in first.G.buffers()]
         self._averages = [
             (
-                _stacked([dict(game.averages[i].named_parameters()) for game in games]),
-                _stacked([dict(game.averages[i].named_buffers()) for game in games]),
+                stacked([dict(game.averages[i].named_parameters()) for game in games]),
+                stacked([dict(game.averages[i].named_buffers()) for game in games]),
             )
             for i in range(len(first.averages))
         ]
-        self.parts_G, self.parts_D = (self._parts(player, of) for player in "GD")
-        self.opt_G, self.opt_D = _Several(self.parts_G, self.weights_G), _Several(self.parts_D, self.weights_D)
+        self.opt_G, self.opt_D = Optimizers(games, "G", of, self.weights_G), Optimizers(games, "D", of, self.weights_D)
         self.updates, self.now = first.updates, SimpleNamespace(D_steps=0, G_steps=0)
         self._layers, self._noise = ([torch.Generator(first.device) for _ in games] for _ in "12")
         self._plans: dict[tuple[str, ...], list[Request]] = {}  # what a step of a player with these terms draws
+        self._steps: dict[tuple[str, ...], Callable[..., Any]] = {}  # and does
         self._seen: dict[str, dict[str, Any]] = {}
         self._penalties: dict[str, Tensor] = {}
-
-    def _parts(self, player: str, of: Mapping[int, nn.Parameter]) -> list[_Part]:
-        parts, begin = [], 0
-        for _, alike in groupby(self.games, key=_numbers):
-            games = list(alike)
-            rows = slice(begin, begin + len(games))
-            begin = rows.stop
-            whole = len(games) == len(self.games)
-            first, one = (getattr(game, f"opt_{player}") for game in (self.games[0], games[0]))
-            optimizer = copy.copy(one)
-            optimizer.state = defaultdict(dict)
-            optimizer.param_groups = []
-            for group, its in zip(first.param_groups, one.param_groups, strict=True):
-                stacks = [of[id(p)] for p in group["params"]]
-                kept = stacks if whole else [nn.Parameter(w.detach()[rows], w.requires_grad) for w in stacks]
-                optimizer.param_groups.append({**its, "params": kept})
-            part = _Part(rows, games, optimizer)
-            for w, owners in self._owners(player, part):
-                states = [getattr(game, f"opt_{player}").state[p] for game, p in owners]
-                if all(states):
-                    optimizer.state[w] = {key: _joined([state[key] for state in states], w) for key in states[0]}
-            quicken(optimizer)
-            parts.append(part)
-        return parts
-
-    def _owners(self, player: str, part: _Part) -> Iterator[tuple[Tensor, list[tuple[GAN, Tensor]]]]:
-        """(rows of a weight, whose each is)."""
-        for i, group in enumerate(part.optimizer.param_groups):
-            for j, w in enumerate(group["params"]):
-                yield w, [(game, getattr(game, f"opt_{player}").param_groups[i]["params"][j]) for game in part.games]
 
     def play(self, until: int, stop: Callable[[], bool] = lambda: False) -> None:
         """Iterations of Algorithm 1 until then, or until one after which `stop` says so."""
@@ -132,11 +93,10 @@ class Replicas:
         first = self.games[0]
         for game in self.games if first.numbers.at else ():
             game.numbers.write(t)
-        for part_G, part_D in zip(self.parts_G, self.parts_D, strict=True):
-            part_G.games[0]._set_rates(t)
-            for part, its in ((part_G, part_G.games[0].opt_G), (part_D, part_D.games[0].opt_D)):
-                for group, one in zip(part.optimizer.param_groups, its.param_groups, strict=True):
-                    group |= {key: value for key, value in one.items() if key != "params"}
+        for part in self.opt_G.parts:  # those of D are of the same games
+            part.games[0]._set_rates(t)
+        self.opt_G.follow()
+        self.opt_D.follow()
         self.now.D_steps, self.now.G_steps = first.k * t, self.updates.g_steps * t
         for game, generator, noise in zip(self.games, self._layers, self._noise, strict=True):
             generator.manual_seed(seed_of(game.seed, f"layers/{game.global_rank}", t))
@@ -160,26 +120,49 @@ class Replicas:
         self._descend("G", x, y, z, self.now.G_steps, self.weights_G)
 
     def _descend(self, player: str, x: Tensor, y: Tensor, z: Tensor, step: int, weights: list[nn.Parameter]) -> None:
+        kind = (player, *self.body.players.due(player, step))
+        draws = self._draws(kind, x, y, z, step)
+        given = (self.weights, self.buffers, draws, x, y, z)
+        if kind not in self._steps:
+            self._steps[kind] = traced_or_not(partial(self._gradients, player, weights), step, *given)
+        gradients, found = self._steps[kind](step, *given)
+        for w, gradient in zip(weights, gradients, strict=True):
+            w.grad = gradient
+        for name, value in found["buffers"].items():
+            self.buffers[name].copy_(value)
+        self._seen[player] = found
+
+    def _gradients(
+        self,
+        player: str,
+        own: list[nn.Parameter],
+        step: int,
+        weights: Mapping[str, Tensor],
+        buffers: Mapping[str, Tensor],
+        *given: Any,
+    ) -> tuple[list[Tensor | None], dict[str, Any]]:
+        """Of the sum of all games' losses by `own`, the weights of the player among all; and what else there is to be known,
+        without a graph."""
+
         def one(everything: dict[str, Tensor], draws: list[Tensor], *given: Tensor) -> Any:
             with handed(Given(draws)):
                 return functional_call(self.body, everything, (player, *given, step))
 
-        everything = {**self.weights, **self.buffers}
-        found = vmap(one)(everything, self._draws(player, x, y, z, step), x, y, z)
-        found["loss"].sum().backward(inputs=weights)
-        for name, value in found["buffers"].items():
-            self.buffers[name].copy_(value.detach())
-        self._seen[player] = found
+        found = vmap(one)({**weights, **buffers}, *given)
+        gradients = torch.autograd.grad(found["loss"].sum(), own, allow_unused=True)
+        laid_out: list[Tensor | None] = [
+            g if g is None else g.contiguous() for g in gradients
+        ]  # as weights are, which fused optimizers rely on
+        return laid_out, tree_map(Tensor.detach, found)
 
-    def _draws(self, player: str, x: Tensor, y: Tensor, z: Tensor, step: int) -> list[Tensor]:
+    def _draws(self, kind: tuple[str, ...], x: Tensor, y: Tensor, z: Tensor, step: int) -> list[Tensor]:
         """What a step draws, [R, ...] each: of each game from its own generator, in the order in which it would be asked for.
         The first step of a kind is taken once more, by one game, to see what that is."""
-        kind = (player, *self.body.players.due(player, step))
         if kind not in self._plans:
             asked = _Asked()
             row = {name: each[0] for name, each in {**self.weights, **self.buffers}.items()}
             with handed(asked):
-                functional_call(self.body, row, (player, x[0], y[0], z[0], step))
+                functional_call(self.body, row, (kind[0], x[0], y[0], z[0], step))
             self._plans[kind] = asked.requests
         return [torch.stack([request.drawn(generator) for generator in self._layers]) for request in self._plans[kind]]
 
@@ -217,63 +200,8 @@ class Replicas:
             game.now.D_steps, game.now.G_steps = now.D_steps, now.G_steps
             game.now.penalties |= {name: value[i] for name, value in self._penalties.items()}
             game.now.D_terms, game.now.G_terms = (_terms_of(self._seen[player], i) for player in "DG")
-        for player, parts in (("G", self.parts_G), ("D", self.parts_D)):
-            for part in parts:
-                for w, owners in self._owners(player, part):
-                    for i, (game, p) in enumerate(owners):
-                        state = part.optimizer.state.get(w, {})
-                        getattr(game, f"opt_{player}").state[p] = {key: _row(value, i, w) for key, value in state.items()}
-
-
-class _Several:
-    """Optimizers of rows of the same weights, as one."""
-
-    def __init__(self, parts: Sequence[_Part], weights: list[nn.Parameter]) -> None:
-        self.parts, self.weights = parts, weights
-
-    def step(self, step: Callable[[Optimizer], Any] = lambda optimizer: optimizer.step()) -> None:
-        for part in self.parts:
-            if len(self.parts) > 1:  # its weights are views, which have no gradients of their own
-                for mine, w in zip(trained_by(part.optimizer), self.weights, strict=True):
-                    mine.grad = None if w.grad is None else w.grad[part.rows]
-            step(part.optimizer)
-
-    def zero_grad(self) -> None:
-        forget(self.weights)
-
-
-def _numbers(game: GAN) -> str:
-    """Of its optimizers, in writing."""
-    groups = [group for optimizer in (game.opt_G, game.opt_D) for group in optimizer.param_groups]
-    known = [{key: value for key, value in group.items() if key not in ("params", "lr")} for group in groups]
-    return repr((game._rates, game.slower, known))
-
-
-def _stacked(each: Sequence[Mapping[str, Tensor]]) -> dict[str, Any]:
-    """The tensors of all games by their names, [R, ...], of which each game's own become views."""
-    stacks: dict[str, Any] = {}
-    for name, one in each[0].items():
-        stack = torch.stack([tensors[name].detach() for tensors in each])
-        for tensors, row in zip(each, stack, strict=True):
-            tensors[name].data = row
-        stacks[name] = nn.Parameter(stack, one.requires_grad) if isinstance(one, nn.Parameter) else stack
-    return stacks
-
-
-def _joined(values: Sequence[Any], w: Tensor) -> Any:
-    """What optimizers keep of the same weight: rows, or a count that is the same for all."""
-    first = values[0]
-    if not isinstance(first, Tensor):
-        return first
-    return (
-        torch.stack(list(values))
-        if first.shape == w.shape[1:] and w.dim() == first.dim() + 1 and first.dim()
-        else first.clone()
-    )
-
-
-def _row(value: Any, i: int, w: Tensor) -> Any:
-    return value[i] if isinstance(value, Tensor) and value.shape == w.shape else value
+        self.opt_G.publish()
+        self.opt_D.publish()
 
 
 def _norms(gradients: Iterable[Tensor]) -> Tensor:
