@@ -73,6 +73,7 @@ class Claim(BaseModel):
     waits: str | None = None
     unknown: str | None = None  # what the paper does not say, and what is taken
     changed: str | None = None  # what was corrected after a run of it, and what that run had said
+    afterwards: str | None = None  # what is to be said of its result, which decides nothing
     setting: list[str] = []  # overrides of train.py, of all arms
     arms: dict[str, list[str]] = {RUN: []}
     measure: dict[str, Any] = {"_target_": "ganlab.reproduce.measures.final"}  # (a run) -> values

@@ -103,6 +103,7 @@ def _told(name: str, claim: Claim, record: Record | None, verdict: Outcome, find
         own = f", {overall(findings)} by its own rule" if claim.differs else ""
         lines.append(f"verdict    {verdict}{own}")
         about = record.origin
+        lines += [f"afterwards {claim.afterwards}"] if claim.afterwards else []
         lines.append(f"measured   {str(about['finished'])[:10]}, commit {str(about['commit'])[:9]}, {_means(record, claim)}")
     elif claim.waits:
         lines.append(f"waits      for {claim.waits}")
