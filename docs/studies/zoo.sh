@@ -29,5 +29,5 @@ else
     sweep r1 loss=non_saturating penalty=r1
     sweep clip loss=wasserstein penalty=weight_clipping penalty.weight_clipping.limit=0.1
     for loss in energy mmd; do sweep $loss loss=$loss penalty=gradient_penalty penalty.gradient_penalty.weight=0.1; done
-    alone hinge_sn loss=hinge penalty=spectral_norm
+    sweep hinge_sn loss=hinge penalty=spectral_norm
 fi

@@ -1,4 +1,4 @@
-"""Optimizers games of one setting, played at once: their weights are rows of the same tensors.
+"""Several games of one setting, played at once: their weights are rows of the same tensors.
 
 Iteration t of each is what it is when it is played alone, a function of its own weights, optimizer state, seed and t. To all
 that looks at it, a game stays as it is: its nets, averages, buffers and optimizers hold views of their rows.
