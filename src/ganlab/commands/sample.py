@@ -209,7 +209,7 @@ def meant_by(path: str, name: str | None) -> tuple[RunDirectory, Path]:
         raise UserError(f"{path}: there is no such file")
     if name is not None:
         raise UserError(f"{path} and --checkpoint {name} are two checkpoints: give one of them")
-    run = RunDirectory(file.resolve().parent.parent)
+    run = RunDirectory((file.resolve() if file.parent.name in ("", "..") else file).parent.parent)
     if not run.config_file.is_file():
         raise UserError(
             f"{path} says no network by itself: leave it in checkpoints/ of its run, beside whose config.yaml it is read"
