@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from ganlab.data import line, toy
+from ganlab.data import line, mixture, toy
 from ganlab.metrics import parzen
 from ganlab.metrics.modes import HighQuality, Modes, ReverseKL
 from ganlab.metrics.sliced import SlicedWasserstein
@@ -59,6 +59,19 @@ def test_minibatches_are_a_function_of_seed_and_iteration():
     assert not torch.equal(a.x, RING.minibatches(3, 2, 6, 1, everyone).x)
     halves = [RING.minibatches(3, 2, 6, 0, slice(r * 3, r * 3 + 3)).x for r in (0, 1)]
     assert torch.equal(torch.cat(halves, 1), a.x)
+
+
+TILTED = mixture.mixture([[0.0, 1.0], [2.0, 0.0]], covariances=[[1.0, 0.5], [0.5, 1.0]], weights=[1.0, 3.0])
+ON_LINE = line.LineMixture(torch.tensor([[-1.0], [1.0]]), torch.full((2, 1), 0.5))
+
+
+@pytest.mark.parametrize("source", [RING, toy.gaussians(torch.zeros(2, 1), 1.0), TILTED, ON_LINE])
+def test_minibatches_of_several_seeds_are_those_of_each(source):
+    x, y = source.minibatches_of(5, 2, 8, (3, 1, 3))
+    for i, seed in enumerate((3, 1, 3)):
+        one = source.minibatches(5, 2, 8, seed, slice(None))
+        assert torch.equal(x[:, i], one.x)
+        assert torch.equal(y[:, i], one.y)
 
 
 def test_seeds_do_not_repeat_within_a_run_on_any_device():

@@ -80,8 +80,25 @@ class Mixture(Distribution):
         return Mixture(self.means, (self.stds.square() + std**2).sqrt(), self.weights)
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        return self._placed(*self._drawn(n, generator))
+
+    def minibatches_of(self, t: int, k: int, batch_size: int, seeds: Sequence[int]) -> Batch:
+        """Those of several seeds, x [k, R, B, *S] and y [k, R, B]: the same bits, with less around the draws."""
+        if type(self) is not Mixture:  # others are drawn in other ways
+            every = [self.minibatches(t, k, batch_size, seed, slice(0, batch_size)) for seed in seeds]
+            return Batch(*(torch.stack(each, 1) for each in zip(*every, strict=True)))
+        drawn = [self._drawn(k * batch_size, generator_of(seed, "data", t, self.device)) for seed in seeds]
+        x, y = self._placed(*(torch.stack(each) for each in zip(*drawn, strict=True)))
+        return Batch(
+            x.view(len(seeds), k, batch_size, *self.shape).transpose(0, 1), y.view(len(seeds), k, batch_size).transpose(0, 1)
+        )
+
+    def _drawn(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Components [n], and N(0, 1) [n, d]."""
         y = torch.multinomial(self.weights, n, replacement=True, generator=generator)
-        noise = torch.randn(n, *self.shape, generator=generator, device=generator.device)
+        return y, torch.randn(n, *self.shape, generator=generator, device=generator.device)
+
+    def _placed(self, y: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         return self.means[y] + self.stds[y] * noise, y
 
     def to(self, device: torch.device) -> Mixture:

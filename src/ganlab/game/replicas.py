@@ -65,6 +65,7 @@ class Replicas:
         self.opt_G, self.opt_D = Optimizers(games, "G", of, self.weights_G), Optimizers(games, "D", of, self.weights_D)
         self.updates, self.now = first.updates, SimpleNamespace(D_steps=0, G_steps=0)
         self._layers, self._noise = ([torch.Generator(first.device) for _ in games] for _ in "12")
+        self._t, self._seeded = first.t, False  # whether what layers draw in this iteration has been seeded
         self._plans: dict[tuple[str, ...], list[Request]] = {}  # what a step of a player with these terms draws
         self._steps: dict[tuple[str, ...], Callable[..., Any]] = {}  # and does
         self._seen: dict[str, dict[str, Any]] = {}
@@ -98,14 +99,16 @@ class Replicas:
         self.opt_G.follow()
         self.opt_D.follow()
         self.now.D_steps, self.now.G_steps = first.k * t, self.updates.g_steps * t
-        for game, generator, noise in zip(self.games, self._layers, self._noise, strict=True):
-            generator.manual_seed(seed_of(game.seed, f"layers/{game.global_rank}", t))
-            noise.manual_seed(seed_of(game.seed, "noise", t))
+        self._t, self._seeded = t, False
+        for game, generator in zip(self.games, self._noise, strict=True):
+            generator.manual_seed(seed_of(game.seed, "noise", t))
 
     def _minibatches(self, t: int) -> Batch:
         """x [k, R, B, *S], y [k, R, B]."""
-        k, B = self.games[0].k, self.games[0].batch_size
-        every = [self.source.minibatches(t, k, B, game.seed, slice(0, B)) for game in self.games]
+        k, B, seeds = self.games[0].k, self.games[0].batch_size, [game.seed for game in self.games]
+        if hasattr(self.source, "minibatches_of"):
+            return self.source.minibatches_of(t, k, B, seeds)
+        every = [self.source.minibatches(t, k, B, seed, slice(0, B)) for seed in seeds]
         return Batch(*(torch.stack(each, 1) for each in zip(*every, strict=True)))
 
     def noise(self) -> Tensor:
@@ -164,6 +167,10 @@ class Replicas:
             with handed(asked):
                 functional_call(self.body, row, (kind[0], x[0], y[0], z[0], step))
             self._plans[kind] = asked.requests
+        if self._plans[kind] and not self._seeded:
+            for game, generator in zip(self.games, self._layers, strict=True):
+                generator.manual_seed(seed_of(game.seed, f"layers/{game.global_rank}", self._t))
+            self._seeded = True
         return [torch.stack([request.drawn(generator) for generator in self._layers]) for request in self._plans[kind]]
 
     def D_step(self) -> None:
