@@ -327,6 +327,17 @@ def test_a_plateau_is_where_a_mode_is_missing(tmp_path):
     assert short["lost"] == 0.0
 
 
+def test_the_landscape_is_measured_of_a_run_and_a_column_that_is_not_there_is_told(run):
+    """At iteration 50 G has found no cluster: that is the table's word, whose column the claim names."""
+    claim = read_claim(CLAIMS["landscape"])
+    setting = [line for line in claim.setting if not line.startswith("iterations=")]
+    trained = run(*setting, *claim.arms["gan"], "iterations=50")
+    assert measured(claim.model_copy(update={"measure": {**claim.measure, "missing": 0, "rows": 1}}), trained)["lost"] == 1.0
+    wrong = claim.model_copy(update={"measure": {**claim.measure, "modes": "modes"}})
+    with pytest.raises(UserError, match="measure cannot be taken"):
+        measured(wrong, trained)
+
+
 def test_decades(tmp_path):
     rows = [{"iteration": t, "norm": 10.0**-t} for t in range(6)]
     assert decades(Told(tmp_path, rows), "norm", 1)["fall"] == pytest.approx(5.0)

@@ -42,8 +42,11 @@ def at_iterations(run: RunDirectory, name: str, at: Sequence[int], rate: Sequenc
 
 def plateau(run: RunDirectory, loss: str, modes: str, missing: float, rows: int) -> dict[str, float]:
     """A loss while modes are missing, and at the end: the median over the looks at which there are only so many modes as
-    `missing`, NaN where there were fewer than `rows` of them; `lost` is 1 where there were as many."""
+    `missing`, NaN where there were fewer than `rows` of them; `lost` is 1 where there were as many. KeyError
+    where the table has no such columns."""
     table = [row for row in read(run.table_file) if loss in row]
+    if not any(modes in row for row in table):
+        raise KeyError(f"{loss} with {modes}")
     low = [row[loss] for row in table if row.get(modes) == missing]
     lost = len(low) >= rows
     return {"plateau": statistics.median(low) if lost else math.nan, "end": table[-1][loss], "lost": float(lost)}
