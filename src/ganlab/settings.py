@@ -132,6 +132,7 @@ class Settings(Game):
     images: Count | None
     at_once: Count | None = None
     replicas: Few | list[dict[str, Any]] = 1
+    figures: bool | None = None
     features: str | None
     log_every: Count
     threads: Annotated[Few, Field(le=4096)] | None

@@ -8,9 +8,11 @@ from conftest import composed
 from torch.testing import assert_close
 
 import ganlab.run.experiment
+from ganlab.commands.figures import figures
 from ganlab.errors import Unfinished, UserError
 from ganlab.files.run import RunDirectory, checkpoints
 from ganlab.files.table import read
+from ganlab.game.replicas import Replicas
 from ganlab.run.experiment import train
 from ganlab.signals import SIGNALS
 
@@ -65,8 +67,30 @@ def test_each_is_a_run_as_if_it_had_been_trained_alone(group, run):
             {k: v for k, v in other.items() if k != "seconds"}, rel=1e-4, abs=1e-6
         )
     assert one.result.keys() == alone.result.keys()
+    assert not [*one.figures.iterdir()]  # drawn on demand
+    assert {path.name for path in figures(one, trust=False)} == {path.name for path in alone.figures.iterdir()}
     smallest = min(checkpoints(alone.checkpoints)[-1].stat().st_size, 10**9)
     assert checkpoints(one.checkpoints)[-1].stat().st_size < 1.1 * smallest  # and not the weights of all three
+
+
+def test_bf16_is_computed_in_where_it_is_asked_for(group, monkeypatch):
+    seen, play = [], Replicas.play
+
+    def watched(self, *given):
+        seen.append(torch.is_autocast_enabled("cpu") and torch.get_autocast_dtype("cpu"))
+        play(self, *given)
+
+    monkeypatch.setattr(Replicas, "play", watched)
+    assert all(
+        one.result["status"] == "completed" for one in group("replicas=2", "iterations=1", "trainer.precision=bf16-mixed")
+    )
+    group("replicas=2", "iterations=1", name="other")
+    assert seen == [torch.bfloat16, False]
+
+
+def test_figures_are_drawn_of_replicas_too_where_they_are_asked_for(group):
+    drawn = group("replicas=2", "iterations=4", "figures=true")
+    assert all((one.figures / "curves.png").exists() for one in drawn)
 
 
 def test_an_ordinary_run_goes_on_with_one_of_them(group, run, tmp_path):

@@ -47,6 +47,7 @@ class Ending:
     loggers: list[RunLogger]
     observation: Observation
     trainer: pl.Trainer
+    draws = True  # figures of the whole run
 
     def _close(self, result: dict[str, Any]) -> None:
         """The result is written even where a figure or a logger fails: that is a warning, and not the end of the run. Of a run
@@ -61,11 +62,13 @@ class Ending:
         if status is Status.INTERRUPTED:
             self._write(result)
         figures: list[Path] = []
-        lines = [f"run        {self.run.path}", f"look       {self.run.figures}"]
+        path = shlex.quote(str(self.run.path))
+        where = f"look       {self.run.figures}" if self.draws else f"look       ganlab figures {path} draws its figures"
+        lines = [f"run        {self.run.path}", where]
         if far := short_of_published(result.get("cards", {})):
             lines.append(f"protocol   {far}")
         with _warned("the figures"), suppress(Abandoned), SIGNALS.doing(ABANDON):
-            figures = redrawn(self.run, self.measure)
+            figures = redrawn(self.run, self.measure) if self.draws else []
         for logger in self.loggers:
             with _warned(f"{type(logger).__name__}"):
                 lines += logger.close(result, figures)

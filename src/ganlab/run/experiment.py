@@ -154,7 +154,7 @@ class Experiment(Ending):
         checkpoint: Path | None = None, slower: Slower | None = None,
     ) -> None:  # fmt: skip
         self.settings, self.run, self.provenance = settings, run, provenance()
-        self.slower = slower or Slower()
+        self.slower, self.draws = slower or Slower(), settings.figures is not False
         self.source: Source = build_as(Source, settings.data, "data")
         pl.seed_everything(seed_of(settings.seed, "initial weights") % 2**32, verbose=False)
         self.gan = game_of(settings)

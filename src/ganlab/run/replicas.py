@@ -189,6 +189,7 @@ class _Member(Thread):
             raise UserError("replicas are for one process: leave out trainer.devices, or replicas")
         if self.quiet:
             experiment.be_quiet()
+        experiment.draws = experiment.settings.figures is True  # seconds each, and who looks at all of them?
         self.experiment = experiment
         experiment.gan.played = self._play
         self._wait()
@@ -265,7 +266,8 @@ class _Together:
         if self._stacked != now or self._stack is None or {*map(id, self._stack.games)} != {*map(id, games)}:
             self._stack, self._stacked = Replicas(games, now[0].experiment.trainer.datamodule.source), list(now)
         began = time.perf_counter()
-        self._stack.play(until, lambda: SIGNALS.received > 0)
+        with now[0].experiment.trainer.precision_plugin.train_step_context():  # it is of one thread, and this is another
+            self._stack.play(until, lambda: SIGNALS.received > 0)
         share = (time.perf_counter() - began) / len(now)
         for member in now:
             member.share = share
