@@ -48,10 +48,16 @@ def quartiles(values: list[float]) -> str:
 
 
 def against_loops(
-    setting: tuple[str, ...], rounds: int, warm: int, n: int, defaults: tuple[str, ...] | None = None
+    setting: tuple[str, ...],
+    rounds: int,
+    warm: int,
+    n: int,
+    defaults: tuple[str, ...] | None = None,
+    of_loops: tuple[str, ...] = (),
 ) -> list[str]:
-    """Speed of bare ganlab, and of whole runs with everything but `defaults` at its default, as multiples of each loop's."""
-    settings, _ = speed.configured(*setting)
+    """Speed of bare ganlab, and of whole runs with everything but `defaults` at its default, as multiples of each loop's, which
+    have `of_loops` beside."""
+    settings, _ = speed.configured(*setting, *of_loops)
     runs: dict[str, Callable[[], float]] = {
         "bare": lambda: speed.bench(setting, warm, n),
         **{name: (lambda loop=loop: loop(settings, warm, n)) for name, loop in speed.LOOPS.items()},  # type: ignore[misc]
@@ -79,7 +85,9 @@ def iterations(root: Path, quick: bool, keep: Keep) -> Table:
     if (root / "MNIST" / "raw").is_dir():
         for width in (32,) if quick else (16, 32):
             setting = (*dcgan(root, width), "at_once=2")
-            wanted[f"DCGAN 32 x 32, width {width}, batch 128"] = lambda given=setting: against_loops(given, rounds, 2, 6)  # type: ignore[misc]
+            wanted[f"DCGAN 32 x 32, width {width}, batch 128"] = lambda given=setting: against_loops(  # type: ignore[misc]
+                given, rounds, 2, 6, of_loops=speed.CONTIGUOUS
+            )
     return [*rows, *([name, *keep(name, row)] for name, row in wanted.items())]
 
 
@@ -119,7 +127,8 @@ def scaling(root: Path, quick: bool, keep: Keep) -> Table:
 
 TABLES: dict[str, tuple[str, Callable[[Path, bool, Keep], Table]]] = {
     "iterations": ("## An iteration\n\nSpeed as a multiple of that of each loop of `benchmarks/loops.py`, which have the same "
-                   "networks, losses and data: median [quartiles] over interleaved rounds, one thread, CPU time.", iterations),
+                   "networks, losses and data (DCGAN's in torch's own memory format, where ganlab's are in channels_last): "
+                   "median [quartiles] over interleaved rounds, one thread, CPU time.", iterations),
     "command": ("## The whole command\n\n`python train.py logger=csv`, one thread. "
                 "Training and theory are of the run's own clock, a wall clock: "
                 "on a busy machine their rows are too large, and that of the rest too small.", whole_command),

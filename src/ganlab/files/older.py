@@ -33,7 +33,22 @@ def migrated(config: dict[str, Any]) -> dict[str, Any]:
     if "penalty" not in config:
         return config
     config = {"adjust": {}, "average": {"_target_": "ganlab.game.averages.Decay"}, **config}
-    return _normed(config if "objective" in config else _in_parts(config))
+    return _laid_out(_normed(config if "objective" in config else _in_parts(config)))
+
+
+def _laid_out(config: dict[str, Any]) -> dict[str, Any]:
+    """dcgan's maps lay channel by channel; now its nets are told how."""
+    model = config.get("model")
+    if not isinstance(model, Mapping):
+        return config
+    told = {player: {**model[player], "channels_last": False} for player in _untold(model)}
+    return {**config, "model": {**model, **told}} if told else config
+
+
+def _untold(model: Mapping[str, Any]) -> list[str]:
+    nodes = {player: model.get(player) for player in ("G", "D")}
+    return [player for player, node in nodes.items() if isinstance(node, Mapping) and "channels_last" not in node
+            and str(node.get("_target_")).startswith("ganlab.networks.dcgan.")]  # fmt: skip
 
 
 def _normed(config: dict[str, Any]) -> dict[str, Any]:
@@ -108,6 +123,9 @@ def overrides(lines: list[str], config_file: Path) -> list[str]:
         return lines
     if _normed(_moved(config)) != _moved(config):
         lines = [*lines, "+model.D.norm=batch"]
+    model = config.get("model")
+    if isinstance(model, Mapping):
+        lines = [*lines, *(f"++model.{player}.channels_last=false" for player in _untold(model))]
     penalty = config.get("penalty")
     named = _named(penalty)
     if named is penalty or not named:

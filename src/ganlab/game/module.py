@@ -16,7 +16,7 @@ from ganlab.game.augment import Augment
 from ganlab.game.averages import Average
 from ganlab.game.numbers import Numbers
 from ganlab.game.players import Players, Terms
-from ganlab.game.quick import forget, quicken
+from ganlab.game.quick import forget, lay_out, quicken
 from ganlab.game.terms import Term
 from ganlab.networks.weights import follower, frozen, gradient_norm, trained_by
 from ganlab.precision import working
@@ -226,8 +226,9 @@ class GAN(pl.LightningModule):
     def begin(self, backward_to: Callable[..., None], kept_out: tuple[nn.Module, ...]) -> None:
         """What a body needs, where the nets are now."""
         self._draws, self._noise = Draws(self.device), Draws(self.device)
-        quicken(self.opt_G)
-        quicken(self.opt_D)
+        for optimizer in (self.opt_G, self.opt_D):
+            lay_out(optimizer)
+            quicken(optimizer)
         self._follow = [follower(average, self.G) for average in self.averages]
         self.numbers.to(self.device)
         self.backward_to, self._frozen = backward_to, kept_out

@@ -20,6 +20,15 @@ def quicken(optimizer: Optimizer) -> None:
         optimizer.step = _Direct(optimizer)  # type: ignore[method-assign]
 
 
+def lay_out(optimizer: Optimizer) -> None:
+    """Have what is kept of each weight lie in memory as the weight does. torch's fused kernels go through both in their order:
+    a state that was saved when its weight was not yet in channels_last is taken for that of other weights, without a word."""
+    for p, state in optimizer.state.items():
+        for name, value in state.items():
+            if torch.is_tensor(value) and value.shape == p.shape and value.stride() != p.stride():
+                state[name] = torch.empty_like(p, dtype=value.dtype).copy_(value)
+
+
 class _Direct:
     def __init__(self, optimizer: Optimizer) -> None:
         self.optimizer, self.whole = optimizer, type(optimizer).step

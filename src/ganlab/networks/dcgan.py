@@ -10,6 +10,7 @@ import math
 from collections.abc import Sequence
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 
 from ganlab.errors import at_least_one
@@ -20,10 +21,17 @@ from ganlab.networks.told import Told
 
 
 class Generator(nn.Module):
-    """z [B, Z] -> x [B, C, H, W] in [-1, 1]; `width` channels before the last stage, twice as many in each one above."""
+    """z [B, Z] -> x [B, C, H, W] in [-1, 1]; `width` channels before the last stage, twice as many in each one above.
+    `channels_last`: weights and maps lie pixel by pixel, which rounds otherwise and is faster on a CPU."""
 
     def __init__(
-        self, shape: Sequence[int], z_dim: int, width: int, told: Told | None = None, norm: str | Norm = "batch"
+        self,
+        shape: Sequence[int],
+        z_dim: int,
+        width: int,
+        told: Told | None = None,
+        norm: str | Norm = "batch",
+        channels_last: bool = False,
     ) -> None:
         super().__init__()
         at_least_one(width=width)
@@ -46,6 +54,8 @@ class Generator(nn.Module):
         self.up = layers.Telling(*up, nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1), nn.Tanh())
         self.size, self.told = size, told
         self.apply(_initialise)
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         x = self.up(self.project(self.told(z, y), y), y)
@@ -54,10 +64,15 @@ class Generator(nn.Module):
 
 class Discriminator(layers.Discriminator):
     """x [B, C, H, W] -> logit [B]; `width` channels after the first stage, twice as many after each one below. `norm` is after
-    all stages but the first."""
+    all stages but the first. `channels_last` as in G."""
 
     def __init__(
-        self, shape: Sequence[int], width: int, norm: str | Norm = "batch", head: layers.Head = layers.LinearHead
+        self,
+        shape: Sequence[int],
+        width: int,
+        norm: str | Norm = "batch",
+        head: layers.Head = layers.LinearHead,
+        channels_last: bool = False,
     ) -> None:
         super().__init__()
         at_least_one(width=width)
@@ -72,6 +87,8 @@ class Discriminator(layers.Discriminator):
         features = widths[-1] * math.prod(side // 2**n for side in size)
         self.trunk, self.head = nn.Sequential(*down, nn.Flatten()), head(features)
         self.apply(_initialise)
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
 
 
 def _initialise(layer: nn.Module) -> None:
