@@ -104,13 +104,18 @@ def _told(name: str, claim: Claim, record: Record | None, verdict: Outcome, find
         lines.append(f"verdict    {verdict}{own}")
         about = record.origin
         lines += [f"afterwards {claim.afterwards}"] if claim.afterwards else []
-        lines.append(f"measured   {str(about['finished'])[:10]}, commit {str(about['commit'])[:9]}, {_means(record, claim)}")
+        lines.append(f"measured   {str(about['finished'])[:10]}, commit {_short(about['commit'])}, {_means(record, claim)}")
     elif claim.waits:
         lines.append(f"waits      for {claim.waits}")
     else:
         lines.append(f"not run    ganlab reproduce {name}, about {claim.minutes:g} minutes on one core")
         lines += [f"record     {STALE}"] if record is not None else []
     return lines
+
+
+def _short(commit: object) -> str:
+    """With the + of code that was changed since."""
+    return str(commit)[:9] + "+" * str(commit).endswith("+")
 
 
 def _means(record: Record, claim: Claim) -> str:
