@@ -49,6 +49,7 @@ def test_a_run_of_before_keeps_its_batchnorm(tmp_path):
     assert "norm" not in older.migrated({**config, "penalty": {}})["model"]["D"]
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(config))
-    assert older.overrides(["loss=wasserstein"], file) == ["loss=wasserstein", "+model.D.norm=batch"]
+    own = ["+model.D.norm=batch", "++model.D.channels_last=false"]
+    assert older.overrides(["loss=wasserstein"], file) == ["loss=wasserstein", *own]
     new = older.migrated({**config, "model": {**config["model"], "D": {**D, "norm": "layer"}}})
     assert new["model"]["D"]["norm"] == "layer"
