@@ -16,6 +16,7 @@ from torchvision.transforms.functional import normalize
 
 from ganlab.errors import UserError
 from ganlab.features.extractor import SHORT, Frozen
+from ganlab.features.weights import weights_file
 from ganlab.pixels import to_uint8
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of CLIP's training, of 0 ... 1
@@ -59,15 +60,8 @@ def clip(weights: str | None, name: str = "clip-vit-b-32") -> Clip:
     if name not in MODEL_METADATA:
         raise UserError(f"features.name = {name}: there is no such CLIP, use one of {', '.join(MODEL_METADATA)}")
     sha256 = MODEL_METADATA[name]["hash"]
-    cache = Path(torch.hub.get_dir()) / "checkpoints" / f"{name}-{sha256}.pt"
-    path = Path(weights).expanduser() if weights is not None else cache
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise UserError(
-            f"the weights of CLIP are not at {path} ({error.strerror}): download OpenAI's "
-            f"{MODEL_METADATA[name]['filename']}.pt to there, or give weights=PATH"
-        ) from error
+    download = f"OpenAI's {MODEL_METADATA[name]['filename']}.pt"
+    path, stat = weights_file(weights, f"{name}-{sha256}.pt", "CLIP", download)
     return _open(path, name, sha256, stat.st_mtime_ns, stat.st_size)
 
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ganlab.errors import UserError
 from ganlab.features.extractor import SHORT, Frozen
+from ganlab.features.weights import weights_file
 from ganlab.pixels import to_uint8
 
 STANDARD = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # sha256 of the standard file
@@ -55,15 +56,7 @@ def inception(weights: str | None) -> Inception:
     except ImportError as error:
         raise UserError("Inception needs torch-fidelity, which is not installed: pip install 'ganlab[fid]'") from error
     url = fidelity.URL_INCEPTION_V3
-    cache = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
-    path = Path(weights).expanduser() if weights is not None else cache
-    try:
-        stat = path.stat()
-    except OSError as error:
-        raise UserError(
-            f"the weights of Inception are not at {path} ({error.strerror}): download {url} ({SIZE}) to {cache}, or anywhere "
-            "else and give weights=PATH"
-        ) from error
+    path, stat = weights_file(weights, Path(url).name, "Inception", f"{url} ({SIZE})")
     return _open(path, stat.st_mtime_ns, stat.st_size)
 
 
