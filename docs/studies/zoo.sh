@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Every loss with its customary term on one toy (ring, grid), or every trick against none on the ring (tricks); 10 seeds each, which are
 # trained at once where that can be done. Resumable: the same command goes on where it was. ONLY: the settings to run, as a pattern.
-#   docs/studies/zoo.sh ring && ganlab compare runs/sweeps/zoo-ring-*
+#   docs/studies/zoo.sh ring && ganlab compare runs/sweeps/zoo-ring-* && python docs/studies/zoo_table.py runs/sweeps/zoo-ring-*
 set -euo pipefail
 what=${1:?ring, grid or tricks}
 python=${PYTHON:-python}
