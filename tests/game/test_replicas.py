@@ -37,10 +37,10 @@ def constant(t):
 
 
 def game(seed, loss=None, terms=None, augment=None, updates=None, optim=None, rate=constant, average=None, k=1, norm="none",
-         moved=lambda loss, terms: {}, dtype=torch.float64):  # fmt: skip
+         moved=lambda loss, terms: {}, dtype=torch.float64, net=mlp.Discriminator):  # fmt: skip
     torch.manual_seed(seed)
     plain = {"width": 8, "depth": 2, "activation": nn.LeakyReLU(0.2)}
-    G, D = mlp.Generator([2], 2, **plain, norm=norm).to(dtype), mlp.Discriminator([2], **plain).to(dtype)
+    G, D = mlp.Generator([2], 2, **plain, norm=norm).to(dtype), net([2], **plain).to(dtype)
     loss, terms, make = copy.deepcopy(loss or losses.NonSaturating()), copy.deepcopy(terms or {}), optim or adam()
     for term in terms.values():
         term.attach(G if term.of == "G" else D)
@@ -141,6 +141,17 @@ class Rising(Term):
         return 0.1 * seen.step * seen.on_x.square().mean()
 
 
+class Tempered(mlp.Discriminator):
+    """With a weight that is one number."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def forward(self, x, y):
+        return self.scale * super().forward(x, y)
+
+
 CASES = {
     "plain": {},
     "hinge, R1 and k = 2": {"loss": losses.Hinge(), "terms": {"r1": R1(0.1)}, "k": 2},
@@ -165,6 +176,7 @@ CASES = {
             "penalty.r1.gamma": (InPart(terms["r1"], "gamma"), lambda t: t / 64),
         },
     },
+    "a weight that is one number": {"net": Tempered},
     "a term that reads the number of its step": {"terms": {"rising": Rising(every=2)}},
     "relativistic, optimistic": {"loss": relativistic.RelativisticPair(), "updates": Optimistic()},
     "extragradient, noise, centring": {

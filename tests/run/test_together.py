@@ -124,6 +124,9 @@ def test_a_killed_group_goes_on_bit_for_bit_from_checkpoints_of_several_iteratio
     cut = RunDirectory(whole[0].path.parent.parent / "cut")
     left = [checkpoints(RunDirectory(cut.path / f"s{seed}").checkpoints)[-1].name for seed in range(3)]
     assert left == ["step-000000040.ckpt", "step-000000020.ckpt", "step-000000020.ckpt"]
+    with pytest.raises(UserError, match=r"another config \(k: 1 -> 2"):
+        group("replicas=3", "iterations=60", "k=2", f"resume={cut.path}", name="cut")
+    assert len(checkpoints(RunDirectory(cut.path / "s0").checkpoints)) == 2  # a line that is refused takes nothing away
     again = group("replicas=3", "iterations=60", f"resume={cut.path}", name="cut")
     for one, other in zip(again, whole, strict=True):
         assert one.result["status"] == "completed"
@@ -156,7 +159,48 @@ def test_a_signal_ends_all_with_checkpoints_and_the_group_goes_on(group, monkeyp
         assert all(torch.equal(value, b[name]) for name, value in a.items())
 
 
+def test_one_that_diverges_goes_on_more_slowly_and_is_played_until_its_end(group, monkeypatch):
+    from ganlab.observers.log import Log
+
+    observe = Log.observe
+
+    def broken(self, view):
+        if view.t == 6 and view.game.seed == 1 and view.game.slower > 0.3:
+            next(iter(view.game.opt_D.state.values()))["exp_avg_sq"].fill_(float("inf"))
+        return observe(self, view)
+
+    monkeypatch.setattr(Log, "observe", broken)
+    ones = group("replicas=2", "iterations=12", "log_every=2", "checkpoint.every=4", "on_divergence=rollback")
+    assert [(one.result["status"], one.result["rollbacks"], one.result["rate_factor"]) for one in ones] == [
+        ("completed", 0, 1.0),
+        ("completed", 2, 0.25),
+    ]
+    assert [[row["iteration"] for row in read(one.table_file)] for one in ones] == [[2, 4, 6, 8, 10, 12]] * 2
+    assert [state(one)["optimizer_states"][0]["param_groups"][0]["lr"] for one in ones] == [1e-3, 0.25e-3]
+
+
+def test_what_ends_their_iterations_is_the_end_of_each_as_of_one_alone(group, tmp_path, monkeypatch, caplog):
+    play = Replicas.play
+
+    def broken(self, until, stop):
+        if until > 10:
+            raise RuntimeError("out of memory")
+        play(self, until, stop)
+
+    monkeypatch.setattr(Replicas, "play", broken)
+    with pytest.raises(RuntimeError, match="out of memory"):
+        group("replicas=2", "iterations=20", "name=ring")
+    results = [RunDirectory(tmp_path / "group" / f"s{seed}").result for seed in range(2)]
+    assert [(one["status"], one["error"], one["iterations"]) for one in results] == [
+        ("failed", "RuntimeError: out of memory", 10)
+    ] * 2
+    assert "2 of 2 replicas failed: ring-s0, ring-s1" in caplog.text
+
+
 @pytest.mark.parametrize(("overrides", "sentence"), [
+    (["~model.D.activation", "+model.D.activation={_target_: torch.nn.Dropout, p: 0.5}"],
+     r"replicas: an iteration of many at once fails \(RuntimeError: .*random.*\): leave replicas out"),
+    (["replicas=[]"], r"replicas has to be a number, or a list"),
     (["penalty=lecam"], r"replicas: penalty.lecam keeps what it has seen"),
     (["+model.G.norm=batch"], r"replicas: G.* is a BatchNorm1d"),
     (["updates=consensus"], r"replicas: updates \(Consensus\)"),
@@ -164,7 +208,7 @@ def test_a_signal_ends_all_with_checkpoints_and_the_group_goes_on(group, monkeyp
 ])  # fmt: skip
 def test_what_cannot_be_stacked_is_refused_by_name_before_anything_is_written(group, tmp_path, overrides, sentence):
     with pytest.raises(UserError, match=sentence) as caught:
-        group("replicas=2", "iterations=4", *overrides)
+        group(*(["replicas=2"] if "replicas=[]" not in overrides else []), "iterations=4", *overrides)
     assert len(str(caught.value)) <= 200
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
 

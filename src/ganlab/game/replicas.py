@@ -78,9 +78,7 @@ class Replicas:
         while first.t < until:
             for game in self.games:
                 game.now.looked_at = first.t + 1 == until
-            self._prepare(first.t)
-            self.updates(self, self._minibatches(first.t))
-            self._follow(first.t)
+            self.iteration(first.t)
             for game in self.games:
                 game.now.t += 1
             if stop():
@@ -89,6 +87,12 @@ class Replicas:
             self._publish(first.t - 1)
         for game in self.games:
             game.advance(first.t - begun)
+
+    def iteration(self, t: int) -> None:
+        """Of Algorithm 1, in all games."""
+        self._prepare(t)
+        self.updates(self, self._minibatches(t))
+        self._follow(t)
 
     def _prepare(self, t: int) -> None:
         first = self.games[0]
@@ -213,7 +217,7 @@ class Replicas:
 
 def _norms(gradients: Iterable[Tensor]) -> Tensor:
     """The Euclidean norm of all gradients of each game, [R]."""
-    return torch.stack([g.flatten(1).norm(dim=1) for g in gradients]).norm(dim=0)
+    return torch.stack([g.reshape(len(g), -1).norm(dim=1) for g in gradients]).norm(dim=0)
 
 
 def _terms_of(found: Mapping[str, Any], i: int) -> Terms:

@@ -67,9 +67,9 @@ class Optimizers:
             optimizer.param_groups.append({**its, "params": kept})
         part = Alike(rows, games, optimizer)
         for w, owners in self._owners(part):
-            states = [self._own(game).state[p] for game, p in owners]
+            states = [self._own(game).state.get(p, {}) for game, p in owners]
             if all(states):
-                optimizer.state[w] = {key: _joined([state[key] for state in states], w) for key in states[0]}
+                optimizer.state[w] = {key: _joined(key, [state[key] for state in states]) for key in states[0]}
         quicken(optimizer)
         return part
 
@@ -103,18 +103,20 @@ class Optimizers:
         for part in self.parts:
             for w, owners in self._owners(part):
                 state = part.optimizer.state.get(w, {})
-                for i, (game, p) in enumerate(owners):
-                    self._own(game).state[p] = {key: _row(value, i, w) for key, value in state.items()}
+                for i, (game, p) in enumerate(owners if state else ()):  # and to weights without one none, as alone
+                    self._own(game).state[p] = {key: _row(key, value, i) for key, value in state.items()}
 
 
-def _joined(values: Sequence[Any], w: Tensor) -> Any:
-    """What optimizers keep of the same weight: rows, or a count that is the same for all."""
+COUNTS = ("step", "mu_product")  # of what optimizers keep of a weight: the same for all games, everything else is as the weight
+
+
+def _joined(name: str, values: Sequence[Any]) -> Any:
+    """What optimizers keep of the same weight, as rows."""
     first = values[0]
     if not isinstance(first, Tensor):
         return first
-    whole = first.shape == w.shape[1:] and w.dim() == first.dim() + 1 and first.dim()
-    return torch.stack(list(values)) if whole else first.clone()
+    return first.clone() if name in COUNTS else torch.stack(list(values))
 
 
-def _row(value: Any, i: int, w: Tensor) -> Any:
-    return value[i] if isinstance(value, Tensor) and value.shape == w.shape else value
+def _row(name: str, value: Any, i: int) -> Any:
+    return value[i] if isinstance(value, Tensor) and name not in COUNTS else value

@@ -122,12 +122,13 @@ def _train(
         return None
     slower = Slower.of(checkpoint)
     experiment = Experiment(settings, run, choices, start, checkpoint, slower)
-    joined(experiment)
     about = data_to_go_on_with(settings, experiment.source, checkpoint)
+    if experiment.trainer.is_global_zero:
+        refuse_without_room(run.path, experiment.gan)
+    joined(experiment)
     if not experiment.trainer.is_global_zero:
         experiment.run_to_the_end(config, checkpoint)
         return None  # rank 0 speaks for all
-    refuse_without_room(run.path, experiment.gan)
     if checkpoint is not None:
         run.adopt(checkpoint)
     origin = run.config.get("resume") if run.config_file.exists() else None

@@ -21,18 +21,20 @@ from typing import Any, NamedTuple
 import yaml
 from omegaconf import DictConfig, OmegaConf
 
-from ganlab.errors import Abandoned, Interrupted, Unfinished, UserError
+from ganlab.errors import Abandoned, Interrupted, Unfinished, UserError, brief
 from ganlab.files.atomic import write_whole
-from ganlab.files.run import RunDirectory, checkpoints, differences
+from ganlab.files.run import RunDirectory, checkpoints, differences, starting_point
 from ganlab.files.status import Status
 from ganlab.game.module import GAN
 from ganlab.game.replicas import Replicas, refuse_alone
 from ganlab.run.build import game_of, settings_of
-from ganlab.run.config import plain
+from ganlab.run.config import build_as, plain
 from ganlab.run.line import flags_here, read_overrides
 from ganlab.run.names import may_differ
+from ganlab.run.rehearsal import copied
 from ganlab.settings import Settings
 from ganlab.signals import SIGNALS
+from ganlab.types import Source
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +58,7 @@ def train_together(
         try:
             for one in ones:
                 locks.enter_context(one.run.locked())
-            _level([one.run for one in ones])
+            _level(ones)
             results = _Together(ones, choices, begin).results(lambda: _remember(folder, overrides, ones))
         except (UserError, Interrupted):
             for path in (path for path in fresh if not (path / "config.yaml").exists()):
@@ -67,10 +69,14 @@ def train_together(
     _speak(results, folder)
 
 
-def _level(runs: Sequence[RunDirectory]) -> None:
+def _level(ones: Sequence[One]) -> None:
     """Those that were killed go on from the newest checkpoint that all of them have, where there is one: how many are played at
-    once decides the last digits of a step. Those that are ahead lose what they have of later iterations."""
-    kept = [{path.name: path for path in checkpoints(run.checkpoints)} for run in runs if not run.status.counts]
+    once decides the last digits of a step. Those that are ahead lose what they have of later iterations. Raises UserError, and
+    takes nothing from anyone, where one of them is not to be gone on with."""
+    for one in ones:
+        starting_point(one.run, one.settings.resume, plain(one.settings), first=True)
+    runs = [one.run for one in ones if not one.run.status.counts]
+    kept = [{path.name: path for path in checkpoints(run.checkpoints)} for run in runs]
     common = set.intersection(*map(set, kept)) if kept else set()
     for names in kept if common else ():
         for name, path in names.items():
@@ -84,7 +90,7 @@ def _ones(cfg: DictConfig, overrides: list[str], folder: Path) -> list[One]:
         raise UserError(f"resume = {cfg.resume} is of one run: with replicas give resume=DIRECTORY, that of the group")
     if isinstance(asked, int):
         asked = [{"dir": str(folder / f"s{seed}"), "set": _named(cfg, seed)} for seed in range(cfg.seed, cfg.seed + asked)]
-    if not isinstance(asked, list) or not all(isinstance(one, dict) and {*one} == {"dir", "set"} for one in asked):
+    if not isinstance(asked, list) or not asked or not all(isinstance(one, dict) and {*one} == {"dir", "set"} for one in asked):
         raise UserError("replicas has to be a number, or a list of {dir: a run directory, set: [seed=0, optim.lr=1e-3]}")
     ones = [_one(cfg, overrides, RunDirectory(one["dir"]), one["set"]) for one in asked]
     refuse_apart([one.settings for one in ones])
@@ -142,14 +148,20 @@ def _speak(results: Sequence[dict[str, Any] | None], folder: Path) -> None:
 
 def refuse_settings(settings: Settings) -> None:
     """Raises UserError for a game that cannot be played by many at once."""
-    _refuse(game_of(settings))
+    _refuse(game_of(settings), build_as(Source, settings.data, "data"))
 
 
-def _refuse(gan: GAN) -> None:
+def _refuse(gan: GAN, source: Source) -> None:
+    """By the name of a part, or for what an iteration of its copy raises."""
     try:
         refuse_alone(gan)
     except ValueError as error:
         raise UserError(f"replicas: {error}") from error
+    try:
+        Replicas([copied(gan)], source).iteration(0)
+    except Exception as error:
+        said = brief(f"{type(error).__name__}: {error}", 90)
+        raise UserError(f"replicas: an iteration of many at once fails ({said}): leave replicas out") from error
 
 
 class _Left(Exception):
@@ -166,6 +178,7 @@ class _Member(Thread):
         self.quiet, self.playing, self.done = quiet, False, False
         self.share = 0.0  # seconds of the last time that it was played on
         self.experiment: Any = None  # once it is built
+        self.problem: Exception | None = None  # what has ended the iterations that it waits for
         self.result: dict[str, Any] | None = None
         self.error: BaseException | None = None
 
@@ -184,23 +197,28 @@ class _Member(Thread):
 
     def _joined(self, experiment: Any) -> None:
         """All is built and nothing written."""
-        _refuse(experiment.gan)
         if experiment.trainer.world_size > 1:
             raise UserError("replicas are for one process: leave out trainer.devices, or replicas")
-        if self.quiet:
+        if self.quiet:  # beside another one, of the same setting
             experiment.be_quiet()
+        else:
+            with experiment.trainer.precision_plugin.train_step_context():
+                _refuse(experiment.gan, experiment.source)
         experiment.draws = experiment.settings.figures is True  # seconds each, and who looks at all of them?
-        self.experiment = experiment
+        again, self.experiment = self.experiment is not None, experiment  # after a divergence, more slowly
         experiment.gan.played = self._play
-        self._wait()
+        if not again:
+            self._wait()
 
     def _play(self) -> None:
-        """Until somebody has played the game on; of the time that this took, a run has its share."""
+        """Until somebody has played the game on; of the time that this took, a run has its share. Raises what that raised."""
         self.playing = True
         clock = self.experiment.observation.clock
         with clock.stopped():
             self._wait()
             clock.add(self.share)
+        if self.problem is not None:
+            raise self.problem
 
     def _wait(self) -> None:
         self._waits.put(None)
@@ -239,9 +257,9 @@ class _Together:
             member.on()
         while playing := [member for member in self._open() if member.playing]:
             self._play(playing)
-        for member in self.members:
-            if member.error is not None:
-                raise member.error
+        if failed := [(member.name, member.error) for member in self.members if member.error is not None]:
+            log.error("%d of %d replicas failed: %s", len(failed), len(self.members), ", ".join(name for name, _ in failed))
+            raise failed[0][1]
         return [member.result for member in self.members]
 
     def _open(self) -> list[_Member]:
@@ -263,12 +281,15 @@ class _Together:
         now = [member for member in playing if member.experiment.gan.t == ts[0]]
         games = [member.experiment.gan for member in now]
         until = min([*(game.next_look(ts[0]) for game in games), *ts[1:2]])
-        if self._stacked != now or self._stack is None or {*map(id, self._stack.games)} != {*map(id, games)}:
-            self._stack, self._stacked = Replicas(games, now[0].experiment.trainer.datamodule.source), list(now)
-        began = time.perf_counter()
-        with now[0].experiment.trainer.precision_plugin.train_step_context():  # it is of one thread, and this is another
-            self._stack.play(until, lambda: SIGNALS.received > 0)
+        began, problem = time.perf_counter(), None
+        try:
+            if self._stacked != now or self._stack is None or {*map(id, self._stack.games)} != {*map(id, games)}:
+                self._stack, self._stacked = Replicas(games, now[0].experiment.trainer.datamodule.source), list(now)
+            with now[0].experiment.trainer.precision_plugin.train_step_context():  # it is of one thread, and this is another
+                self._stack.play(until, lambda: SIGNALS.received > 0)
+        except Exception as error:  # which each of them is to end with
+            problem = error
         share = (time.perf_counter() - began) / len(now)
         for member in now:
-            member.share = share
+            member.share, member.problem = share, problem
             member.on()
