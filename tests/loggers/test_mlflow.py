@@ -1,6 +1,8 @@
 """What MLflow was told, read back from its database with its own client; and several loggers at once."""
 
 import math
+import os
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,7 +20,10 @@ FEW = ("theory=none", "metrics.n=20", "metrics.every=2", "metrics.picture.every=
 def alone(monkeypatch):
     """No server of who tests, and nothing told to anybody."""
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    for name, value in (("DISABLE_TELEMETRY", "true"), ("HTTP_REQUEST_MAX_RETRIES", ""), ("HTTP_REQUEST_TIMEOUT", "")):
+        monkeypatch.setenv(f"MLFLOW_{name}", value)  # what MLflow is told here is forgotten afterwards
+        if not value:
+            monkeypatch.delenv(f"MLFLOW_{name}")
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +109,26 @@ def test_a_database_that_cannot_be_written_is_one_warning(run, tmp_path, caplog)
     (text,) = warned(caplog)
     assert text.startswith("MLflow: ")
     assert text.endswith("metrics.csv has all rows")
+
+
+def test_a_server_that_does_not_answer_is_waited_for_a_twentieth_of_the_time_at_most(tmp_path, monkeypatch, caplog):
+    """Each row would wait for it again: 266 s with MLflow's own limits."""
+    clock, asked = SimpleNamespace(now=0.0), []
+
+    def silent(client, name):
+        asked.append(clock.now)
+        clock.now += 10.0
+        raise OSError("nobody answers")
+
+    monkeypatch.setattr("mlflow.tracking.MlflowClient.get_experiment_by_name", silent)
+    told = MLflow(tmp_path / "run", "n", "g", [], tmp_path, uri="http://127.0.0.1:9")
+    monkeypatch.setattr("ganlab.loggers.mlflow.time", SimpleNamespace(monotonic=lambda: clock.now, time=lambda: 0.0))
+    for t in range(500):
+        clock.now += 1.0
+        told.log_metrics({"iteration": t}, t)
+    assert asked == [1.0, 211.0, 421.0]
+    assert len(warned(caplog)) == 1
+    assert {os.environ[f"MLFLOW_HTTP_REQUEST_{name}"] for name in ("MAX_RETRIES", "TIMEOUT")} == {"1", "10"}
 
 
 def test_without_the_package_it_says_what_to_install(run, monkeypatch):

@@ -9,8 +9,9 @@ import re
 import shlex
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import wraps
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,28 @@ AT_ONCE = 1000  # values of a batch, which MLflow limits; of params 100
 LONGEST = 5000  # signs of a tag or a param
 ENDS = {Status.COMPLETED: "FINISHED", Status.INTERRUPTED: "KILLED"}  # in MLflow's words; others have FAILED
 UNFIT = re.compile(r"[^\w\-. :/]")  # what no name in MLflow may have
+LIMITS = {"MAX_RETRIES": "1", "TIMEOUT": "10"}  # of a request, where the environment says nothing: MLflow's own are minutes
+REST = 20  # times as long as a call has failed for, nothing more is asked of who did not answer
 TOLD = ("status", "error", "seed", "commit", "device", "resumed_from")
+
+
+def rationed(method: Callable[..., Any]) -> Callable[..., Any]:
+    """`harmless`, and not done for a while after a failure: training waits for a server that is gone a twentieth of its time at
+    most. Rows of meanwhile are not there."""
+
+    @harmless
+    @wraps(method)
+    def attempt(self: MLflow, *args: Any, **kwargs: Any) -> Any:
+        if (began := time.monotonic()) < self.rests_until:
+            return None
+        try:
+            return method(self, *args, **kwargs)
+        except Exception:
+            now = time.monotonic()
+            self.rests_until = now + REST * (now - began)
+            raise
+
+    return attempt
 
 
 class MLflow(RunLogger):
@@ -53,7 +75,7 @@ class MLflow(RunLogger):
         self._seen = -1  # the newest iteration that is there of before: MLflow keeps a second value beside the first
         self._row: tuple[int, set[str]] = (-1, set())  # the newest, and what is told of it
         self._waiting: list[Any] = []
-        self._sent = 0.0
+        self._sent = self.rests_until = 0.0
         self._warned = False
 
     @property
@@ -69,6 +91,8 @@ class MLflow(RunLogger):
         """MLflow's, after the run has begun, or goes on."""
         if self._client is None:
             os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+            for name, value in LIMITS.items():
+                os.environ.setdefault(f"MLFLOW_HTTP_REQUEST_{name}", value)
             from mlflow.tracking import MlflowClient
 
             for noisy in ("mlflow", "alembic"):
@@ -107,7 +131,7 @@ class MLflow(RunLogger):
         self._warned = True
 
     @rank_zero_only
-    @harmless
+    @rationed
     def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
         """What a resumed run has otherwise is a tag: MLflow does not change a param."""
         from mlflow.entities import Param, RunTag
@@ -123,7 +147,7 @@ class MLflow(RunLogger):
             self.client.log_batch(self._id, tags=other)
 
     @rank_zero_only
-    @harmless
+    @rationed
     def go_on(self, start: int, rows: Sequence[Mapping[str, float]]) -> None:
         """Rows that a kill kept from being sent are made up for."""
         for row in rows:
@@ -131,7 +155,7 @@ class MLflow(RunLogger):
                 self.log_metrics(dict(row), int(row["iteration"]))
 
     @rank_zero_only
-    @harmless
+    @rationed
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         from mlflow.entities import Metric
 
@@ -154,13 +178,13 @@ class MLflow(RunLogger):
         self._sent = time.monotonic()
 
     @rank_zero_only
-    @harmless
+    @rationed
     def log_picture(self, key: str, path: Path, step: int) -> None:
         with _quietly():
             self.client.log_artifact(self._id, str(path), key)
 
     @rank_zero_only
-    @harmless
+    @rationed
     def save(self) -> None:
         if self._client is not None:
             with _quietly():
