@@ -68,6 +68,7 @@ MISTAKES = {
     ("kk=3",): "unknown key kk: did you mean k?",
     ("k=0",): "k = 0: input should be greater than or equal to 1",
     ("data=rong",): "Could not find 'data/rong'",
+    ("replicas=2",): "replicas=2 is several runs, and train trains one: sweep('hydra/launcher=replicas', seed=range(10))",
     ("k=1,2",): "k=1,2 has several values, and train trains one run: use ganlab.sweep",
     ("-m", "k=1"): "'-m' is no override",
     ("k=",): "k= is empty",

@@ -112,6 +112,8 @@ def test_one_number_that_does_not_hold_is_enough():
         ({"numbers": [{"of": "b.x", "published": 1.0, "within": 1.0}]}, "names no arm"),
         ({"numbers": [{"of": "x", "published": 1.0}]}, "either within, or above and below"),
         ({"numbers": [{"of": "x", "published": "more", "within": 1.0}]}, "this one is text"),
+        ({"numbers": [{"of": "x - y - z", "published": 1.0, "within": 1.0}]}, "more than two terms"),
+        ({"numbers": [{"of": "x", "published": "more", "above": 5, "below": 3}]}, "accepts nothing"),
         ({"rule": 1}, "rule"),
     ],
 )

@@ -44,6 +44,8 @@ def train(*overrides: str, **keys: Any) -> Run:
     line = read_line(["train", *words])
     if swept := next((one.input_line for one in line.parsed if one.is_sweep_override()), None):
         raise UserError(f"{swept} has several values, and train trains one run: use ganlab.sweep")
+    if several := next((one.input_line for one in line.parsed if one.key_or_group == "replicas" and one.value() != 1), None):
+        raise UserError(f"{several} is several runs, and train trains one: sweep('hydra/launcher=replicas', seed=range(10))")
     return Run(run_here(words))
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 
-from ganlab.errors import above_zero, at_least_one
+from ganlab.errors import above_zero, at_least_one, none_negative
 from ganlab.precision import working
 from ganlab.random import generator_of
 from ganlab.types import Batch, LogDensity
@@ -155,6 +155,7 @@ class SwissRoll(Distribution):
 
     def __init__(self, noise: float, scale: float) -> None:
         above_zero(scale=scale)
+        none_negative(noise=noise)
         self.noise, self.scale = noise, scale
 
     def sample(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

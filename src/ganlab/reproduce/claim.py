@@ -37,6 +37,10 @@ class Number(BaseModel):
             raise ValueError("give it either within, or above and below, or one of these two")
         if self.within is not None and isinstance(self.published, str):
             raise ValueError("within is around a published number, and this one is text")
+        if len(self.terms) > 2:
+            raise ValueError(f"of = {self.of} has more than two terms: it is one value, or the difference of two")
+        if not self.accepted[0] < self.accepted[1]:
+            raise ValueError(f"{self.in_words()} accepts nothing: above has to be the smaller one")
         return self
 
     @property
