@@ -64,7 +64,8 @@ def _of_main(section: Section, budget: Budget | None) -> Table:
     words = max((len(word) for name in names for word in name.split()), default=0)
     table.add_column("setting", "setting", overflow="fold", min_width=min(words, WORD))
     for heading in (*map(titled, scores), "n", "failed"):
-        table.add_column(escape(heading), escape(heading), justify="right", overflow="fold")
+        whole = heading in ("n", "failed")  # short, and the last: where there is little room they would go first
+        table.add_column(escape(heading), escape(heading), justify="right", overflow="fold", no_wrap=whole)
     for name in names:
         told = [escape(text.of_cell(cells[name, s])) if (name, s) in cells else text.MISSING for s in scores]
         n = cells[name, scores[0]].n if (name, scores[0]) in cells else 0
