@@ -544,8 +544,8 @@ def test_missing_weights_are_named_with_where_to_get_and_put_them(tmp_path, monk
     with pytest.raises(UserError, match=rf"the weights of Inception are not at {cache} \(No such .*\); {get}") as caught:
         inception(None)
     assert len(caught.value.mistakes[1]) <= LONGEST  # and the other is as long as the path is
+    features = {"_target_": "ganlab.features.inception.inception", "weights": "/nowhere/w.pth"}
     with pytest.raises(UserError, match=rf"^metrics.fid: the .* not at /nowhere/w.pth .*; metrics.fid: {get}") as caught:
-        features = {"_target_": "ganlab.features.inception.inception", "weights": "/nowhere/w.pth"}
         build({"_target_": "ganlab.metrics.frechet.FrechetDistance", "extractor": features}, "metrics.fid")
     assert len(caught.value.mistakes) == 2  # still, by whichever key it was asked for
 
