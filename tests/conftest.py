@@ -137,3 +137,18 @@ def clip_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "clip.pt"
     torch.save({**state, "text_projection": torch.zeros(1, 24)}, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def dinov2_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of a DINOv2 of one head and two blocks, for images of 70 x 70, in the layout of the published ones, random."""
+    kornia = pytest.importorskip("kornia.feature.dedode.transformer.dinov2")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = kornia.DinoVisionTransformer(
+            img_size=70, patch_size=14, embed_dim=64, depth=2, num_heads=1, init_values=1.0, block_chunks=0
+        )
+        state = {name: value + 0.3 * torch.randn_like(value) for name, value in net.state_dict().items()}
+    path = tmp_path_factory.mktemp("weights") / "dinov2.pth"
+    torch.save(state, path)
+    return path

@@ -54,12 +54,14 @@ LONGEST = 180  # characters of a sentence: with who says it, and of what kind it
 
 
 def brief(text: str, most: int = LONGEST) -> str:
-    """The text on one line, without its middle where it is too long: the key is at its beginning, and what to do at its end."""
+    """The text on one line, without the words in its middle where it is too long: the key is at its beginning, what to do at
+    its end."""
     text = " ".join(text.split())
     if len(text) <= most:
         return text
     tail = min(70, most // 2)
-    return f"{text[: most - tail - 5].rstrip()} ... {text[-tail:].lstrip()}"
+    first, last = text[: most - tail - 5], text[-tail:]
+    return f"{first.rpartition(' ')[0] or first} ... {last.partition(' ')[2] or last}"
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

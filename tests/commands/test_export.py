@@ -1,6 +1,7 @@
 """What `ganlab export` writes is G, for a process without ganlab."""
 
 import json
+import logging
 import subprocess
 import sys
 
@@ -37,9 +38,12 @@ assert not [name for name in sys.modules if name.split(".")[0] in ("ganlab", "hy
 
 
 @pytest.mark.parametrize("condition", ["none", pytest.param("concat", marks=pytest.mark.long)])
-def test_samples_are_those_of_G_in_a_process_without_ganlab(run, tmp_path, condition):
+def test_samples_are_those_of_G_in_a_process_without_ganlab(run, tmp_path, condition, caplog, monkeypatch):
     done = run(*SMALL, f"condition={condition}", "metrics=modes")
+    caplog.clear()
+    monkeypatch.setattr(logging.getLogger("torch"), "propagate", True)  # torch tells its own on the terminal
     out = export(done, out=tmp_path / "export")
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
     assert {path.name for path in out.iterdir()} == {
         "README.md",
         *(f"generator.{kind}" for kind in ("json", "onnx", "pt2", "safetensors")),

@@ -38,8 +38,10 @@ def test_a_checkpoint_is_read_with_the_run_around_it(run, tmp_path, monkeypatch)
     assert meant_by(first.name, None)[0].path.resolve() == done.path.resolve()
     with pytest.raises(UserError, match="are two checkpoints"):
         meant_by(str(first), second.name)
-    with pytest.raises(UserError, match=r"nowhere\.ckpt: there is no such file"):
-        meant_by("nowhere.ckpt", None)
+    others = f"{first.name}, {second.name}"
+    for given in (("nowhere.ckpt", None), (str(done.path), "nowhere.ckpt")):
+        with pytest.raises(UserError, match=rf"nowhere\.ckpt: there is no such file; its folder has {others}$"):
+            meant_by(*given)
     alone = tmp_path / "away" / "alone.ckpt"
     alone.parent.mkdir()
     first.rename(alone)

@@ -19,7 +19,7 @@ from torch.testing import assert_close
 from ganlab.data import archives, cache, datasets, decode, download
 from ganlab.data.idx import read_idx, read_idx_pair
 from ganlab.data.images import Images
-from ganlab.errors import UserError
+from ganlab.errors import UserError, brief
 from ganlab.metrics.parzen import ParzenWindow
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
@@ -541,6 +541,10 @@ def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch, name, wanted):
     for part in (f"{name} is not under {tmp_path / 'root'}", "no route to host", f"put {wanted}", "data.source=PATH"):
         assert part in sentence
     assert "\n" not in sentence
+    reason, what_to_do = map(brief, caught.value.mistakes)
+    assert name in reason
+    assert "no route to host" in reason
+    assert what_to_do in sentence  # and no word of it was cut out
 
 
 def test_cifar_is_read_with_channels_first_and_cached(tmp_path, monkeypatch):

@@ -20,7 +20,7 @@ from torch.testing import assert_close
 
 from ganlab.commands.features import make
 from ganlab.data.datasets import torchvision_images
-from ganlab.errors import UserError
+from ganlab.errors import LONGEST, UserError
 from ganlab.features import training
 from ganlab.features.classifier import Net, load
 from ganlab.features.clip import clip
@@ -491,7 +491,7 @@ def test_clip_sees_what_torch_fidelity_sees(clip_weights, tmp_path, monkeypatch)
     known = clip(str(archive))
     assert known.card()["name"] == "CLIP clip-vit-b-32"
     assert_close(known(x).features, expected, rtol=1e-4, atol=1e-5)
-    with pytest.raises(UserError, match=r"not at .*nowhere.pt .*: download OpenAI's ViT-B-32.pt"):
+    with pytest.raises(UserError, match=r"not at nowhere.pt .*; download OpenAI's ViT-B-32.pt there"):
         clip("nowhere.pt")
     with pytest.raises(UserError, match="there is no such CLIP, use one of clip-rn50"):
         clip(None, "vit")
@@ -540,11 +540,14 @@ def test_missing_weights_are_named_with_where_to_get_and_put_them(tmp_path, monk
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     name = r"weights-inception-2015-12-05-6726825d\.pth"
     cache = rf"{tmp_path}/hub/checkpoints/{name}"
-    get = rf"download https://github.com/toshas/torch-fidelity/\S+/{name} \(95.6 MB\) to {cache}, or .*give weights=PATH"
-    with pytest.raises(UserError, match=rf"the weights of Inception are not at {cache} \(No such .*\): {get}"):
+    get = rf"download https://github.com/toshas/torch-fidelity/\S+/{name} \(95.6 MB\) there, or .*metrics.features.weights=PATH"
+    with pytest.raises(UserError, match=rf"the weights of Inception are not at {cache} \(No such .*\); {get}") as caught:
         inception(None)
-    with pytest.raises(UserError, match=rf"are not at /nowhere/w.pth .*: {get}"):
-        inception("/nowhere/w.pth")
+    assert len(caught.value.mistakes[1]) <= LONGEST  # and the other is as long as the path is
+    features = {"_target_": "ganlab.features.inception.inception", "weights": "/nowhere/w.pth"}
+    with pytest.raises(UserError, match=rf"^metrics.fid: the .* not at /nowhere/w.pth .*; metrics.fid: {get}") as caught:
+        build({"_target_": "ganlab.metrics.frechet.FrechetDistance", "extractor": features}, "metrics.fid")
+    assert len(caught.value.mistakes) == 2  # still, by whichever key it was asked for
 
 
 def test_without_a_path_the_weights_are_taken_from_where_torch_fidelity_keeps_them(tmp_path, monkeypatch, weights):

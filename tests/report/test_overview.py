@@ -166,8 +166,8 @@ def test_a_folder_that_has_another_report_is_refused(tmp_path):
 # in the terminal
 
 
-def shown(study, **more):
-    console = Console(width=100, file=io.StringIO())
+def shown(study, width=100, **more):
+    console = Console(width=width, file=io.StringIO())
     show(study, console, **more)
     return console.file.getvalue()
 
@@ -184,6 +184,9 @@ def test_the_terminal_has_a_row_for_each_setting_best_first(tmp_path):
     assert text.count("setting") == 2  # the headings stay in sight: below as well
     assert "theory/jsd" not in text
     assert "theory/jsd" in shown(study, every=True)
+    for width in (44, 56, 80):  # seeds, and how many failed: scores go first
+        narrow = [line.split("│") for line in shown(study, width).splitlines() if line.startswith("│ k=")]
+        assert [(cells[-3].strip(), cells[-2].strip()) for cells in narrow] == [("2", "-")] * 24
 
 
 def test_a_name_is_shown_to_its_end(tmp_path):

@@ -122,11 +122,11 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
         overrides.append(f"metrics.features.weights={request.getfixturevalue('weights')}")
         # a second an image, and a minute for FID of 2,048 features, which `metrics=classifier` has of fewer
         small = (*SMALL[:2], "metrics.n=10", "metrics.every=2", "~metrics.scores.fid")
-    if str(config) == "metrics/clip":
-        overrides.append(f"metrics.features.weights={request.getfixturevalue('clip_weights')}")
-    if str(config) in {"metrics/parzen", "metrics/stacked", "metrics/memorisation", "metrics/clip"}:
+    if str(config) in {"metrics/clip", "metrics/dinov2"}:
+        overrides.append(f"metrics.features.weights={request.getfixturevalue(f'{name}_weights')}")
+    if str(config) in {"metrics/parzen", "metrics/stacked", "metrics/memorisation", "metrics/clip", "metrics/dinov2"}:
         overrides[:0] = [f"data={'stacked_mnist' if name == 'stacked' else 'mnist'}", f"data.source={SHARED}/MNIST/raw"]
-    if name in ("memorisation", "clip"):
+    if name in ("memorisation", "clip", "dinov2"):
         small = (*SMALL[:2], "metrics.n=30", "metrics.every=2", "metrics.n_real=100")
     if name in {"triangles", "polygons"}:
         small = (*SMALL, *(f"metrics.scores.manifold.{key}=1" for key in ("most", "starts", "steps")))

@@ -94,6 +94,15 @@ MISFITS = {
 }
 
 
+def test_a_sentence_that_is_too_long_loses_whole_words_of_its_middle():
+    words = [f"word{i}" for i in range(60)]
+    first, last = (part.split() for part in brief(" ".join(words)).split(" ... "))
+    assert [*first, *last] == words[: len(first)] + words[-len(last) :]
+    assert LONGEST - 2 * len(" word59") < len(brief(" ".join(words))) <= LONGEST
+    assert len(brief("x" * 500)) <= LONGEST
+    assert brief(" ".join(words[:20])) == " ".join(words[:20])
+
+
 @pytest.mark.parametrize("overrides", MISFITS)
 def test_a_misfit_is_a_sentence_about_a_key(tmp_path, overrides):
     own = overrides.split()

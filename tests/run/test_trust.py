@@ -2,13 +2,14 @@
 
 import pytest
 import yaml
-from conftest import runs_in
+from conftest import ROOT, runs_in
 
 from ganlab.commands.evaluate import EvaluationRequest, evaluate
 from ganlab.commands.phase import phase
 from ganlab.commands.sample import sample
 from ganlab.errors import LONGEST, UserError, brief
 from ganlab.files.run import RunDirectory
+from ganlab.run.config import own_code
 from ganlab.run.line import read_line, with_saved_overrides
 
 
@@ -160,3 +161,10 @@ def test_a_mistake_in_the_line_is_told_as_it_was_typed(typed):
     with pytest.raises(UserError) as caught:
         read_line(["train.py", *(shlex.split(typed) if "' '" not in typed else [typed])])
     assert TYPED[typed] in str(caught.value)
+
+
+def test_what_a_choice_of_metrics_looks_through_is_ganlabs_own():
+    choices = [yaml.safe_load(path.read_text()) for path in (ROOT / "conf" / "metrics").glob("*.yaml")]
+    through = [choice["features"] for choice in choices if isinstance(choice.get("features"), dict)]
+    assert len(through) >= 3
+    assert all(map(own_code, through))

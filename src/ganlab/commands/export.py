@@ -65,7 +65,8 @@ def export(run: RunDirectory, checkpoint: Path | None = None, out: Path | None =
         _refuse_other(G(z, y), wanted, "generator.safetensors")
     with substitute(out / "generator.pt2") as file:
         _graph(G, z, y, file)
-        net = torch.export.load(file).module()
+        with file.open("rb") as opened:  # by its name torch wants it to end in .pt2
+            net = torch.export.load(opened).module()
         net.load_state_dict(again)
         with torch.no_grad():
             _refuse_other(net(z, y), wanted, "generator.pt2")
@@ -91,7 +92,9 @@ def _graph(G: nn.Module, z: Tensor, y: Tensor, file: Path) -> None:
     batch = torch.export.Dim("n")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of torch's own parts
-        torch.export.save(torch.export.export(G, (z[:2], y[:2]), dynamic_shapes=({0: batch}, {0: batch})), file)
+        program = torch.export.export(G, (z[:2], y[:2]), dynamic_shapes=({0: batch}, {0: batch}))
+        with file.open("wb") as opened:
+            torch.export.save(program, opened)
 
 
 def _onnx(G: nn.Module, given: dict[str, Tensor], file: Path) -> None:

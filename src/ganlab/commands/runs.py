@@ -141,8 +141,11 @@ def removed(kept: Sequence[Listed], yes: bool, ask: Callable[[str], str]) -> Non
     """Delete run directories, none that is at work and none that holds anything else. Each is locked while it goes."""
     if not yes:
         try:
-            answer = ask(f"remove these {len(kept)} run directories for good? [y/N] ")
+            answer = ask(
+                f"remove {'this run directory' if len(kept) == 1 else f'these {len(kept)} run directories'} for good? [y/N] "
+            )
         except EOFError:
+            print()  # what was asked has no end of its line
             raise UserError("--remove asks, and nobody is there to answer: add --yes") from None
         if answer.strip().lower() not in ("y", "yes"):
             print("nothing was removed")

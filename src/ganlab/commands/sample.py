@@ -24,7 +24,7 @@ from ganlab.figures.caption import captioned, captioned_by
 from ganlab.files.atomic import write_whole
 from ganlab.files.checkpoint import iteration_of, read_checkpoint
 from ganlab.files.result import without_nan
-from ganlab.files.run import RunDirectory, checkpoints
+from ganlab.files.run import RunDirectory, missing
 from ganlab.game.priors import Coded
 from ganlab.pixels import to_uint8
 from ganlab.precision import computed_in
@@ -206,7 +206,7 @@ def meant_by(path: str, name: str | None) -> tuple[RunDirectory, Path]:
         return run, checkpoint_of(run, name)
     file = Path(path)
     if not file.is_file():
-        raise UserError(f"{path}: there is no such file")
+        raise UserError(missing(file, path))
     if name is not None:
         raise UserError(f"{path} and --checkpoint {name} are two checkpoints: give one of them")
     run = RunDirectory((file.resolve() if file.parent.name in ("", "..") else file).parent.parent)
@@ -227,5 +227,4 @@ def checkpoint_of(run: RunDirectory, name: str | None) -> Path:
     for path in (Path(name), run.checkpoints / name):
         if path.is_file():
             return path
-    known = ", ".join(path.name for path in checkpoints(run.checkpoints))
-    raise UserError(f"--checkpoint {name}: there is no such file; {run.checkpoints} has {known or 'none'}")
+    raise UserError(missing(run.checkpoints / name, f"--checkpoint {name}"))

@@ -19,7 +19,7 @@ from ganlab.data.idx import find_idx, is_idx, labels_beside, read_idx_pair
 from ganlab.data.images import Images
 from ganlab.data.layout import names_of
 from ganlab.data.splits import choose
-from ganlab.errors import UserError
+from ganlab.errors import Mistakes, UserError
 
 _NAMES = ("MNIST", "FashionMNIST", "CIFAR10", "CIFAR100")
 
@@ -98,8 +98,7 @@ def _from_source(source: str, shape: tuple[int, ...], split: str, classes: list[
 def _from_root_idx(dataset: Any, root: Path, shape: tuple[int, ...], split: str) -> Decoded:
     folder = root / dataset.__name__ / "raw"
     if not find_idx(folder, split):
-        files = ", ".join(file for file, _ in dataset.resources)
-        _download(dataset, root, wanted=f"{files} in {folder}")
+        _download(dataset, root, wanted=f"{dataset.resources[0][0]} and its like in {folder}")
     pair = find_idx(folder, split)
     assert pair is not None  # or the download would have failed
     return _from_idx(*pair, shape, dataset.classes)
@@ -153,9 +152,11 @@ def _download(dataset: Any, root: Path, wanted: str) -> None:
             downloaded(urls, path, md5)
         dataset(root, download=True)
     except (RuntimeError, OSError) as error:
-        raise UserError(
-            f"{dataset.__name__} is not under {root} and cannot be downloaded ({_reason(error)}): put {wanted}, or "
-            "give data.source=PATH, a folder, zip or tar of its pictures or its IDX files"
+        raise Mistakes(  # in two lines: reasons and places are too long for one
+            [
+                f"{dataset.__name__} is not under {root} and cannot be downloaded ({_reason(error)})",
+                f"put {wanted}, or give data.source=PATH, its pictures or IDX files",
+            ]
         ) from error
 
 

@@ -3,21 +3,18 @@ images better than Inception's do (Stein et al., 2023; Kynkäänniemi et al., 20
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
-from torch import Tensor, nn
-from torchvision.transforms.functional import normalize
+from torch import nn
 
 from ganlab.errors import UserError
 from ganlab.features.extractor import SHORT, Frozen
-from ganlab.features.weights import weights_file
-from ganlab.pixels import to_uint8
+from ganlab.features.prepared import RESIZE, Prepared
+from ganlab.features.weights import damage_told, weights_file
 
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of CLIP's training, of 0 ... 1
 
@@ -29,22 +26,9 @@ class Clip(Frozen):
         side = int(visual.input_resolution)  # type: ignore[arg-type]
         card = {"name": f"CLIP {name}" if standard else f"CLIP {name} with other weights than OpenAI's",
                 "code": f"torch-fidelity {version('torch-fidelity')}", "file": file_sha256[:SHORT], "size": [3, side, side],
-                "resize": "bilinear as in TensorFlow 1, from 8 bits; grey repeated to RGB"}  # fmt: skip
+                "resize": RESIZE}  # fmt: skip
         dims = int(visual(torch.zeros(1, 3, side, side)).shape[1])
-        super().__init__(_Prepared(visual, side), dims, 1, 50, card)
-
-
-class _Prepared(nn.Module):
-    def __init__(self, visual: nn.Module, side: int) -> None:
-        super().__init__()
-        self.visual, self.side = visual, side
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x as resized
-
-        x = resized(to_uint8(x).expand(-1, 3, -1, -1).float(), size=(self.side, self.side), align_corners=False)
-        seen = self.visual(normalize(x / 255, MEAN, STD))
-        return seen, seen.new_zeros(len(seen), 1)
+        super().__init__(Prepared(visual, side, MEAN, STD), dims, 1, 50, card)
 
 
 def clip(weights: str | None, name: str = "clip-vit-b-32") -> Clip:
@@ -69,14 +53,10 @@ def clip(weights: str | None, name: str = "clip-vit-b-32") -> Clip:
 def _open(path: Path, name: str, expected: str, mtime: int, size: int) -> Clip:
     from torch_fidelity.feature_extractor_clip import build_model
 
-    try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+    with damage_told(path, "CLIP") as found:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of TorchScript, which OpenAI's archives are
             # an archive is a program: only the one that is known is opened as such
             archive = found == expected
             state = torch.jit.load(path, map_location="cpu").state_dict() if archive else torch.load(path, weights_only=True)
         return Clip(build_model(dict(state), torch.float32).visual, name, archive, found)
-    except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{path} is damaged or has no weights of CLIP: download it again") from error

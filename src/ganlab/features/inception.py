@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
 
 from ganlab.errors import UserError
 from ganlab.features.extractor import SHORT, Frozen
-from ganlab.features.weights import weights_file
+from ganlab.features.weights import damage_told, weights_file
 from ganlab.pixels import to_uint8
 
 STANDARD = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # sha256 of the standard file
@@ -64,11 +62,7 @@ def inception(weights: str | None) -> Inception:
 def _open(path: Path, mtime: int, size: int) -> Inception:
     from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
 
-    try:
-        with path.open("rb") as file:
-            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    with damage_told(path, "torch-fidelity's Inception") as sha256:
         torch.load(path, map_location="cpu", weights_only=True)  # torch-fidelity would run whatever the file says
         net = FeatureExtractorInceptionV3("inception-v3-compat", list(LAYERS), feature_extractor_weights_path=str(path))
-    except (OSError, RuntimeError, UnpicklingError, EOFError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{path} is damaged or has no weights of torch-fidelity's Inception: download it again") from error
     return Inception(net, sha256)

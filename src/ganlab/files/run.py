@@ -35,6 +35,12 @@ def checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step-*.ckpt"))
 
 
+def missing(checkpoint: Path, called: str) -> str:
+    """The sentence about a checkpoint that is not there, and by which name a user has called it."""
+    others = ", ".join(path.name for path in checkpoints(checkpoint.parent))
+    return f"{called}: there is no such file; its folder has {others or 'no checkpoint'}"
+
+
 def snapshot_name(iteration: int) -> str:
     return f"step-{iteration:09d}.pt"
 
@@ -255,7 +261,7 @@ def starting_point(run: RunDirectory, resume: str | None, config: dict[str, Any]
 
 def _branching_point(checkpoint: Path, config: dict[str, Any]) -> Path:
     if not checkpoint.is_file():
-        raise UserError(f"resume = {checkpoint}: there is no such file")
+        raise UserError(missing(checkpoint, f"resume = {checkpoint}"))
     if wrong := problem(checkpoint):
         raise UserError(f"resume = {checkpoint} cannot be used, {wrong}: take another one")
     _refuse_other(RunDirectory(checkpoint.parent.parent), config)

@@ -30,7 +30,7 @@ def show(study: Study, console: Console | None = None, every: bool = False) -> N
             for score in dict.fromkeys(row.score for row in section.rows):
                 console.print(_of_one(score, section.rows, study.budget))
         elif section.overview is not None:
-            console.print(_of_main(section, study.budget))
+            console.print(_that_fits(section, study.budget, console))
         for line in section.overview.sentences if section.overview and not every else section.summary:
             _say(console, f"- {line}")
     _say(console, f"- {study.outcome}")
@@ -50,9 +50,19 @@ def main_scores(section: Section) -> list[str]:
     return [section.overview.score, *[*dict.fromkeys(others)][:BESIDE]]
 
 
-def _of_main(section: Section, budget: Budget | None) -> Table:
-    """A row for each setting, so that it fits a screen."""
+def _that_fits(section: Section, budget: Budget | None, console: Console) -> Table:
+    """With as many main scores as the columns after them leave room for."""
     scores = main_scores(section)
+    tables = (_of_main(section, budget, scores[:n]) for n in range(len(scores), 0, -1))
+    wide = console.options.update_width(1000)  # or nothing would be measured as wider than the console
+    # rich leaves a column's padding out of its least width
+    least = ((one, console.measure(one, options=wide).minimum + 2 * len(one.columns)) for one in tables)
+    fitting = (one for one, width in least if width <= console.width)
+    return next(fitting, _of_main(section, budget, scores[:1]))
+
+
+def _of_main(section: Section, budget: Budget | None, scores: Sequence[str]) -> Table:
+    """A row for each setting, so that it fits a screen."""
     cells = {(row.setting, row.score): row.cells["last"] for row in section.rows if "last" in row.cells}
     costs = {cost.setting: cost for cost in section.costs}
     few = any(1 < cell.n <= FEW for (_, score), cell in cells.items() if score in scores)

@@ -18,7 +18,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from ganlab.errors import UserError, brief, did_you_mean
+from ganlab.errors import Mistakes, UserError, brief, did_you_mean
 from ganlab.files.saved import leaves
 from ganlab.run.ranges import out_of_range
 from ganlab.settings import Node, Settings
@@ -88,6 +88,8 @@ def build(node: Node, key: str, **given: Any) -> Any:
         return hydra.utils.instantiate(node, _convert_="all", _partial_=True)(**given)  # given objects are not copied
     except (InstantiationException, MisconfigurationException, ImportError, *MISTAKEN) as error:
         cause = error.__cause__ if isinstance(error, InstantiationException) and error.__cause__ else error
+        if isinstance(cause, Mistakes):
+            raise Mistakes([f"{key}: {mistake}" for mistake in cause.mistakes]) from error
         raise UserError(f"{key}: {_one_line(cause)}") from error
 
 
@@ -148,7 +150,8 @@ HARMLESS = (  # where what a run directory may name has to be defined: nothing t
     *(f"ganlab.game.{file}" for file in ("priors", "losses", "fdivergences", "terms", "augment", "objectives", "updates",
                                          "consensus", "relativistic", "discrepancies", "adjust", "regularisers",
                                          "constraints", "averages", "unrolled", "extragradient")),
-    *(f"ganlab.{room}" for room in ("networks.", "metrics.", "features.classifier", "features.inception", "features.clip")),
+    *(f"ganlab.{room}" for room in ("networks.", "metrics.", "features.classifier", "features.inception", "features.clip",
+                                       "features.dinov2")),
     *(f"ganlab.data.{file}" for file in ("toy", "mixture", "polygons", "line", "datasets", "stacked")),
     "torch.nn.modules.activation",
 )  # fmt: skip
