@@ -77,13 +77,13 @@ class Draws:
         self._generator = torch.Generator(device)
         self._plans: dict[Hashable, list[Request]] = {}
         self._plan: list[Request] = []
-        self._known, self._ready, self._next = True, list[Tensor](), 0
+        self._known, self.ready, self._next = True, list[Tensor](), 0
 
     def prepare(self, seed: int, kind: Hashable = None) -> None:
         self._generator.manual_seed(seed)
         self._known = kind in self._plans
         self._plan = self._plans.setdefault(kind, [])
-        self._ready, self._next = [request.drawn(self._generator) for request in self._plan], 0
+        self.ready, self._next = [request.drawn(self._generator) for request in self._plan], 0
 
     def take(self, request: Request) -> Tensor:
         if not self._known:
@@ -93,7 +93,7 @@ class Draws:
             wanted = self._plan[self._next] if self._next < len(self._plan) else "nothing more"
             raise RuntimeError(f"an iteration draws {request} where iterations of its kind draw {wanted}")
         self._next += 1
-        return self._ready[self._next - 1]
+        return self.ready[self._next - 1]
 
     def finish(self) -> None:
         """Raises RuntimeError where an iteration has drawn less than those of its kind do."""

@@ -131,6 +131,7 @@ class Settings(Game):
     iterations: Count
     images: Count | None
     at_once: Count | None = None
+    compile: Node = {"_target_": "ganlab.game.compiled.AsWritten"}  # how an iteration is computed; what it comes to is the same
     replicas: Few | list[dict[str, Any]] = 1
     figures: bool | None = None
     features: str | None

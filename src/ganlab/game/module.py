@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, NamedTuple
 
 import pytorch_lightning as pl
@@ -14,6 +14,7 @@ from torch.optim import Optimizer
 
 from ganlab.game.augment import Augment
 from ganlab.game.averages import Average
+from ganlab.game.compiled import AsWritten
 from ganlab.game.numbers import Numbers
 from ganlab.game.players import Players, Terms
 from ganlab.game.quick import forget, lay_out, quicken
@@ -42,6 +43,7 @@ class Now:
     D_terms: Terms  # what the newest step saw, on the device, for whoever wants to look
     G_terms: Terms
     shares: tuple[float, ...] = (1.0,)  # of G in the averages that are next
+    due: Hashable = ()  # which terms are, in each step of the iteration that is next: all that sets its operations apart
     looked_at = False  # whether somebody wants to look after this iteration
 
     def __init__(self) -> None:
@@ -76,6 +78,7 @@ class GAN(pl.LightningModule):
         batch_size: int,
         seed: int,
         at_once: int | None = None,
+        way: AsWritten | None = None,
     ) -> None:
         super().__init__()
         self.automatic_optimization = False
@@ -89,7 +92,7 @@ class GAN(pl.LightningModule):
         self._rates = [[group["lr"] for group in optimizer.param_groups] for optimizer in (opt_G, opt_D)]
         self.weights_G, self.weights_D = (trained_by(optimizer) for optimizer in (opt_G, opt_D))
         self.k, self.batch_size, self.seed = k, batch_size, seed
-        self.at_once = at_once or 10**9
+        self.at_once, self.way = at_once or 10**9, way or AsWritten()
         self.slower, self.slowed = 1.0, 0  # a factor on all rates; how often it was made smaller, after a divergence
         self.now = Now()
         self.next_look: Callable[[int], int] = lambda t: t + 1  # the next iteration after which somebody wants to look
@@ -106,7 +109,7 @@ class GAN(pl.LightningModule):
         while now.t < end:
             now.looked_at = now.t + 1 == look
             self.prepare(now.t)
-            self.body(minibatches(now.t))
+            self.iterate(minibatches(now.t))
             now.t += 1
             self.advance(1)
             if time.monotonic() - started > PATIENCE:
@@ -127,15 +130,28 @@ class GAN(pl.LightningModule):
         seed_foreign_layers(self.seed, self.global_rank, t, self.device)
         due = [tuple(play.due("D", now.D_steps + j)) for j in range(self.k + self.updates.ahead)]
         due += [tuple(play.due("G", now.G_steps + j)) for j in range(self.updates.g_steps)]
-        self._draws.prepare(seed_of(self.seed, f"layers/{self.global_rank}", t), tuple(due))
+        now.due = tuple(due)
+        self._draws.prepare(seed_of(self.seed, f"layers/{self.global_rank}", t), now.due)
         self._noise.prepare(seed_of(self.seed, "noise", t))
         now.shares = self.average.shares(t)
 
     def body(self, batch: Batch) -> None:
         """The iteration that was prepared: work of the device, and no value on the host that depends on data."""
+        self.play(batch)
+        self.follow()
+
+    def play(self, batch: Batch) -> None:
+        """Its steps of D and G."""
         with handed(self._draws):
             self.updates(self, batch)
         self._draws.finish()
+
+    def drawn(self) -> list[Tensor]:
+        """What has been drawn for it, if it is not the first of its kind: by layers and terms, and the noise."""
+        return [*self._draws.ready, *self._noise.ready]
+
+    def follow(self) -> None:
+        """The averages of G, after its steps."""
         for follow, share in zip(self._follow, self.now.shares, strict=True):
             follow(share)
 
@@ -232,6 +248,7 @@ class GAN(pl.LightningModule):
         self._follow = [follower(average, self.G) for average in self.averages]
         self.numbers.to(self.device)
         self.backward_to, self._frozen = backward_to, kept_out
+        self.iterate = self.way.of(self)
 
 
 class _Noise(NamedTuple):

@@ -113,6 +113,10 @@ class Numbers:
             slot.open()
         self.write(0)
 
+    @property
+    def slots(self) -> dict[str, Slot]:
+        return {key: slot for key, (slot, _) in self._moved.items()}
+
     def write(self, t: int) -> None:
         """The values of iteration t, into their slots."""
         for key, (slot, schedule) in self._moved.items():

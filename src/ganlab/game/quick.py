@@ -46,7 +46,7 @@ class _Direct:
             states: list[dict[str, Tensor]] = [state[p] for p in weights]
             steps = [one["step"] for one in states]
             torch._foreach_add_(steps, 1)
-            kernel = torch._fused_adamw_ if _decoupled(optimizer, group) else torch._fused_adam_
+            kernel = torch._fused_adamw_ if decoupled(optimizer, group) else torch._fused_adam_
             beta1, beta2 = group["betas"]
             kernel(
                 weights,
@@ -66,7 +66,8 @@ class _Direct:
         return None
 
 
-def _decoupled(optimizer: Optimizer, group: dict[str, Any]) -> bool:
+def decoupled(optimizer: Optimizer, group: dict[str, Any]) -> bool:
+    """Whether the weight decay of a group is AdamW's."""
     return bool(group.get("decoupled_weight_decay", isinstance(optimizer, AdamW)))
 
 

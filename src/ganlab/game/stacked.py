@@ -24,6 +24,8 @@ def refuse_alone(gan: GAN) -> None:
     for part in gan.augment.modules():
         if isinstance(part, Augment) and type(part).after_step is not Augment.after_step and list(part.buffers()):
             raise ValueError(f"augment ({type(part).__name__}) follows the D of one game: take another one")
+    if not gan.way.stacks:
+        raise ValueError(f"compile ({type(gan.way).__name__}) is of one game: use compile=none")
     if not gan.updates.stacks:
         raise ValueError(f"updates ({type(gan.updates).__name__}) takes passes of one game's nets: use alternating")
     for name, optimizer in (("G", gan.opt_G), ("D", gan.opt_D)):

@@ -3,6 +3,7 @@ that are around them, which for small nets take longer than the operations."""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from functools import partial
 from operator import getitem
@@ -25,19 +26,31 @@ class Step:
 
     __hash__: Any
 
+    def __iadd__(self, more: int) -> Step:
+        """Counts on, which is no reading of it."""
+        self.number += more
+        return self
 
-def _noting(name: str) -> Callable[..., Any]:
-    def operation(self: Step, *others: Any) -> Any:
+
+def _noting(operation: Callable[..., Any]) -> Callable[..., Any]:
+    def noted(self: Step, *others: Any) -> Any:
         self.read = True
-        return getattr(self.number, name)(*others)
+        return operation(self.number, *others)
 
-    return operation
+    return noted
 
 
-_TWO = ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow")
-_ONE = ("neg", "lt", "le", "gt", "ge", "eq", "ne", "bool", "int", "float", "index", "hash", "format", "str")
-for _name in (*_TWO, *(f"r{two}" for two in _TWO), *_ONE):
-    setattr(Step, f"__{_name}__", _noting(f"__{_name}__"))
+def _turned(operation: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda number, other: operation(other, number)
+
+
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow"):
+    setattr(Step, f"__{_name}__", _noting(getattr(operator, _name)))
+    setattr(Step, f"__r{_name}__", _noting(_turned(getattr(operator, _name))))
+for _name in ("neg", "lt", "le", "gt", "ge", "eq", "ne", "index"):
+    setattr(Step, f"__{_name}__", _noting(getattr(operator, _name)))
+for _name in ("bool", "int", "float", "hash", "format", "str"):
+    setattr(Step, f"__{_name}__", _noting(getattr(int, f"__{_name}__")))
 
 
 def traced_or_not(function: Callable[..., Any], step: int, *given: Any) -> Callable[..., Any]:
@@ -57,7 +70,7 @@ class Traced:
 
     def __init__(self, function: Callable[..., Any], *given: Any) -> None:
         graph, leaves = fx.Graph(), tree_flatten(given)[0]
-        recorder = _Recorder(graph, leaves)
+        recorder = Recorder(graph, leaves)
         with recorder:
             found, self._spec = tree_flatten(function(*given))
         graph.output([recorder.node(each) for each in found])
@@ -75,7 +88,7 @@ class Traced:
             return tree_unflatten(self._operations(*tree_flatten(given)[0]), self._spec)
 
 
-class _Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):
     """Below vmap and autograd: each operation is a node of the graph, each tensor of which nothing is known a constant."""
 
     def __init__(self, graph: fx.Graph, given: list[Tensor]) -> None:
@@ -88,16 +101,20 @@ class _Recorder(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         found = func(*args, **(kwargs or {}))
-        if not any(isinstance(each, Tensor) for each in tree_flatten(found)[0]):
+        self.noted(func)
+        if not any(isinstance(each, Tensor) for each in tree_flatten(found)[0]) and not func._schema.is_mutable:
             return found  # of a question, as for a dtype
         node = self.graph.call_function(func, tree_map(self.node, args), tree_map(self.node, kwargs or {}))
         if isinstance(found, Tensor):
             self._know(found, node)
-        else:
+        elif found is not None:
             for i, each in enumerate(found):
                 if isinstance(each, Tensor):
                     self._know(each, self.graph.call_function(getitem, (node, i)))
         return found
+
+    def noted(self, func: Any) -> None:
+        """Called with each operation, for whoever wants to know of some."""
 
     def node(self, value: Any) -> Any:
         if not isinstance(value, Tensor):

@@ -16,6 +16,7 @@ from torchmetrics import Metric
 
 from ganlab.errors import UserError
 from ganlab.game.augment import Augment
+from ganlab.game.compiled import AsWritten
 from ganlab.game.module import GAN, Rates
 from ganlab.game.objectives import Adversarial
 from ganlab.game.updates import Order
@@ -115,6 +116,7 @@ def game_of(settings: Settings) -> GAN:
         batch_size=settings.batch_size,
         seed=settings.seed,
         at_once=settings.at_once,
+        way=build_as(AsWritten, settings.compile, "compile"),
     )
 
 

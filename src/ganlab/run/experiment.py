@@ -162,7 +162,7 @@ class Experiment(Ending):
         self.gan.slower, self.gan.slowed = self.slower.factor, self.slower.times
         if tuple(settings.shape) != self.source.shape:
             raise UserError(f"shape = {settings.shape} but the data has {list(self.source.shape)}: change one of them")
-        for doubt in [*([settings.note] if settings.note else []), *doubts_of(self.gan)]:
+        for doubt in [*([settings.note] if settings.note else []), *self.gan.way.told, *doubts_of(self.gan)]:
             log.warning("%s", doubt)
         if hasattr(self.source, "mean") and hasattr(self.gan.G, "start_near"):
             self.gan.G.start_near(self.source.mean())  # type: ignore[operator]
@@ -222,6 +222,10 @@ class Experiment(Ending):
                 f"batch_size = {settings.batch_size} cannot be shared by {world} processes"
                 f"{f' in packs of {settings.model.pack}' if settings.model.pack > 1 else ''}: make it a multiple"
             )
+        try:
+            self.gan.way.fits(self.gan, self.trainer.strategy.root_device, world, str(settings.trainer.get("precision")))
+        except ValueError as error:
+            raise UserError(f"compile: {error}") from error
         tried(self.gan, self.source, settings, self.trainer, checkpoint)
 
     def run_to_the_end(self, config: dict[str, Any], checkpoint: Path | None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import ListConfig, OmegaConf
 
-UNNAMED = {"runs", "resume", "logger", "threads", "study", "name", "trainer", "trainer.accelerator", "trainer.devices",
-           "trainer.strategy"}  # where, but not what, is trained  # fmt: skip
+UNNAMED = {"compile", "runs", "resume", "logger", "threads", "study", "name", "trainer", "trainer.accelerator",
+           "trainer.devices", "trainer.strategy"}  # where, but not what, is trained  # fmt: skip
 LONGEST = 120  # characters of a directory's name: file systems allow 255
 
 
