@@ -1,10 +1,11 @@
 """What does compile=inductor gain, what does its first step cost, and how far is it from the iteration as it is written?
 
-    python benchmarks/compiled.py [--rounds 9] [--seeds 5] [setting ...]
+    python benchmarks/compiled.py [--rounds 9] [--seeds 5] [--precision 64-true] [setting ...]
 
 A setting is overrides joined by commas: `penalty=r1,ema_decay=0.99`. Both ways are ganlab's own bare step, in one process;
 rounds are interleaved, one thread, CPU time: median [first and third quartile] of the ratio. The distance is that of all
-weights after 100 iterations, relative to their norm. TORCHINDUCTOR_CACHE_DIR=EMPTY_FOLDER has the first step be a cold one.
+weights after 100 iterations, relative to their norm; beside it that of an iteration as it is written from weights of which each
+was changed by at most an ulp, 6e-8 (float64: 1e-16). TORCHINDUCTOR_CACHE_DIR=EMPTY_FOLDER has the first step be a cold one.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from types import SimpleNamespace
 import torch
 from speed import configured
 
-from ganlab.game.compiled import AsWritten, Graphs, Inductor
+from ganlab.game.compiled import AsWritten, Inductor
+from ganlab.game.graphs import Graphs
 from ganlab.game.module import GAN
+from ganlab.precision import computed_in
 from ganlab.run.build import game_of
 from ganlab.run.config import build
 from ganlab.types import Source
@@ -51,6 +54,19 @@ def spent() -> float:
     return sum(os.times()[:4])
 
 
+def distance(one: GAN, other: GAN) -> float:
+    return float((weights(one) - weights(other)).norm() / weights(one).norm())
+
+
+def nudged(overrides: list[str], seed: int, source: Source) -> GAN:
+    gan, generator = game(overrides, seed, AsWritten()), torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for w in (*gan.weights_G, *gan.weights_D):
+            w.mul_(1 + (torch.rand(w.shape, generator=generator) - 0.5) * torch.finfo(w.dtype).eps)
+    play(gan, source, EQUAL)
+    return gan
+
+
 def weights(gan: GAN) -> torch.Tensor:
     return torch.cat([w.detach().flatten() for w in (*gan.weights_G, *gan.weights_D)]).double()
 
@@ -70,25 +86,29 @@ def measure(overrides: list[str], rounds: int, seeds: int) -> None:
             play(gan, source, EQUAL - gan.t)
         assert isinstance(one[1].iterate, Graphs)
         assert not one[1].iterate.refused
-        far.append(((weights(one[1]) - weights(one[0])).norm() / weights(one[0]).norm()).item())
-    print(f"  after {EQUAL} iterations, by seeds: {' '.join(f'{each:.1e}' for each in far)}", flush=True)
+        far.append([distance(one[0], gan) for gan in (one[1], nudged(overrides, one[0].seed, source))])
+    for name, each in zip(("compiled", "changed by an ulp"), zip(*far, strict=True), strict=True):
+        print(f"  after {EQUAL} iterations, by seeds, {name}: {' '.join(f'{value:.1e}' for value in each)}", flush=True)
     pairs = [(play(written, source, 200), play(compiled, source, 200)) for _ in range(rounds)]
     ratios = [a / b for a, b in pairs]
     low, _, high = statistics.quantiles(ratios, n=4)
     ms = [1000 * statistics.median(each) / 200 for each in zip(*pairs, strict=True)]
-    print(f"  ratio {statistics.median(ratios):.2f} [{low:.2f}, {high:.2f}], {ms[0]:.2f} ms as written, {ms[1]:.2f} compiled; pays "
-          f"after {first / (ms[0] - ms[1]) * 1000:,.0f} iterations, or {again / (ms[0] - ms[1]) * 1000:,.0f}", flush=True)  # fmt: skip
+    pays = [f"{1000 * each / (ms[0] - ms[1]):,.0f}" for each in (first, again)]
+    print(f"  ratio {statistics.median(ratios):.2f} [{low:.2f}, {high:.2f}], {ms[0]:.2f} ms as written, {ms[1]:.2f} compiled; "
+          f"pays after {pays[0]} iterations, or {pays[1]}", flush=True)  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--precision", default="32-true")
     parser.add_argument("settings", nargs="*", default=[""])
     given = parser.parse_args()
     torch.set_num_threads(1)
     for setting in given.settings:
-        measure([each for each in setting.split(",") if each], given.rounds, given.seeds)
+        with computed_in(given.precision):
+            measure([each for each in setting.split(",") if each], given.rounds, given.seeds)
 
 
 if __name__ == "__main__":
