@@ -61,8 +61,8 @@ class Inductor(InOneGraph):
     """The same in C++, fused and compiled."""
 
     told = (
-        "compile = inductor: the first iterations take some 30 CPU seconds longer, or 6 where the same was compiled before, "
-        "and once more where a lazy term is due; that pays after 30,000 iterations of a toy, or 6,000",
+        "compile = inductor: the first iterations take some 25 CPU seconds longer, or 5 where the same was compiled before, "
+        "and once more where a lazy term is due; that pays after 20,000 iterations of a toy, or 4,000",
     )
 
     def fits(self, gan: Any, device: torch.device, processes: int, precision: str) -> None:
