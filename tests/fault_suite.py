@@ -287,7 +287,7 @@ def mutations(cwd: Path, n: int) -> Outcome:
                 wrong.append(f"{key}={value} accepted")
         except (UserError, HydraException, OmegaConfBaseException) as error:
             told = brief(sentence(error))
-            if "\n" in told or len(told) > LONGEST:
+            if "\n" in told or len(" ".join(word for word in told.split() if "/" not in word)) > LONGEST:
                 wrong.append(f"{key}={value}: {told[:60]}")
         except Exception as error:
             wrong.append(f"{key}={value}: {type(error).__name__}")
