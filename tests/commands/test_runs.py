@@ -105,7 +105,7 @@ def test_nothing_is_removed_without_a_yes(folder, capsys):
 
 
 def test_what_was_asked_for_goes_and_nothing_else(folder, capsys):
-    runs([folder], ["failed"], remove=True, ask=lambda question: "y" if "these 1 run" in question else "n")
+    runs([folder], ["failed"], remove=True, ask=lambda question: "y" if "remove this run directory" in question else "n")
     assert sorted(path.parent.name for path in folder.glob("**/config.yaml")) == ["half", "loss-hinge_k-1", "other"]
     assert "removed    1 of 1" in capsys.readouterr().out
 
