@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ganlab.signals import SIGNALS
 ROOT = Path(__file__).parent.parent
 SHARED = ROOT.parent / "shared" / "data"
 DRAW = FigureCanvasAgg.draw
+NO_COMPILER = not (shutil.which("g++") or os.environ.get("CXX"))
 
 # One thread a test, and a process: two that wait for each other on a busy core cost five times as much
 os.environ["OMP_NUM_THREADS"] = "1"

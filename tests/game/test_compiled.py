@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from conftest import NO_COMPILER
 from test_replicas import CASES, B, Data, Rising, adam, game, state
 from torch import nn
 from torch.testing import assert_close
@@ -183,6 +184,7 @@ def test_without_a_compiler_it_is_refused(monkeypatch):
 
 
 @pytest.mark.long
+@pytest.mark.skipif(NO_COMPILER, reason="needs a C++ compiler")
 @pytest.mark.parametrize("case", {
     "non-saturating": {},
     "hinge, R1, k = 2": {"loss": losses.Hinge(), "terms": {"r1": R1(0.1)}, "k": 2},

@@ -3,6 +3,7 @@
 import csv
 
 import pytest
+from conftest import NO_COMPILER
 from torch.testing import assert_close
 
 from ganlab.errors import UserError
@@ -25,6 +26,7 @@ def rows(run):
         return list(csv.DictReader(file))
 
 
+@pytest.mark.skipif(NO_COMPILER, reason="needs a C++ compiler")
 def test_a_run_tells_what_compiling_costs_and_can_be_gone_on_with_as_it_is_written(run, tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(Inductor, "made", lambda self, module, given: module.forward)  # the graph, without half a minute of g++
     whole = run(*TINY, "iterations=24", name="whole")
@@ -42,6 +44,7 @@ def test_a_run_tells_what_compiling_costs_and_can_be_gone_on_with_as_it_is_writt
             assert float(mine[key]) == pytest.approx(float(its[key]), rel=1e-9, abs=1e-12)
 
 
+@pytest.mark.skipif(NO_COMPILER, reason="needs a C++ compiler: without one that is refused first")
 @pytest.mark.parametrize(("overrides", "sentence"), [
     (["optim=sgd"], r"compile: only Adam and AdamW .* optim.G is SGD: use optim=adam"),
     (["replicas=2"], r"replicas: compile \(Inductor\) is of one game: use compile=none"),

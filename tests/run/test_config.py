@@ -7,7 +7,7 @@ import time
 
 import pytest
 import torch
-from conftest import ROOT, SHARED, composed, same_state
+from conftest import NO_COMPILER, ROOT, SHARED, composed, same_state
 from forked import Forked
 from PIL import Image
 
@@ -99,6 +99,8 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
     overrides, small = [f"{group}={name}"], SMALL
     if config == type(config)("trainer/gpu") and not torch.cuda.is_available():
         pytest.skip("needs a GPU")
+    if str(config) == "compile/inductor" and NO_COMPILER:
+        pytest.skip("needs a C++ compiler")
     if str(config) in CIFAR | {"data/images", "experiment/my_images"}:
         overrides.append(f"data.source={pictures}")
     elif (group == "data" and name == "fashion_mnist") or "mnist" in name or name in {"parzen", "stacked", "memorisation"}:

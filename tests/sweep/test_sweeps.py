@@ -216,14 +216,14 @@ def test_all_jobs_are_checked_before_the_first_and_nothing_is_left_behind(tmp_pa
 
 @pytest.mark.slow
 def test_a_directory_of_another_experiment_is_not_gone_on_with(tmp_path):
-    _, rows = sweep("seed=0,1,1", "optim.D.lr=${..G.lr}", cwd=tmp_path, code=0)
-    assert [row["seed"] for row in rows] == ["0", "1"]  # each once
+    _, rows = sweep("seed=0,0", "optim.D.lr=${..G.lr}", cwd=tmp_path, code=0)
+    assert [row["seed"] for row in rows] == ["0"]  # once
     assert "train.py -m iterations=6 " in RunDirectory(rows[0]["directory"]).result["command"]
-    done, _ = sweep("seed=0,1", "batch_size=64", cwd=tmp_path, code=2)
+    done, _ = sweep("seed=0,0", "batch_size=64", cwd=tmp_path, code=2)
     assert "batch_size: 128 -> 64" in done.stderr
     assert "name a new study=NAME" in done.stderr
-    _, rows = sweep("seed=0,1,2", "iterations=8", cwd=tmp_path, code=0)  # more seeds and a larger budget
-    assert [row["iterations"] for row in rows] == [8, 8, 8]
+    _, rows = sweep("seed=0,1", "iterations=8", cwd=tmp_path, code=0)  # more seeds and a larger budget
+    assert [row["iterations"] for row in rows] == [8, 8]
 
 
 def test_who_finds_a_run_locked_leaves_it_alone(tmp_path):
