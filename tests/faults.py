@@ -13,7 +13,8 @@ from ganlab.metrics.modes import ModeCounts
 
 FigureCanvasAgg.draw = lambda canvas: canvas.get_renderer()  # a job's figures are blank, as in conftest.py
 
-RAISE, DIVERGE, KILL, TERMINATE, GOOD = range(0, 3), range(3, 5), range(5, 7), range(7, 8), range(8, 12)
+RAISE, DIVERGE, KILL, TERMINATE, GOOD = range(0, 2), range(2, 3), range(3, 4), range(4, 5), range(5, 7)
+ALL = range(7)
 
 
 class Fault(Term):

@@ -362,7 +362,7 @@ def test_a_sweep_through_ray_retries_only_the_job_that_failed(tmp_path):
     (tmp_path / "starts").mkdir()
     given = (
         "hydra/launcher=ray",
-        "seed=2,8,9",
+        "seed=1,5,6",
         "iterations=4",
         "+penalty.own._target_=faults.Fault",
         "+penalty.own.seed=${seed}",
@@ -370,10 +370,10 @@ def test_a_sweep_through_ray_retries_only_the_job_that_failed(tmp_path):
     given = (*given, f"+penalty.own.folder={tmp_path}/starts")
     text, jobs = sweep(*given, cwd=tmp_path, code=1)
     assert [job["state"] for job in jobs.values()] == ["failed", "completed", "completed"]
-    assert jobs["seed-2"]["note"] == "ArithmeticError: [/seed 2] cannot go on"
+    assert jobs["seed-1"]["note"] == "ArithmeticError: [/seed 1] cannot go on"
     assert "1 failed of 3 jobs: start the same command again for the rest" in text
     assert "ray" not in text.replace("hydra/launcher=ray", "").lower().replace("traceback", "")
     text, jobs = sweep(*given, cwd=tmp_path, code=0)
     assert "3 jobs, 2 of them over already" in text
     assert {job["state"] for job in jobs.values()} == {"completed"}
-    assert {file.name: len(file.read_text().split()) for file in (tmp_path / "starts").iterdir()} == {"2": 2, "8": 1, "9": 1}
+    assert {file.name: len(file.read_text().split()) for file in (tmp_path / "starts").iterdir()} == {"1": 2, "5": 1, "6": 1}
