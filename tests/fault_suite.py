@@ -332,7 +332,7 @@ CHECKS = [
     Check("exact resume", "weights, optimizers, metrics.csv and result.json as of a run in one piece", "no: 0 of 10", resumes,
           20, 1),
     Check("SIGKILL", "nothing is lost, all ends equal, although checkpoints are damaged between", "no: 1 in 15 unreadable",
-          kills, 200, 6),
+          kills, 200, 4),
     Check("SIGKILL within a save", "an old or the new checkpoint is whole, no half is left", "on one file system only", saves,
           6, 2),
     Check("full disk", "exit code 5, one sentence, nothing unreadable, later it goes on", "no: it dies", disk, 3, 1),
