@@ -10,6 +10,8 @@ from torch.nn import functional
 from torch.testing import assert_close
 
 from ganlab.errors import UserError
+from ganlab.features import clip
+from ganlab.features import dinov2 as dino
 from ganlab.features.dinov2 import dinov2
 from ganlab.pixels import to_float, to_uint8
 
@@ -101,3 +103,18 @@ def test_a_wide_one_has_gates_and_the_heads_of_its_width(tmp_path):
     x = torch.rand(2, 3, 224, 224)
     with torch.no_grad():
         assert_close(dinov2(str(tmp_path / "wide.pth")).net.net(x), net(x))
+
+
+@pytest.mark.parametrize("name", ["clip", "dinov2"])
+def test_a_published_network_sees_the_same_in_a_run_in_float64(name, request):
+    module, weights = {"clip": clip, "dinov2": dino}[name], str(request.getfixturevalue(f"{name}_weights"))
+    x = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    single = getattr(module, name)(weights)(x).features
+    module._open.cache_clear()
+    torch.set_default_dtype(torch.float64)
+    try:
+        double = getattr(module, name)(weights)(x.double()).features
+    finally:
+        torch.set_default_dtype(torch.float32)
+        module._open.cache_clear()
+    assert_close(double.float(), single)

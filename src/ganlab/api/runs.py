@@ -135,6 +135,8 @@ class Run:
         asked for, by turns; None is as the data have them. `truncate`: psi, as of `--truncate`. Raises UserError."""
         if n < 1:
             raise UserError(f"n must be >= 1, got {n}")
+        if not isinstance(y, int | None) and not len(y):
+            raise UserError("y names no class: give one or more, or None, which is as the data have them")
         config, G, prior = self._players
         with self._as_trained():
             if truncate is not None:

@@ -27,8 +27,10 @@ class Clip(Frozen):
         card = {"name": f"CLIP {name}" if standard else f"CLIP {name} with other weights than OpenAI's",
                 "code": f"torch-fidelity {version('torch-fidelity')}", "file": file_sha256[:SHORT], "size": [3, side, side],
                 "resize": RESIZE}  # fmt: skip
-        dims = int(visual(torch.zeros(1, 3, side, side)).shape[1])
-        super().__init__(Prepared(visual, side, MEAN, STD), dims, 1, 50, card)
+        prepared = Prepared(visual, side, MEAN, STD)
+        with torch.no_grad():
+            dims = int(prepared(torch.zeros(1, 3, 8, 8))[0].shape[1])
+        super().__init__(prepared, dims, 1, 50, card)
 
 
 def clip(weights: str | None, name: str = "clip-vit-b-32") -> Clip:

@@ -14,11 +14,12 @@ RESIZE = "bilinear as in TensorFlow 1, from 8 bits; grey repeated to RGB"  # for
 
 class Prepared(nn.Module):
     """A net of images [n, 3, side, side], normalised by the mean and deviation of its training (of 0 ... 1), as one of images
-    [n, 1 or 3, H, W] in [-1, 1], which are rounded to 8 bits. It has no classes, so its logits [n, 1] are 0."""
+    [n, 1 or 3, H, W] in [-1, 1], which are rounded to 8 bits, in
+    float32 whatever the run is in. It has no classes, so its logits [n, 1] are 0."""
 
     def __init__(self, net: nn.Module, side: int, mean: Sequence[float], std: Sequence[float]) -> None:
         super().__init__()
-        self.net, self.side, self.mean, self.std = net, side, list(mean), list(std)
+        self.net, self.side, self.mean, self.std = net.float(), side, list(mean), list(std)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         from torch_fidelity.interpolate_compat_tensorflow import interpolate_bilinear_2d_like_tensorflow1x as resized
