@@ -62,7 +62,7 @@ def test_what_a_run_has(trained, tmp_path):
         trained.evaluate(sed=3)
     with pytest.raises(ganlab.UserError, match="--classes 3: this G is not told any"):
         trained.sample(2, y=3)
-    with pytest.raises(UserError, match="y names no class"):
+    with pytest.raises(ganlab.UserError, match="y names no class"):
         trained.sample(2, y=[])
 
 
