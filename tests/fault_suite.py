@@ -264,7 +264,7 @@ def mutations(cwd: Path, n: int) -> Outcome:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from ganlab.errors import LONGEST, UserError, brief
+    from ganlab.errors import LONGEST, UserError, brief, prose
     from ganlab.files.saved import leaves
     from ganlab.run.build import settings_of
     from ganlab.run.command_line import sentence
@@ -287,7 +287,7 @@ def mutations(cwd: Path, n: int) -> Outcome:
                 wrong.append(f"{key}={value} accepted")
         except (UserError, HydraException, OmegaConfBaseException) as error:
             told = brief(sentence(error))
-            if "\n" in told or len(" ".join(word for word in told.split() if "/" not in word)) > LONGEST:
+            if "\n" in told or prose(told) > LONGEST:
                 wrong.append(f"{key}={value}: {told[:60]}")
         except Exception as error:
             wrong.append(f"{key}={value}: {type(error).__name__}")

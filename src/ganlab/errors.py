@@ -55,14 +55,18 @@ LONGEST = 180  # characters of a sentence: with who says it, and of what kind it
 
 def brief(text: str, most: int = LONGEST) -> str:
     """The text on one line, without the words in its middle where it is too long: the key is at its beginning, what to do at
-    its end. Paths do not count: a sentence is not too long because its reader works deep in a tree."""
-    words = text.split()
-    text = " ".join(words)
-    if len(text) - sum(len(word) for word in words if "/" in word) <= most:
+    its end."""
+    text = " ".join(text.split())
+    if prose(text) <= most:
         return text
     tail = min(70, most // 2)
     first, last = text[: most - tail - 5], text[-tail:]
     return f"{first.rpartition(' ')[0] or first} ... {last.partition(' ')[2] or last}"
+
+
+def prose(text: str) -> int:
+    """Its length without paths: a sentence is not too long because its reader works deep in a tree."""
+    return len(" ".join(word for word in text.split() if "/" not in word))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -7,7 +7,7 @@ from conftest import ROOT, runs_in
 from ganlab.commands.evaluate import EvaluationRequest, evaluate
 from ganlab.commands.phase import phase
 from ganlab.commands.sample import sample
-from ganlab.errors import LONGEST, UserError, brief
+from ganlab.errors import LONGEST, UserError, brief, prose
 from ganlab.files.run import RunDirectory
 from ganlab.run.config import own_code
 from ganlab.run.line import read_line, with_saved_overrides
@@ -48,7 +48,7 @@ def test_a_run_may_choose_among_ganlabs_own_keys_and_nothing_else(mine, text):
     mine.overrides_file.write_text(yaml.safe_dump(["k=2", text]))
     with pytest.raises(UserError) as caught:
         with_saved_overrides(["train.py", f"resume={mine.path}"])
-    assert len(brief(str(caught.value))) <= LONGEST
+    assert prose(brief(str(caught.value))) <= LONGEST
 
 
 FILES = ["!!python/object/apply:os.system [touch x]", "a: &a [1]\nb: *a\n", "- k=1\n- {k: 2}\n", "[", "\x00", "- 2024-01-01\n",
