@@ -175,11 +175,11 @@ def test_a_beta_that_moves_is_refused():
         InOneGraph().fits(gan, CPU, 1, "32-true")
 
 
-def test_without_a_compiler_it_is_refused(monkeypatch):
+def test_without_a_compiler_it_is_refused():
     from torch._inductor import config
 
-    monkeypatch.setattr(config.cpp, "cxx", ("no-such-compiler",))
-    with pytest.raises(ValueError, match=r"inductor needs a C\+\+ compiler, and there is no g\+\+"):
+    refused = pytest.raises(ValueError, match=r"inductor needs a C\+\+ compiler, and there is no g\+\+")
+    with config.patch({"cpp.cxx": ("no-such-compiler",)}), refused:  # monkeypatch would leave it without one afterwards
         Inductor().fits(game(0), CPU, 1, "32-true")
 
 
