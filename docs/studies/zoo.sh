@@ -5,9 +5,10 @@
 set -euo pipefail
 what=${1:?ring, grid or tricks}
 python=${PYTHON:-python}
+seeds=10
 alone() { # name, overrides
     [[ $1 =~ ^(${ONLY:-.*})$ ]] || return 0
-    $python train.py -m data="${what/tricks/ring}" study="zoo-$what-$1" seed='range(10)' logger=csv metrics.picture=null metrics.every=1000 \
+    $python train.py -m data="${what/tricks/ring}" study="zoo-$what-$1" "seed=range($seeds)" logger=csv metrics.picture=null metrics.every=1000 \
         theory.every=1000 theory.frames=0 "${@:2}"
 }
 sweep() { alone "$@" hydra/launcher=replicas; }
@@ -21,6 +22,7 @@ if [[ $what == tricks ]]; then
     for average in half_life power; do sweep $average average=$average; done
     alone lecam penalty=lecam
     alone consensus updates=consensus
+    seeds=5 alone unrolled updates=unrolled # an iteration of it costs ten
 else
     for loss in minimax non_saturating least_squares f_jensen_shannon wasserstein_toy f_kl f_reverse_kl f_pearson f_hellinger f_total_variation
     do sweep $loss loss=$loss; done
