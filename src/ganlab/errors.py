@@ -53,6 +53,9 @@ class Unfinished(Exception):
 LONGEST = 180  # characters of a sentence: with who says it, and of what kind it is, at most 200
 
 
+PATH = 1000  # characters
+
+
 def brief(text: str, most: int = LONGEST) -> str:
     """The text on one line, without the words in its middle where it is too long: the key is at its beginning, what to do at
     its end."""
@@ -65,8 +68,9 @@ def brief(text: str, most: int = LONGEST) -> str:
 
 
 def prose(text: str) -> int:
-    """Its length without paths: a sentence is not too long because its reader works deep in a tree."""
-    return len(" ".join(word for word in text.split() if "/" not in word))
+    """Its length without paths: a sentence is not too long because its reader works deep in a tree. What is longer than PATH is
+    no path of anyone."""
+    return len(" ".join(word for word in text.split() if "/" not in word or len(word) > PATH))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

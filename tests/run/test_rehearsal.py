@@ -100,6 +100,7 @@ def test_a_sentence_that_is_too_long_loses_whole_words_of_its_middle():
     assert [*first, *last] == words[: len(first)] + words[-len(last) :]
     assert LONGEST - 2 * len(" word59") < len(brief(" ".join(words))) <= LONGEST
     assert len(brief("x" * 500)) <= LONGEST
+    assert len(brief("name = " + "a/" * 5000)) <= LONGEST
     assert brief(" ".join(words[:20])) == " ".join(words[:20])
     deep = f"weights are not at {'/a-long-name' * 30}/weights.pt: put them there, or give features.path=PATH"
     assert brief(deep) == deep  # what somebody has to copy is whole, wherever they work
