@@ -17,10 +17,12 @@ LAST = "theory/ema_jsd"
 
 def cell(row: Any, runs: int) -> str:
     """3.4 [3.1, 3.7], and how many runs have the score where not all do."""
+    few = f" ({row['n']:.0f} of {runs:.0f})" if row["n"] < runs else ""
+    if math.isnan(row["low"]):  # three seeds or fewer
+        return f"{row['mean']:.3g}{few}"
     digits = 0 if row["low"] == row["high"] else max(1 - math.floor(math.log10(row["high"] - row["low"])), 0)
     value, low, high = (f"{row[key]:.{min(digits, 4)}f}" for key in ("mean", "low", "high"))
-    few = f" ({row['n']:.0f} of {runs:.0f})" if row["n"] < runs else ""
-    return f"{value}{few}" if math.isnan(row["low"]) else f"{value} [{low}, {high}]{few}"
+    return f"{value} [{low}, {high}]{few}"
 
 
 def main(*sweeps: str) -> None:
