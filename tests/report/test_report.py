@@ -125,7 +125,13 @@ def opened(browser):
     """opened(page) loads it; what a page says on the console fails the test."""
 
     def load(path):
-        browser.get(path.as_uri())
+        browser.execute_script("document.documentElement.dataset.left = ''")
+        browser.get(path.as_uri())  # on a busy machine it comes back while the page before is still shown
+        there = "const page = document.documentElement.dataset; return !('left' in page) && 'drawn' in page"
+        end = time.monotonic() + 60
+        while not browser.execute_script(there):
+            assert time.monotonic() < end, f"{path} was not drawn"
+            time.sleep(0.02)
         return browser
 
     yield load
