@@ -529,6 +529,12 @@ def test_bad_options_are_refused(tmp_path):
 # torchvision
 
 
+def test_the_names_of_classes_are_those_of_torchvision():
+    import torchvision
+
+    assert {name: getattr(torchvision.datasets, name).classes for name in datasets.IDX_CLASSES} == datasets.IDX_CLASSES
+
+
 @pytest.mark.parametrize(("name", "wanted"), [("MNIST", "train-images-idx3-ubyte.gz"), ("CIFAR100", "cifar-100-python.tar.gz")])
 def test_a_failed_download_says_what_to_do(tmp_path, monkeypatch, name, wanted):
     def urlopen(*_, **__):

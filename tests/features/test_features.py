@@ -21,7 +21,7 @@ from torch.testing import assert_close
 from ganlab.commands.features import make
 from ganlab.data.datasets import torchvision_images
 from ganlab.errors import LONGEST, UserError
-from ganlab.features import training
+from ganlab.features import kept, training
 from ganlab.features.classifier import Net, load
 from ganlab.features.clip import clip
 from ganlab.features.extractor import Frozen, sha256
@@ -638,3 +638,47 @@ def test_the_picture_has_the_sample_framed_and_then_its_neighbours(C, n):
             assert np.array_equal(tile, image.expand(3, 8, 8).permute(1, 2, 0).numpy())
         assert pixels[top + 4 * scale, scale].tolist() == [0xD5, 0x5E, 0]  # the frame
         assert pixels[top + 4 * scale, 6 * step + scale].tolist() == [255, 255, 255]
+
+
+def test_what_was_seen_of_data_is_read_by_the_next_process(tmp_path):
+    x = torch.rand(6, 1, 4, 4)
+    first = frozen()
+    with first.keeping():
+        seen = first(x)
+    assert first.net.seen == 6
+    first(x.clone())  # of a G: not kept
+    (file,) = (tmp_path / "cache" / "ganlab" / "seen").iterdir()
+    other = frozen()
+    with other.keeping():
+        assert all(torch.equal(a, b) for a, b in zip(other(x), seen, strict=True))
+        assert other.net.seen == 0
+        other(x + 1)  # other data
+        assert other.net.seen == 6
+    changed = frozen()
+    changed.net.norm.running_mean += 1
+    renamed = Frozen(changed.net, dims=16, classes=2, chunk=4, about={"name": "a test"})
+    with renamed.keeping():
+        assert not torch.equal(renamed(x).features, seen.features)  # other weights
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    last = frozen()
+    with last.keeping():  # what is damaged is not believed
+        assert all(torch.equal(a, b) for a, b in zip(last(x), seen, strict=True))
+    assert last.net.seen == 6
+
+
+def test_nothing_is_kept_where_there_is_no_room_or_no_home(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "LARGEST", 0)
+    extractor, x = frozen(), torch.rand(6, 1, 4, 4)
+    with extractor.keeping():
+        extractor(x)
+    assert [*(tmp_path / "cache" / "ganlab" / "seen").iterdir()] == []
+    monkeypatch.setattr(kept, "cache_home", lambda: None)
+    with extractor.keeping():
+        extractor(x + 1)
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(kept, "cache_home", lambda: tmp_path / "file")
+    with extractor.keeping():
+        extractor(x + 2)
+    assert extractor.net.seen == 18

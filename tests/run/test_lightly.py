@@ -5,15 +5,13 @@ import subprocess
 import sys
 
 import pytest
-from omegaconf import OmegaConf
 
 from ganlab.run.lightly import HIDDEN, hidden, own_parts
 
 LATER = """
 import sys
-from omegaconf import OmegaConf
 from ganlab.run.lightly import PutOff, import_lightly
-import_lightly(OmegaConf.create({"trainer": {"_target_": "pytorch_lightning.Trainer"}}))
+import_lightly("trainer: {_target_: pytorch_lightning.Trainer}")
 import ganlab.run.experiment, torch
 from lightning_fabric.wrappers import OptimizedModule
 from pytorch_lightning.utilities.compile import to_uncompiled
@@ -22,6 +20,9 @@ for name in ("torchvision", "torch_fidelity", "scipy.signal", "matplotlib.pyplot
 G = torch.nn.Linear(3, 2)
 x = torch.ones(1, 3)
 torch.optim.Adam(G.parameters(), fused=True).zero_grad()
+import inspect
+inspect.getmodule(G), inspect.getframeinfo(sys._getframe())
+assert isinstance(sys.modules["torch._dynamo"], PutOff)
 assert isinstance(sys.modules["torch._dynamo"], PutOff) and not isinstance(G, OptimizedModule)
 
 import torch._dynamo.utils as parts
@@ -42,10 +43,10 @@ def test_a_run_imports_no_compiler_and_finds_it_when_it_is_wanted():
 
 @pytest.mark.parametrize("target", ["torchmetrics.image.fid.FrechetInceptionDistance", "mine.Score", "hydra.utils.get_class"])
 def test_nothing_is_hidden_from_the_parts_of_others(target):
-    cfg = OmegaConf.create({"data": {"_target_": "ganlab.data.toy.ring"}, "G": {"_target_": "torch.optim.Adam"}})
-    assert own_parts(cfg)
-    cfg.metrics = {"scores": {"one": {"_target_": target}}}
-    assert not own_parts(cfg)
+    config = "data: {_target_: ganlab.data.toy.ring}\nG:\n  _target_: 'torch.optim.Adam'\n"
+    assert own_parts(config)
+    assert not own_parts(f"{config}metrics: {{scores: {{one: {{_target_: {target}}}}}}}")
+    assert not own_parts(f"{config}+metrics.scores.one._target_={target}")
 
 
 def test_what_is_hidden_is_there_again_afterwards():

@@ -24,6 +24,7 @@ import numpy as np
 from ganlab.data.decode import Allocate, Decoded
 from ganlab.errors import UserError
 from ganlab.files.atomic import substitute
+from ganlab.files.home import cache_home
 
 log = logging.getLogger(__name__)
 
@@ -59,16 +60,6 @@ def cached(
             "that can be written"
         ) from error
     return _open(folder / name, shape)
-
-
-def cache_home() -> Path | None:
-    """Where what can be made again is kept; None for a user without a home directory."""
-    if given := os.environ.get("XDG_CACHE_HOME"):
-        return Path(given) / "ganlab"
-    try:
-        return Path.home() / ".cache" / "ganlab"
-    except RuntimeError:
-        return None
 
 
 def _open(path: Path, shape: tuple[int, ...]) -> Decoded:

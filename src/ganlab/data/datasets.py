@@ -21,7 +21,12 @@ from ganlab.data.layout import names_of
 from ganlab.data.splits import choose
 from ganlab.errors import Mistakes, UserError
 
-_NAMES = ("MNIST", "FashionMNIST", "CIFAR10", "CIFAR100")
+IDX_CLASSES = {  # as torchvision names them, which takes a second to import
+    "MNIST": ["0 - zero", "1 - one", "2 - two", "3 - three", "4 - four",
+              "5 - five", "6 - six", "7 - seven", "8 - eight", "9 - nine"],
+    "FashionMNIST": ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"],
+}  # fmt: skip
+_NAMES = (*IDX_CLASSES, "CIFAR10", "CIFAR100")
 
 
 def images(
@@ -59,21 +64,24 @@ def torchvision_images(
     """
     if name not in _NAMES:
         raise UserError(f"data.name={name} is not known: use one of {', '.join(_NAMES)}")
-    from torchvision import datasets  # seconds, which the other data sets need not pay
-
-    dataset, size, how = getattr(datasets, name), _checked(shape), _how(background, max_megapixels)
-    idx = issubclass(dataset, datasets.MNIST)
+    size, how = _checked(shape), _how(background, max_megapixels)
 
     def load(part: str) -> Images:
         if source is not None:
-            pictures = _from_source(source, size, part, dataset.classes if idx else [], how)
-        elif idx:
-            pictures = _from_root_idx(dataset, _path(root, "data.root"), size, part)
+            pictures = _from_source(source, size, part, IDX_CLASSES.get(name, []), how)
+        elif name in IDX_CLASSES:
+            pictures = _from_root_idx(name, _path(root, "data.root"), size, part)
         else:
-            pictures = _from_root_cifar(dataset, _path(root, "data.root"), size, part)
+            pictures = _from_root_cifar(_dataset(name), _path(root, "data.root"), size, part)
         return _images(pictures, flip)
 
     return choose(split, ("train", "test"), load)
+
+
+def _dataset(name: str) -> Any:
+    from torchvision import datasets
+
+    return getattr(datasets, name)
 
 
 def _from_source(source: str, shape: tuple[int, ...], split: str, classes: list[str], how: Viewing) -> Decoded:
@@ -95,13 +103,14 @@ def _from_source(source: str, shape: tuple[int, ...], split: str, classes: list[
     return cached(path, files, shape, options, lambda allocate: decode(path, shape, allocate, split, how))
 
 
-def _from_root_idx(dataset: Any, root: Path, shape: tuple[int, ...], split: str) -> Decoded:
-    folder = root / dataset.__name__ / "raw"
+def _from_root_idx(name: str, root: Path, shape: tuple[int, ...], split: str) -> Decoded:
+    folder = root / name / "raw"
     if not find_idx(folder, split):
+        dataset = _dataset(name)
         _download(dataset, root, wanted=f"{dataset.resources[0][0]} and its like in {folder}")
     pair = find_idx(folder, split)
     assert pair is not None  # or the download would have failed
-    return _from_idx(*pair, shape, dataset.classes)
+    return _from_idx(*pair, shape, IDX_CLASSES[name])
 
 
 def _from_root_cifar(dataset: Any, root: Path, shape: tuple[int, ...], split: str) -> Decoded:

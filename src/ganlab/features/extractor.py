@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils.weak import TensorWeakRef
 
 from ganlab.errors import UserError
+from ganlab.features.kept import Kept
 from ganlab.precision import working
 from ganlab.types import Features
 
@@ -31,6 +33,7 @@ class Frozen:
         self.dims, self.classes, self.chunk = dims, classes, chunk
         self._card = {"name": about["name"], "sha256": sha256(net.state_dict()), **about}
         self._last: tuple[TensorWeakRef, int | None, Features] | None = None
+        self._kept: Kept | None = None
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raises UserError where the net cannot look at images of this shape (C, H, W)."""
@@ -41,8 +44,23 @@ class Frozen:
         self.check(tuple(x.shape[1:]))
         version = None if x.is_inference() else x._version
         if self._last is None or self._last[0]() is not x or self._last[1] != version:
-            self._last = (TensorWeakRef(x), version, self._look(x))
+            self._last = (TensorWeakRef(x), version, self._known(x) if self._kept else self._look(x))
         return self._last[2]
+
+    @contextmanager
+    def keeping(self) -> Iterator[None]:
+        """In here it looks at data, which others will look at, too: what was seen of them before is read, as in `kept`."""
+        before, self._kept = self._kept, Kept({**self._card, "chunk": self.chunk})
+        try:
+            yield
+        finally:
+            self._kept = before
+
+    def _known(self, x: Tensor) -> Features:
+        assert self._kept is not None
+        if (seen := self._kept.read(x)) is None:
+            self._kept.write(x, seen := self._look(x))
+        return seen
 
     @torch.no_grad()
     def _look(self, x: Tensor) -> Features:

@@ -15,7 +15,7 @@ from torchmetrics.utilities import dim_zero_cat
 
 from ganlab.errors import at_least_one
 from ganlab.metrics.cards import fingerprint
-from ganlab.metrics.samples import TwoFeatures, finite, float64, nan
+from ganlab.metrics.samples import TwoFeatures, finite, float64, keeping, nan
 from ganlab.types import Extractor
 
 CHUNK = 500  # held-out examples that an extractor sees at once
@@ -37,8 +37,9 @@ class WithHeldOut(TwoFeatures):
     def held_out(self, device: torch.device) -> Tensor:
         """Their features [m, d], looked at once."""
         if self._seen is None:
-            parts = (self.extractor(part.to(device)).features.flatten(1) for part in self._held_out.split(CHUNK))
-            self._seen = torch.cat([*parts])
+            with keeping(self):
+                parts = (self.extractor(part.to(device)).features.flatten(1) for part in self._held_out.split(CHUNK))
+                self._seen = torch.cat([*parts])
         return self._seen.to(device)
 
     def compute(self) -> Tensor:

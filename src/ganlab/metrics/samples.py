@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any, TypeVar
 
 import torch
@@ -75,3 +76,12 @@ def finite(*samples: list[Tensor]) -> bool:
 
 def nan() -> Tensor:
     return torch.tensor(torch.nan, dtype=torch.float64)
+
+
+@contextmanager
+def keeping(*metrics: Metric) -> Iterator[None]:
+    """In here they are shown data: an extractor that can (`keeping`) reads what it saw of the same before."""
+    with ExitStack() as stack:
+        for extractor in {id(one): one for metric in metrics if (one := getattr(metric, "extractor", None))}.values():
+            stack.enter_context(getattr(extractor, "keeping", nullcontext)())
+        yield

@@ -10,6 +10,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 from ganlab.metrics.cards import Card
+from ganlab.metrics.samples import keeping
 from ganlab.metrics.several import kinds, named
 from ganlab.precision import working
 from ganlab.random import generator_of
@@ -62,9 +63,10 @@ class Scorer:
         for metric in self.metrics.values():
             metric.to(device).reset()
         if not self._seen_real:  # the metrics keep what they have seen of it
-            for x, y in zip(self.real.split(CHUNK), self.y.split(CHUNK), strict=True):
-                self._update(x.to(device), y.to(device), real=True)
-                advance("real and generated", len(x))
+            with keeping(*self.metrics.values()):
+                for x, y in zip(self.real.split(CHUNK), self.y.split(CHUNK), strict=True):
+                    self._update(x.to(device), y.to(device), real=True)
+                    advance("real and generated", len(x))
             self._seen_real = True
         z = prior.sample(self.n, generator_of(self.seed, "evaluation")).to(device)  # the same on every device
         y = self.y.repeat(-(-self.n // len(self.y)))[: self.n].to(device)

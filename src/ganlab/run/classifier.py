@@ -11,11 +11,11 @@ from filelock import FileLock
 from rich.console import Console
 from torch import Tensor
 
-from ganlab.data.cache import cache_home
 from ganlab.data.images import Images
 from ganlab.errors import UserError
 from ganlab.features.classifier import FORMAT, load
 from ganlab.features.training import save, train_classifier
+from ganlab.files.home import cache_home
 from ganlab.run.config import build, build_as
 from ganlab.settings import Metrics, Node, Settings
 from ganlab.types import Source

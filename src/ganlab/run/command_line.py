@@ -128,7 +128,7 @@ def run_once(cfg: DictConfig) -> None:
     try:
         from ganlab.run.lightly import import_lightly  # after composing: a typo is reported without importing torch
 
-        import_lightly(cfg)
+        import_lightly(OmegaConf.to_yaml(cfg))
         from ganlab.run.experiment import train
 
         train(cfg)

@@ -17,17 +17,16 @@ from types import ModuleType
 from typing import Any
 
 from lightning_utilities.core import imports
-from omegaconf import DictConfig, OmegaConf
 
 OWN = ("ganlab.", "torch.", "pytorch_lightning.")  # parts that do without
 HIDDEN = {"torchvision", "torch_fidelity", "scipy", "matplotlib"}  # from torchmetrics, and from nobody else
 COMPILER = "torch._dynamo"
 
 
-def import_lightly(cfg: DictConfig) -> None:
-    """Import Lightning. A config that names another's part has it as it always is: one of torchmetrics' own scores may want
-    what is hidden, and so may a part that uses them."""
-    if "torchmetrics" in sys.modules or not own_parts(cfg):
+def import_lightly(config: str) -> None:
+    """Import Lightning. A config, given as yaml, that names another's part has it as it always is: one of torchmetrics' own
+    scores may want what is hidden, and so may a part that uses them."""
+    if "torchmetrics" in sys.modules or not own_parts(config):
         return
     with hidden():
         import torchmetrics  # noqa: F401
@@ -37,9 +36,9 @@ def import_lightly(cfg: DictConfig) -> None:
     import pytorch_lightning  # noqa: F401
 
 
-def own_parts(cfg: DictConfig) -> bool:
-    """Whether all parts that a config names are ganlab's, torch's or Lightning's."""
-    named = re.findall(r"_target_: *(\S+)", OmegaConf.to_yaml(cfg))
+def own_parts(config: str) -> bool:
+    """Whether all parts that a config names, as yaml or in overrides, are ganlab's, torch's or Lightning's."""
+    named = re.findall(r"_target_[:=] *([^\s,}]+)", config)
     return all(target.strip("'\"").startswith(OWN) for target in named)
 
 
@@ -86,6 +85,8 @@ class PutOff(ModuleType):
     class OptimizedModule(metaclass=_Compiled): ...
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):  # inspect asks every module for its __file__: torchvision's import alone, hundreds of times
+            raise AttributeError(name)
         return getattr(_compiler(), name)
 
 
