@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Seven families for equal CPU time on MNIST at 16 x 16: LIMIT seconds of training each on one thread, counted from the first iteration on.
+# Seven families for equal CPU time on MNIST at SIDE x SIDE (16; 28 is its own): LIMIT seconds of training each on one thread,
+# counted from the first iteration on.
 # A family that is there already is not trained again. Linux (/proc).
 #   docs/studies/families.sh && ganlab evaluate runs/families/*/ --metrics classifier --n 2000
 #   python docs/studies/rows.py OUT.png runs/families/dcgan=dcgan ...
@@ -13,7 +14,7 @@ used() { # process: its CPU time in hundredths of a second
 train() { # model, overrides
     local run=runs/families/$1 pid start='' now
     test ! -f "$run/result.json" || return 0
-    $python train.py data=mnist shape=[1,16,16] "data.root=${ROOT:-data}" "features=${FEATURES:-features/mnist16.pt}" "model=$1" model.G.width=16 \
+    $python train.py data=mnist "shape=[1,${SIDE:-16},${SIDE:-16}]" "data.root=${ROOT:-data}" "features=${FEATURES:-features/mnist16.pt}" "model=$1" model.G.width=16 \
         model.D.width=16 prior.dim=64 batch_size=32 ema_decay=0.99 iterations=100000 metrics=images metrics.picture=null health.every=100000 \
         log_every=25 at_once=5 threads=1 logger=csv hydra.run.dir="$run" "${@:2}" >"$run.log" 2>&1 &
     pid=$!

@@ -15,8 +15,8 @@ def theory(rows: Sequence[Row], folder: Path) -> list[Path]:
     """theory.png: what was measured, against the iteration."""
     shown = [
         ("value of the game [nats]", ["V", "C"], False),
-        ("from $p_g$ to $p_{data}$ [nats]", ["jsd", "ema_jsd", "floor"], True),
-        ("from $p_g$ to $p_{data}$ [units of x]", ["w1", "ema_w1", "inverse_cdf_error", "sliced_w1", "ema_sliced_w1"], True),
+        ("from p_g to p_data [nats]", ["jsd", "ema_jsd", "floor"], True),
+        ("from p_g to p_data [units of x]", ["w1", "ema_w1", "inverse_cdf_error", "sliced_w1", "ema_sliced_w1"], True),
         ("D from its optimum", ["D_gap", "D_distance", "D_error"], True),
     ]
     figure, each = panels(len(shown), 2, 5, 3, DPI)

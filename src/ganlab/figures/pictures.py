@@ -147,7 +147,7 @@ class _InPlane(_Scene):
         colour: Any = self.shades[:1] if by_class else SAMPLES
         self.samples = axes.scatter([0.0], [0.0], s=5, color=colour, alpha=0.6, linewidths=0, label=label)
         self.paths = [axes.plot([], [], color=SAMPLES, lw=0.8, alpha=0.6)[0] for _ in range(self.walks)]
-        axes.set(xlabel="$x_1$", ylabel="$x_2$", aspect="equal")
+        axes.set(xlabel="x₁", ylabel="x₂", aspect="equal")
         axes.set(xlim=(cloud.low[0], cloud.high[0]), ylim=(cloud.low[1], cloud.high[1]))
         return [self.samples, *self.paths]
 
@@ -230,6 +230,8 @@ def gif(images: Sequence[Image.Image], out: Path, milliseconds: int = 120, rest:
     """RGB images of equal size one after the other; it rests on the last one for so many milliseconds. All have one palette,
     found on a few of them: what stands still keeps its colour."""
     few = [images[round(i)] for i in np.linspace(0, len(images) - 1, min(4, len(images)))]
+    if max(few[0].size) > 2 * ENOUGH:  # a pixel in four has the same colours
+        few = [image.resize((image.width // 2, image.height // 2), Image.Resampling.NEAREST) for image in few]
     side = Image.new("RGB", (few[0].width, few[0].height * len(few)))
     for i, image in enumerate(few):
         side.paste(image, (0, i * image.height))
@@ -242,6 +244,7 @@ def gif(images: Sequence[Image.Image], out: Path, milliseconds: int = 120, rest:
     small[0].save(out, save_all=True, append_images=small[1:], duration=durations, loop=0, optimize=True)
 
 
+ENOUGH = 200  # pixels of a side, in which all colours of an image are seen
 COLOURS = 256  # of a GIF: all that it can have
 
 

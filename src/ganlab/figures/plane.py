@@ -94,7 +94,7 @@ class _Panel:
         }
         ranges = (extent[1] - extent[0]) / (extent[3] - extent[2])
         aspect = "equal" if 0.6 < ranges < 1.7 else "auto"  # a coordinate of a much smaller range would be a line
-        axes.set(xlabel="$x_1$", ylabel="$x_2$", xlim=extent[:2], ylim=extent[2:], aspect=aspect)
+        axes.set(xlabel="x₁", ylabel="x₂", xlim=extent[:2], ylim=extent[2:], aspect=aspect)
         self.moving = [self.field, self.neutral, *self.clouds.values()]
         self.show(frame)
 
