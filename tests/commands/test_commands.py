@@ -83,6 +83,13 @@ def test_samples_of_images(run, tmp_path):
         assert (image.mode, image.size) == ("L", (16, 20))
     assert (out / "grid.png").exists()
     assert (out / "interpolation.png").exists()
+    (out / "mine.png").touch()
+    assert sample(done, n=2, seed=0, checkpoint=None, out=None, trust=False) == out
+    assert {file.name for file in out.iterdir()} == {"00000.png", "00001.png", "grid.png", "interpolation.png", "mine.png"}
+    given = tmp_path / "given"
+    for n in (3, 2):  # a folder that the user names is the user's
+        sample(done, n=n, seed=0, checkpoint=None, out=given, trust=False)
+    assert (given / "00002.png").exists()
 
 
 def test_a_checkpoint_is_found_by_its_name(points):

@@ -120,6 +120,8 @@ def test_a_walk_is_closed_even_and_does_not_leave_the_prior():
 
 def test_a_film_shows_each_class_that_is_asked_for(run, tmp_path):
     done = run("data=polygons", "shape=[1,16,16]", *TINY, "model=dcgan", "prior.dim=4", "condition=concat", "batch_size=8")
+    own = sample(done, 2, 0, None, None, False, classes=[2, 0])
+    assert own.name.endswith("-classes2,0")
     out = sample(done, 2, 0, None, tmp_path / "some", False, classes=[2, 0], walk=6, truncate=0.5)
     every = sample(done, 2, 0, None, tmp_path / "every", False, walk=2)
     with Image.open(out / "walk.gif") as film, Image.open(every / "walk.gif") as four:

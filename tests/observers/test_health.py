@@ -37,6 +37,14 @@ def test_a_discriminator_that_is_sure_of_all_has_stalled_the_game():
     assert (found.state, found.since) == ("stalled", 20)
 
 
+def test_a_game_that_reaches_no_mode_is_not_healthy():
+    apart = rows(diversity=[1.0, 1.0, 1.0])
+    readings = [{"iteration": 15 + 10 * i, "eval/modes": value} for i, value in enumerate((3.0, 0.0, 0.0))]
+    assert verdict([*apart, *readings], None)[:2] == ("astray", 25)
+    assert verdict([*apart, *readings[:2]], None).state == "healthy"  # one reading
+    assert verdict([*apart, *readings, {"iteration": 45, "eval/modes": 1.0}], None).state == "healthy"
+
+
 def test_readings_that_are_not_finite_are_no_readings():
     assert verdict(rows(diversity=[0.5, 0.05, 0.05, math.nan]), None).since == 20
 

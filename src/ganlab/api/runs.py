@@ -80,7 +80,7 @@ class Run:
 
     @property
     def verdict(self) -> str:
-        """healthy, collapsed, stalled, diverged or unknown."""
+        """healthy, collapsed, astray, stalled, diverged or unknown."""
         return str((self.result.get("verdict") or {}).get("state", "unknown"))
 
     @property

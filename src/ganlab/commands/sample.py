@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -99,8 +100,13 @@ def _sampled(
         z, y = asked_for(config, prior, n, seed, classes)
     how = f"{f'-std{ema_std:g}' if ema_std is not None else ''}{f'-{with_D}' if with_D is not None else ''}"
     how += f"-psi{truncate:g}" if truncate is not None else ""
-    out = out or run.path / "generated" / f"{path.stem}-seed{seed}{how}"
+    how += f"-classes{','.join(map(str, classes))}" if classes is not None else ""
+    own = run.path / "generated" / f"{path.stem}-seed{seed}{how}"
+    out = out or own
     out.mkdir(parents=True, exist_ok=True)
+    for file in own.glob("?????*.png") if out == own else ():  # of a call that asked for more
+        if re.fullmatch(r"\d{5,}(-class\d+)?\.png", file.name):
+            file.unlink()
     if judge is not None:
         write_whole(out / "with_D.json", json.dumps(without_nan(judge.about), indent=2, allow_nan=False) + "\n")
     x = generate(G, z, y)

@@ -12,7 +12,7 @@ READINGS = 2  # that have to agree before a state is believed
 
 
 class Verdict(NamedTuple):
-    """`state` is healthy, diverged, collapsed, stalled, or unknown where too little was seen; `since` is the first iteration of
+    """`state` is healthy, diverged, collapsed, astray, stalled, or unknown where too little was seen; `since` is the first iteration of
     it, `why` the measurement in words."""
 
     state: str
@@ -21,9 +21,10 @@ class Verdict(NamedTuple):
 
 
 def verdict(rows: Sequence[Mapping[str, float]], diverged_at: int | None) -> Verdict:
-    """Of a run by its `health/...` rows, oldest first. A state counts only if it lasts until the last reading.
+    """Of a run by its `health/...` and `eval/...` rows, oldest first. A state counts only if it lasts until the last reading.
 
-    Diverged: a loss is not finite. Collapsed: samples are alike. Stalled: D tells nearly all samples from data, so that on the
+    Diverged: a loss is not finite. Collapsed: samples are alike. Astray: of data whose modes are known none is
+    reached, however far samples are apart. Stalled: D tells nearly all samples from data, so that on the
     paper's V nothing is left for it to learn from G, and G learns only what a loss makes of a D that is sure.
     """
     if diverged_at is not None:
@@ -31,6 +32,8 @@ def verdict(rows: Sequence[Mapping[str, float]], diverged_at: int | None) -> Ver
     if since := _until_the_end(rows, "health/diversity", lambda value: value < COLLAPSED):
         value = _last(rows, "health/diversity")
         return Verdict("collapsed", since, f"samples are {value:.2g} times as far apart as data")
+    if since := _until_the_end(rows, "eval/modes", lambda value: value == 0):
+        return Verdict("astray", since, "no mode of the data is among the samples (eval/modes = 0)")
     if since := _until_the_end(rows, "health/V", lambda value: value > STALLED):
         return Verdict("stalled", since, f"V(D, G) = {_last(rows, 'health/V'):.2g} of at most 0: D is sure of all it sees")
     if sum("health/diversity" in row for row in rows) < READINGS:

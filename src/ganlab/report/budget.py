@@ -129,7 +129,7 @@ def _mean(t: Array, y: Array) -> float:
 
 def _verdict(columns: Mapping[str, Array]) -> str:
     """What the run would have been called, had it ended there."""
-    names = [name for name in ("iteration", "health/diversity", "health/V") if name in columns]
+    names = [name for name in ("iteration", "health/diversity", "health/V", "eval/modes") if name in columns]
     rows = [{name: float(columns[name][i]) for name in names} for i in range(len(columns["iteration"]))]
     return verdict([{name: v for name, v in row.items() if not math.isnan(v)} for row in rows], None).state
 

@@ -147,7 +147,7 @@ def endings(costs: Sequence[tuple[str, Cost]], lost: Sequence[tuple[str, int, in
     of so many that have the score ended without all modes."""
     runs = sum(cost.runs for _, cost in costs)
     failed = sum(cost.failures for _, cost in costs)
-    counts = {word: sum(cost.verdicts[word] for _, cost in costs) for word in ("collapsed", "diverged", "stalled")}
+    counts = {word: sum(cost.verdicts[word] for _, cost in costs) for word in ("collapsed", "diverged", "astray", "stalled")}
     bad = [f"{failed} failed or did not end" if failed else "", *(f"{n} {word}" for word, n in counts.items() if n)]
     told = ", ".join(filter(None, bad)) or "none failed, collapsed or diverged"
     said = f"Of {runs} run{'s' * (runs != 1)}, {told}"

@@ -26,7 +26,7 @@ from ganlab.report.statistics import (
 )
 
 PAIRWISE = 3  # settings up to which each is compared with each other
-VERDICTS = ("healthy", "collapsed", "stalled", "diverged")
+VERDICTS = ("healthy", "collapsed", "astray", "stalled", "diverged")
 STATES = (Status.COMPLETED, Status.INTERRUPTED, Status.FAILED, Status.UNFINISHED)
 
 
