@@ -10,6 +10,7 @@ from typing import Any
 
 import ganlab
 
+BAD = ["failed", "diverged", "unfinished", "collapsed", "astray", "stalled"]
 COLUMNS = {"modes": "modes", "high_quality": "high quality", "reverse_kl": "reverse KL [nats]", "theory/jsd": "JSD of G [nats]",
            "theory/ema_jsd": "JSD of the average [nats]"}  # fmt: skip
 LAST = "theory/ema_jsd"
@@ -30,7 +31,7 @@ def main(*sweeps: str) -> None:
     for sweep in sweeps:
         scores = ganlab.compare(sweep).scores
         last = scores[scores["value"] == "last"].set_index("score")
-        runs, bad = last["runs"].max(), last.filter(items=["failed", "diverged", "unfinished", "collapsed", "astray", "stalled"]).max()
+        runs, bad = last["runs"].max(), last.filter(items=BAD).max()
         told = ", ".join(f"{count:.0f} {word}" for word, count in bad.items() if count)
         cells = [cell(last.loc[score], runs) if score in last.index else "-" for score in COLUMNS]
         lines.append((last["mean"].get(LAST, math.inf), [Path(sweep).name.split("-", 2)[2], *cells, told or "-"]))

@@ -12,8 +12,8 @@ READINGS = 2  # that have to agree before a state is believed
 
 
 class Verdict(NamedTuple):
-    """`state` is healthy, diverged, collapsed, astray, stalled, or unknown where too little was seen; `since` is the first iteration of
-    it, `why` the measurement in words."""
+    """`state` is healthy, diverged, collapsed, astray, stalled, or unknown where too little was seen; `since` is the first
+    iteration of it, `why` the measurement in words."""
 
     state: str
     since: int | None
