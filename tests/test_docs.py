@@ -52,7 +52,10 @@ def test_commands_were_found():
     assert "ganlab sample RUN --ema-std 0.08" in OTHERS
 
 
-@pytest.mark.parametrize("command", [command for command in COMMANDS if not re.search(r"\.\.\.|--help|--cfg", command)])
+UNSAID = r"\.\.\.|--help|--cfg|resume=RUN data\."  # what they compose to is not in the line
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if not re.search(UNSAID, command)])
 def test_every_command_composes(command, tmp_path):
     given = [*jobs(command)]
     settings = validate(resolve(composed(*given, path=tmp_path)))

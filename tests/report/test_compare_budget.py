@@ -12,6 +12,8 @@ from test_compare import CARD, edit, finished, names, seeds, studied
 from ganlab.commands import main as cli
 from ganlab.errors import UserError
 from ganlab.report import compare as report
+from ganlab.report.data import called
+from ganlab.report.page import rendered
 
 FALL = [9.0, 7.0, 8.0, 4.0, 5.0]  # at iterations 10, ..., 50
 GRID = {"data": {"_target_": "ganlab.data.toy.grid", "side": 5}}
@@ -209,6 +211,31 @@ def test_the_summary_of_many_counterparts_goes_by_their_value(factors):
     (line,) = report.studied([factors], versus="k=1").sections[1].summary
     losses = "loss=hinge · loss=least_squares · loss=minimax · loss=wasserstein"
     assert line.endswith(f"against k=1 and all else equal, k=2: better with {losses}; k=5: no difference shown with {losses}.")
+
+
+def test_the_first_screen_counts_what_is_said_of_most_and_calls_data_by_their_first_words(factors):
+    for path in factors.glob("ring-hinge-*"):
+        for loss in ("least_squares", "wasserstein"):
+            copy = shutil.copytree(path, factors / path.name.replace("hinge", loss))
+            edit(copy / "config.yaml", lambda config, loss=loss: config.update(loss={"_target_": f"x.{loss}"}))
+            edit(copy / "overrides.yaml", lambda lines, loss=loss: lines.__setitem__(2, f"loss={loss}"))
+    for path in factors.glob("ring-minimax-2-*"):  # where k = 2 is no better
+        shutil.copy(factors / path.name.replace("-2-", "-1-") / "result.json", path / "result.json")
+    study = report.studied([factors], versus="k=1")
+    assert [section.called for section in study.sections] == ["grid", "ring"]
+    assert study.sections[1].overview.sentences[1] == (
+        "Against k=1 and all else equal, k=2: better with 3 of 4, no difference shown with loss=minimax; "
+        "k=5: no difference shown with all 4 (p < 0.05 after Holm).")  # fmt: skip
+    page = rendered("report.html", study)
+    assert 'href="#data-set-2">ring</a>' in page
+    assert "<li><b>ring.</b> Lowest FID: " in page
+    assert "<h2>ring modes=8</h2>" in page  # of its section: all of it
+
+
+def test_data_of_one_kind_are_called_by_all_that_tells_them_apart():
+    assert called(["ring std=0.1", "grid std=0.1"]) == ["ring", "grid"]
+    assert called(["ring std=0.1", "ring std=0.2"]) == ["ring std=0.1", "ring std=0.2"]
+    assert called([""]) == [""]
 
 
 def test_a_setting_without_a_counterpart_is_told(factors):

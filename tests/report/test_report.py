@@ -97,7 +97,7 @@ def two_data_sets(tmp_path_factory):
     folder = tmp_path_factory.mktemp("two_data_sets")
     for data in ("ring", "grid"):
         for k in (1, 2):
-            config = {"k": k, "data": {"_target_": f"ganlab.data.toy.{data}"}}
+            config = {"k": k, "data": {"_target_": f"ganlab.data.toy.{data}", "means": [[0.43588989, 0.43588989]] * 9}}
             for path in seeds(folder / "sweep", f"{data}-{k}", [k + 1.0, k + 2.0], config=config, scores={"kid": 0.5 * k}):
                 header, *rows = (path / "metrics.csv").read_text().splitlines()
                 table = [f"{header},eval/kid", *(f"{row},{0.5 * k}" for row in rows), ""]
@@ -340,6 +340,24 @@ def test_a_phone_needs_no_sideways_scrolling_of_the_page(page, opened):
         opened(page)
         assert browser.execute_script("return [innerWidth, document.documentElement.scrollWidth]") == [390, 390]
         assert browser.execute_script("return document.querySelector('#curves .main-svg').getBoundingClientRect().width") <= 390
+    finally:
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.mark.parametrize(("width", "height"), [(1280, 900), (390, 844)])
+def test_what_is_said_of_several_data_sets_is_seen_without_scrolling(two_data_sets, opened, browser, width, height):
+    screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
+    try:
+        opened(two_data_sets)
+        said = browser.find_elements("css selector", ".sentences li, .outcome")
+        sentences = [(each.text, each.rect["y"] + each.rect["height"]) for each in said]
+        assert [text.split(".")[0] for text, _ in sentences[::2]] == [
+            "grid",
+            "ring",
+            "Of 8 runs, none failed, collapsed or diverged",
+        ]
+        assert all(0 < bottom <= height * 2 / 3 for _, bottom in sentences)  # two of the three that there is room for
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

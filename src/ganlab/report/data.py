@@ -10,6 +10,12 @@ from ganlab.files.run import RunDirectory
 from ganlab.report.read import Run
 
 
+def called(titles: Sequence[str]) -> list[str]:
+    """The first words of the titles of data sets where they tell them apart: ring, grid."""
+    short = [title.split(" ")[0] for title in titles]
+    return short if len({*short}) == len(titles) else [*titles]
+
+
 def by_data(runs: Sequence[Run]) -> dict[str, list[Run]]:
     """The runs of each data set, in the order of their first ones. Where data lie, and which part of them was taken, makes no
     other data set: whether scores were held against the same examples is for their cards to say."""

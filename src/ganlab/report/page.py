@@ -35,6 +35,7 @@ def rendered(template: str, study: Study, identity: str = "") -> str:
                             "label": label, "md": _markdown, "cell": text.of_cell, "compact": text.compact}  # fmt: skip
     costs = [each for section in study.sections for each in section.costs]
     titles = _apart([section.data for section in study.sections])
+    short = _apart([section.called for section in study.sections])
     of_all: dict[str, Any] = {
         "budget": study.budget,
         "axes": AXES,
@@ -58,6 +59,7 @@ def rendered(template: str, study: Study, identity: str = "") -> str:
     given: dict[str, Any] = of_all | {
         "sections": sections,
         "titles": titles,
+        "called": short,
         "ids": ids,
         "parts": PARTS,
         "notes": study.notes,
@@ -66,7 +68,7 @@ def rendered(template: str, study: Study, identity: str = "") -> str:
         "settings": [(title, setting) for title, s in zip(titles, study.sections, strict=True) for setting in s.settings],
         "made": now(),
         "identity": identity,
-        "overviews": [(title, s.overview) for title, s in zip(titles, study.sections, strict=True) if s.overview],
+        "overviews": [(title, s.overview) for title, s in zip(short, study.sections, strict=True) if s.overview],
         "count": sum(len(setting.runs) for setting in study.settings),
     }
     if template.endswith(".html"):

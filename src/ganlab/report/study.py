@@ -11,7 +11,7 @@ from ganlab.errors import UserError
 from ganlab.report.budget import Budget, at, budget_of
 from ganlab.report.comparable import comparable, partly, scores_of, senses
 from ganlab.report.curves import charts
-from ganlab.report.data import by_data
+from ganlab.report.data import by_data, called
 from ganlab.report.evaluations import evaluated
 from ganlab.report.gallery import Gallery, gallery
 from ganlab.report.groups import (
@@ -33,6 +33,7 @@ class Section(NamedTuple):
     """What is said of the runs on one data set."""
 
     data: str  # what all settings were trained on; empty if that is not told
+    called: str  # the same, as short as tells it from those of the other sections
     settings: list[Setting]
     reference: str | None  # the setting that all tests are against, if it is one
     against: str  # what tests are against, in words; empty where it is each other
@@ -93,6 +94,8 @@ def studied(
     parts = zip(several, lower, own, strict=True)
     of = len(groups)
     sections = [_section(s, low, budget, reference, versus, told, of, told is notes, score) for s, low, told in parts if s]
+    short = called([section.data for section in sections])
+    sections = [section._replace(called=name) for section, name in zip(sections, short, strict=True)]
     refuse_unknown_score(score, [name for section in sections for name in section.scores])
     kept = [run for settings in several for setting in settings for run in setting.counted]
     if not any(section.scores for section in sections):
@@ -107,8 +110,8 @@ def studied(
     for empty, told in zip(several, own, strict=True):
         for sentence in told.sentences() if not empty else ():  # of a data set of which nothing is left
             notes.add(sentence)
-    lost = [(section.data, *counts) for section in sections if (counts := lost_modes(section.settings))]
-    ended = endings([(section.data, each) for section in sections for each in section.costs], lost, len(sections) > 1)
+    lost = [(section.called, *counts) for section in sections if (counts := lost_modes(section.settings))]
+    ended = endings([(section.called, each) for section in sections for each in section.costs], lost, len(sections) > 1)
     return Study(sections, budget, notes.sentences(), commands.most_common(), [*commits], ended)
 
 
@@ -139,6 +142,6 @@ def _section(
     def view(score: str | None) -> Overview | None:
         return overview(score, settings, found, tested, lower.get(score or ""), against, parts)
 
-    return Section(title_of(settings), settings, single, against, scores, found, [cost(setting) for setting in settings],
+    return Section(title_of(settings), "", settings, single, against, scores, found, [cost(setting) for setting in settings],
                    tested, summary(tested, found, parts), [] if alone else notes.sentences(), varying(settings), pictures,
                    charts(settings, found, single, lower, sections, main), view(main), view)  # fmt: skip

@@ -151,10 +151,10 @@ def summary(tests: Sequence[Test], rows: Sequence[Row], versus: Versus | None = 
 
 
 def shown_by(tests: Sequence[Test], versus: Versus | None, most: int = 3, brief: bool = False) -> str:
-    """What the tests of one score have shown and what they have not, naming so many settings of each (`brief`: none, where
-    the same is said of all); or why they cannot."""
+    """What the tests of one score have shown and what they have not, naming so many settings of each (`brief`: what is said of
+    most is counted); or why they cannot."""
     if versus:
-        return _versus(tests, versus, 4 * most, brief)
+        return _versus(tests, versus, most if brief else 4 * most, brief)
     return _against(tests, most) if len({test.a for test in tests}) == 1 else _pairs_of(tests, most)
 
 
@@ -188,13 +188,15 @@ def _against(tests: Sequence[Test], most: int) -> str:
 
 def _versus(tests: Sequence[Test], versus: Versus, most: int, brief: bool) -> str:
     """`k=2: better with loss=hinge, no difference shown with loss=minimax; k=5: ...`"""
-    parts = []
+    said = defaultdict(list)
     for value in dict.fromkeys(versus.parts[test.b][0] for test in tests):
         found = _sorted([test for test in tests if versus.parts[test.b][0] == value])
         rest = {word: few([versus.parts[name][1] for name in names], most, " · ") for word, names in found.items()}
-        if brief and len(found) == 1 and sum(map(len, found.values())) > 2:
-            rest = {word: f"all {len(names)}" for word, names in found.items()}
-        parts.append(f"{value}: {', '.join(f'{word} with {names}' if names else word for word, names in rest.items())}")
+        main, of = max(found, key=lambda word: len(found[word])), sum(map(len, found.values()))
+        if brief and len(found[main]) > 2:
+            rest[main] = f"all {of}" if len(found) == 1 else f"{len(found[main])} of {of}"
+        said[", ".join(f"{word} with {names}" if names else word for word, names in rest.items())].append(value)
+    parts = [f"{' and '.join(values)}: {words}" for words, values in said.items()]
     return _untold(tests, versus.given) or f"against {versus.given} and all else equal, {'; '.join(parts)}"
 
 

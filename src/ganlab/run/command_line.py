@@ -85,7 +85,7 @@ def mistake(error: Exception, composing: bool) -> str | None:
     """The sentence of a user's mistake; None for a bug of ours. `composing`: that no run has begun, so that it is in the
     config."""
     if isinstance(error, UserError | HydraException | OmegaConfBaseException | yaml.YAMLError | UnicodeDecodeError):
-        return sentence(error)
+        return sentence(error) + (of_what_is_swept(error) if composing else "")
     if isinstance(error, OSError):
         if error.filename is None or Path(error.filename).suffix == ".py":
             return None
@@ -131,6 +131,7 @@ def run_once(cfg: DictConfig) -> None:
         import_lightly(OmegaConf.to_yaml(cfg))
         from ganlab.run.experiment import train
 
+        logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # device lists and tips; imported, it says them
         train(cfg)
     except UserError as error:
         if not isinstance(error, Locked):
@@ -191,6 +192,15 @@ def sentence(error: Exception) -> str:
     return " ".join(line for line in lines if line)
 
 
+def of_what_is_swept(error: Exception) -> str:
+    """The end of a sentence about an unknown key of a sweep over choices: Hydra composes once without them, so that a key which
+    only they bring is not there yet. `++` adds it, and a job checks it as any other."""
+    if (match := re.search(r"full_key: (\w+\.\S+)", f"{error} {error.__cause__ or ''}")) is None:
+        return ""
+    swept = [one.key_or_group for one in read_line(sys.argv).parsed if one.is_sweep_override() and one.key_or_group in groups()]
+    return f"; if it is one of each {' and '.join(swept)} that is swept over, write ++{match[1]}=" if swept else ""
+
+
 def _file_of(error: Exception) -> str:
     mark = getattr(error, "problem_mark", None)
     if mark is not None and Path(mark.name).is_file():
@@ -245,4 +255,3 @@ OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
 OmegaConf.register_new_resolver("study", study, replace=True)
 OmegaConf.register_new_resolver("program", program, replace=True)
 logging.getLogger("hydra._internal.utils").setLevel(logging.CRITICAL)  # what cannot be found is said by us
-logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # device lists and tips
