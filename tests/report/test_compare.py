@@ -312,12 +312,12 @@ def test_how_a_run_was_observed_and_where_its_data_lie_is_no_setting(tmp_path):
 
 
 def test_copies_of_the_same_pictures_are_one_setting_and_other_pictures_another(tmp_path):
-    data = {"_target_": "ganlab.data.datasets.images", "split": "train"}
+    data = {"_target_": "ganlab.data.datasets.torchvision_images", "name": "CIFAR10", "split": "train"}
     for i, (source, fingerprint) in enumerate([("/a", "1"), ("/b", "1"), ("/a", None), ("/c", "2"), ("/d", None)]):
         path = finished(tmp_path, str(i), [1.0], config={"data": data | {"source": source}, "seed": i})
         if fingerprint:
             (path / "data.json").write_text(json.dumps({"fingerprint": fingerprint, "place": {"source": source}}))
-    settings = [setting for section in studied([tmp_path]).sections for setting in section.settings]
+    settings = studied([tmp_path]).settings
     assert [[run.name for run in setting.runs] for setting in settings] == [["0", "1", "2"], ["3"], ["4"]]
 
 

@@ -68,7 +68,7 @@ class Scores:
 
     def _how(self, name: str) -> Card | None:
         """The card as a checkpoint has it: of plain values."""
-        return json.loads(json.dumps(self.card(name), default=str))  # type: ignore[no-any-return]
+        return json.loads(json.dumps(self.card(name), default=str))
 
 
 def _extended(mean: dict[str, float] | None, value: float, t: int) -> dict[str, float]:

@@ -11,12 +11,12 @@ from torch.optim import Optimizer
 
 from ganlab.errors import UserError
 from ganlab.game.numbers import BETAS, InPart, Numbers, OnHost, Schedule, Slot, slots_of, slots_of_optimizer
+from ganlab.game.schedules import looked_at
 from ganlab.run.config import build
 from ganlab.run.parts import average_of
 from ganlab.settings import Node, Settings
 
 KEY = "schedule.numbers"
-LOOKS = 1000  # at a schedule, before training
 
 
 def numbers_of(settings: Settings, parts: Mapping[str, Any], optimizers: Mapping[str, Optimizer]) -> Numbers:
@@ -69,9 +69,8 @@ def _leaves(tree: Any, key: str) -> Iterator[tuple[str, Node]]:
 def _extremes(settings: Settings, key: str, schedule: Schedule, fades: bool) -> list[int]:
     """Iterations, the first among them, of the least and the largest value: what a part allows is an interval, and 0 if it
     `fades`."""
-    last = settings.iterations - 1
     values = dict[int, float]()
-    for t in [*range(0, last, max(1, last // LOOKS)), last]:
+    for t in looked_at(settings.iterations):
         value: Any = schedule(t)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             told = f"{KEY}.{key}, which at iteration {t} is {value!r}"
