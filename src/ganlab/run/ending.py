@@ -97,7 +97,7 @@ class Ending:
         kept = [observer.scores.state_dict() for observer in (self.evaluate, self.measure) if observer]
         seen, cards = self.observation, dict(self.evaluate.scorer.cards) if self.evaluate else {}
         if self.measure:
-            cards["theory"] = self.measure.card
+            cards["theory"] = self.measure.card or {}
         return {
             "status": status.value,
             "error": problem,
