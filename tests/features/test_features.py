@@ -668,6 +668,30 @@ def test_what_was_seen_of_data_is_read_by_the_next_process(tmp_path):
     assert last.net.seen == 6
 
 
+@pytest.mark.parametrize("damage", [
+    lambda data: data.replace(b"(500, 64)", b"(500, 24)", 1),  # a shape: numpy would read less, and not come to the checksum
+    lambda data: _flipped(data, data.rindex(b"PK\x01\x02") + 8, 1),  # zipfile: it is encrypted
+    lambda data: _flipped(data, data.rindex(b"PK\x01\x02") + 10, 64),  # zipfile: that compression is not supported
+    lambda data: data[: len(data) // 2],
+    lambda data: b"",
+])  # fmt: skip
+def test_what_was_seen_and_is_damaged_is_looked_at_again(damage, tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "cache_home", lambda: tmp_path)
+    x, seen = torch.rand(500, 3), Features(torch.rand(500, 64), torch.rand(500, 10))
+    known = kept.Kept({"name": "a test"})
+    known.write(x, seen)
+    assert all(torch.equal(a, b) for a, b in zip(known.read(x), seen, strict=True))
+    (file,) = (tmp_path / "seen").iterdir()
+    before = file.read_bytes()
+    file.write_bytes(damage(before))
+    assert file.read_bytes() != before
+    assert known.read(x) is None
+
+
+def _flipped(data: bytes, at: int, bit: int) -> bytes:
+    return data[:at] + bytes([data[at] ^ bit]) + data[at + 1 :]
+
+
 def test_nothing_is_kept_where_there_is_no_room_or_no_home(tmp_path, monkeypatch):
     monkeypatch.setattr(kept, "LARGEST", 0)
     extractor, x = frozen(), torch.rand(6, 1, 4, 4)

@@ -175,3 +175,16 @@ def test_a_file_that_was_taken_away_comes_again(tmp_path):
     grown.path.unlink()
     grown.write()
     assert read(grown.path) == grown.rows
+
+
+def test_a_damaged_file_is_left_alone_until_there_is_something_to_write(tmp_path):
+    """As a run may yet be refused, and all jobs of a sweep are built to be checked."""
+    path, kept = tmp_path / "metrics.csv", tmp_path / "metrics.csv.corrupt"
+    path.write_text("iteration,a\n1,1.0\nx,y\n3,3.0\n")
+    before = path.read_bytes()
+    table = Table(path, 1)
+    assert (path.read_bytes(), kept.exists()) == (before, False)
+    table.add({"iteration": 2, "a": 2.0})
+    table.write()
+    assert kept.read_bytes() == before
+    assert [row["a"] for row in read(path)] == [1.0, 2.0]

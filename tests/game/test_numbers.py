@@ -21,6 +21,7 @@ from ganlab.run.config import resolve, validate
 
 SMALL = ("model.G.width=8", "model.D.width=8", "metrics=none", "theory=none", "batch_size=16")
 LINE = "{_target_: ganlab.game.schedules.Linear, start: 2.0, end: 0.0, iterations: 8}"
+STEPS = "{_target_: ganlab.game.schedules.Steps, values: [1, -1, 1], at: [900, 950]}"
 GAMMA = f"+schedule.numbers.penalty.r1.gamma={LINE}"
 
 
@@ -118,6 +119,11 @@ def test_what_cannot_move_is_refused_with_what_can():
         "+schedule.numbers.penalty.r1.gamma=3": "schedule.numbers.penalty.r1.gamma = 3 is no schedule: give a mapping",
         GAMMA.replace("start: 2.0", "start: -2.0"): "at iteration 0 is -2: penalty.r1.gamma: gamma must be >= 0, got -2.0",
         GAMMA.replace("end: 0.0", "end: 0.0, afterr: 2"): "unknown key schedule.numbers.penalty.r1.gamma.afterr",
+        GAMMA.replace(
+            "0.0, iterations: 8", "-1.0, iterations: 4000"
+        ): "at iteration 4000 is -1: penalty.r1.gamma: gamma must be",
+        GAMMA.replace(LINE, STEPS): "at iteration 900 is -1: penalty.r1.gamma: gamma must be >= 0",
+        f"+schedule.numbers.average.decay={LINE}": "at iteration 0 is 2: average: an average needs 0 <= decay < 1",
         f"+schedule.numbers.optim.D.beta2={LINE}": "optim.D.beta2, which at iteration 0 is 2: optim.D.beta2: Invalid beta",
     }
     for given, told in wrong.items():
@@ -125,6 +131,17 @@ def test_what_cannot_move_is_refused_with_what_can():
             game("penalty=r1", "updates=consensus", given)
         assert told in str(caught.value)
         assert len(str(caught.value)) <= 200
+
+
+def test_what_fades_may_be_gone_before_the_end():
+    early = "{_target_: ganlab.game.schedules.Linear, start: 1.0, end: 0.0, iterations: 8}"
+    keys = ("augment.std", "updates.gamma")
+    gan = game("augment=instance_noise", "updates=consensus", *(f"+schedule.numbers.{key}={early}" for key in keys))
+    gan.numbers.write(100)
+    assert gan.numbers.at == dict.fromkeys(keys, 0.0)
+    assert torch.equal(gan.augment(torch.ones(5, 2)), torch.ones(5, 2))
+    with pytest.raises(UserError, match=r"top_k\.share, which at iteration 8 is 0"):
+        game("adjust=top_k", f"+schedule.numbers.adjust.top_k.share={early}")
 
 
 def test_numbers_of_parts_within_parts_have_longer_keys():

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import pytest
 import wandb
@@ -275,6 +276,30 @@ def test_where_wandb_cannot_begin_training_goes_on_with_one_warning(run, tmp_pat
     assert len(read(done.table_file)) == 3
     (text,) = warnings(caplog)
     assert "this run is not logged there" in text
+
+
+def test_a_run_that_cannot_begin_does_not_end_those_of_others_in_this_process(tmp_path, monkeypatch):
+    """As replicas are: W&B's teardown is of the whole process."""
+    calls, server = [], ["there"]
+
+    def init(self, mode):
+        if mode == "online" and not server:
+            raise TimeoutError
+        return SimpleNamespace(id=self.run_dir.name, dir=f"{tmp_path}/x/files", url="", finish=lambda exit_code: None)
+
+    monkeypatch.setattr(Wandb, "_init", init)
+    monkeypatch.setattr(Wandb, "_summary", lambda self, result: None)
+    monkeypatch.setattr("ganlab.loggers.wandb._reached", lambda: ("online", None))
+    monkeypatch.setattr(wandb, "teardown", lambda: calls.append(1))
+    first, second, third = (logger(tmp_path, name) for name in "abc")
+    assert first.experiment.id == "a"
+    server.clear()
+    assert second.experiment.id == "b"
+    assert (first.mode, second.mode, calls) == ("online", "offline", [])
+    for told in (first, second):
+        told.close(ended(), [])
+    assert third.experiment.id == "c"
+    assert calls == [1]
 
 
 def test_what_goes_wrong_on_the_way_is_told_once(tmp_path, caplog):

@@ -156,6 +156,33 @@ def test_the_mean_over_iterations_is_the_area_by_the_trapezoid_rule():
     assert scores.mean["fid"]["value"] == pytest.approx(800 / 400)
 
 
+def test_what_was_obtained_otherwise_is_no_part_of_a_best_or_a_mean(caplog):
+    cards = {name: a_card() for name in ("fid", "kid", "classes")}
+    scores = Scores(["classes"], ["fid", "kid"], cards.get)
+    scores.keep({"fid": 1.0, "kid": 1.0, "classes": 5.0}, 100)
+    state = json.loads(json.dumps(scores.state_dict()))
+    now = {"fid": a_card(n_fake=99), "kid": a_card(seed=7, commit="b"), "classes": cards["classes"]}
+    resumed = Scores(["classes"], ["fid", "kid"], now.get)
+    resumed.load_state_dict(state)
+    assert [r.getMessage() for r in caplog.records] == [
+        "fid: obtained otherwise until here (n_fake: 100, 99), so that best and mean begin anew"
+    ]
+    assert "fid" not in resumed.final
+    resumed.keep({"fid": 3.0, "kid": 3.0, "classes": 3.0}, 200)
+    assert {name: best["value"] for name, best in resumed.best.items()} == {"fid": 3.0, "kid": 1.0, "classes": 5.0}
+    assert {name: mean["value"] for name, mean in resumed.mean.items()} == {"fid": 3.0, "kid": 2.0, "classes": 4.0}
+
+
+def test_a_run_that_goes_on_with_another_number_of_samples_has_the_scores_of_that(run, caplog):
+    small = ("metrics.every=2", "metrics.picture=null", "theory.every=2", "theory.frames=0", "theory.instrument.side=24")
+    before = run(*small, "metrics.n=100", "theory.instrument.n=200", "iterations=2")
+    done = run(*small, "metrics.n=50", "theory.instrument.n=100", "iterations=4", f"resume={before.path}")
+    for kind, at in (("final", "iteration"), ("best", "iteration"), ("mean", "from")):
+        assert {score[at] for score in done.result[kind].values()} == {4}, kind
+    assert done.result["cards"]["high_quality"]["n_fake"] == 50
+    assert sum("obtained otherwise until here" in r.getMessage() for r in caplog.records) == 2
+
+
 def test_a_score_that_was_not_finite_is_missing_from_the_mean_and_counted():
     scores = Scores(lower=["kl"])
     for t, value in ((1, float("nan")), (2, 1.0), (3, float("inf")), (4, 3.0)):

@@ -62,9 +62,9 @@ def test_a_run_reads_its_health_and_gradients(run):
     assert "health/logit_gap" not in found[0]  # the source is endless
 
 
-@pytest.mark.parametrize("pack", [2, 3])
-def test_packs_that_do_not_divide_the_examples_are_watched(run, pack):
-    done = run(f"model.pack={pack}", f"batch_size={6 * pack}", "iterations=2", "health.n=50", "metrics=none", "theory=none")
+@pytest.mark.parametrize(("pack", "n"), [(2, 51), (3, 50), (4, 2)])  # also one larger than the examples
+def test_packs_that_do_not_divide_the_examples_are_watched(run, pack, n):
+    done = run(f"model.pack={pack}", f"batch_size={6 * pack}", "iterations=2", f"health.n={n}", "metrics=none", "theory=none")
     assert "health/V" in read(done.table_file)[-1]
 
 

@@ -311,6 +311,16 @@ def test_how_a_run_was_observed_and_where_its_data_lie_is_no_setting(tmp_path):
     assert names(tmp_path) == ["ring-mlp-NonSaturating-k1"]
 
 
+def test_copies_of_the_same_pictures_are_one_setting_and_other_pictures_another(tmp_path):
+    data = {"_target_": "ganlab.data.datasets.torchvision_images", "name": "CIFAR10", "split": "train"}
+    for i, (source, fingerprint) in enumerate([("/a", "1"), ("/b", "1"), ("/a", None), ("/c", "2"), ("/d", None)]):
+        path = finished(tmp_path, str(i), [1.0], config={"data": data | {"source": source}, "seed": i})
+        if fingerprint:
+            (path / "data.json").write_text(json.dumps({"fingerprint": fingerprint, "place": {"source": source}}))
+    settings = studied([tmp_path]).settings
+    assert [[run.name for run in setting.runs] for setting in settings] == [["0", "1", "2"], ["3"], ["4"]]
+
+
 def test_the_folder_of_a_group_of_replicas_is_no_run(tmp_path):
     """It has the overrides of those within, by which it goes on, and no config."""
     seeds(tmp_path / "group", "seed", [1.0, 2.0, 3.0])

@@ -21,10 +21,11 @@ from ganlab.reproduce.measures import decades, final, plateau
 from ganlab.reproduce.page import pages, shown
 from ganlab.reproduce.parts import Clusters
 from ganlab.reproduce.records import read_record, record_file, write_record
-from ganlab.reproduce.running import alike, measured
+from ganlab.reproduce.running import _ByArm, alike, measured
 from ganlab.reproduce.verdicts import Outcome, findings_of, judged, overall
 from ganlab.run.build import settings_of
 from ganlab.run.config import resolve, validate
+from ganlab.sweep.jobs import Job
 
 CLAIMS = claims_in(ROOT / "claims")
 CHEAP = [
@@ -244,6 +245,14 @@ def test_which_arms_can_be_played_at_once(tmp_path):
             alike(jobs, [settings_of(composed(*lines, f"runs={tmp_path}", path=tmp_path), lines) for _, _, lines in jobs])
             == arms
         )
+
+
+def test_arms_that_cannot_be_played_at_once_are_jobs_of_their_own(tmp_path):
+    jobs = [Job(f"{arm}-seed-{seed}", tmp_path, tmp_path, [f"k={arm}", f"seed={seed}"], 5) for seed in (0, 1) for arm in "123"]
+    engine = _ByArm("train.py", 2, {"1", "3"})
+    assert engine.n_jobs == 2
+    assert [[job.name for job in group] for group in engine.groups(jobs)] == [
+        ["1-seed-0", "1-seed-1"], ["3-seed-0", "3-seed-1"], ["2-seed-0"], ["2-seed-1"]]  # fmt: skip
 
 
 def test_a_run_that_diverged_has_no_value_and_a_measure_that_does_not_fit_is_a_sentence(run, tmp_path):

@@ -8,6 +8,7 @@ import time
 import pytest
 import torch
 from conftest import NO_COMPILER, ROOT, SHARED, composed, same_state
+from filelock import FileLock
 from forked import Forked
 from PIL import Image
 
@@ -15,7 +16,7 @@ from ganlab.errors import UserError
 from ganlab.features.training import save, train_classifier
 from ganlab.files.run import RunDirectory
 from ganlab.run.build import game_of, settings_of
-from ganlab.run.command_line import sentence, with_saved_overrides
+from ganlab.run.command_line import discard, sentence, with_saved_overrides
 from ganlab.run.config import build, resolve, validate
 from ganlab.run.tree import NOT_OF_A_RUN
 
@@ -241,6 +242,7 @@ MISTAKES = {
     "trainer.precision=16-mixed": "use bf16-mixed or 32-true",
     "trainer.precision=12": "trainer.precision = 12",
     "penalty=weight_clipping penalty.weight_clipping.limit=-1": "penalty.weight_clipping: weight clipping needs limit > 0",
+    "penalty=gradient_penalty penalty.gradient_penalty.target=-1": "penalty.gradient_penalty: target must be >= 0, got -1",
     "penalty=r1 penalty.gamma=1": "unknown key penalty.gamma: a penalty is set by its name, as in penalty=r1 penalty.r1.",
     "penalty=r1 +penalty.lecam.weight=1": "penalty.lecam is set but not chosen: add penalty=lecam, or leave",
     "+penalty.gamma=1": "penalty.gamma = 1: a penalty is set by its name, as in penalty=r1 penalty.r1.gamma=1",
@@ -413,7 +415,30 @@ def test_saved_overrides_come_before_the_new_ones(tmp_path):
     assert with_saved_overrides(["train.py", "k=3"]) == ["train.py", "k=3"]
 
 
-def test_iterations_on_the_command_line_replace_an_experiments_images(tmp_path):
-    given = ["experiment=sweep_k", "iterations=7"]
+@pytest.mark.parametrize("sign", ["", "++"])
+def test_iterations_on_the_command_line_replace_an_experiments_images(tmp_path, sign):
+    given = ["experiment=sweep_k", f"{sign}iterations=7"]
     assert settings_of(composed(*given, path=tmp_path), given).iterations == 7
     assert settings_of(composed(given[0], path=tmp_path), given[:1]).iterations == 4000
+
+
+def test_a_number_of_another_average_is_told_to_have_no_part_in_it(tmp_path, caplog):
+    for given, told in (
+        (["average=half_life", "ema_decay=0.9"], ["ema_decay is not looked at by average = HalfLife"]),
+        (["average=power", "ema_ramp=3"], ["ema_ramp is not looked at by average = Power"]),
+        (["average=half_life"], []),  # data=ring has a decay of its own
+        (["ema_decay=0.9", "ema_ramp=3"], []),
+    ):
+        caplog.clear()
+        settings_of(composed(*given, path=tmp_path), given)
+        assert [r.getMessage().split(":")[0] for r in caplog.records] == told
+
+
+def test_a_run_that_never_began_takes_nothing_from_a_folder_where_another_process_is_at_work(tmp_path):
+    files = [tmp_path / ".lock", tmp_path / "run.log"]
+    with FileLock(tmp_path / ".lock"):
+        files[1].touch()
+        discard(tmp_path)
+        assert all(file.exists() for file in files)
+    discard(tmp_path)
+    assert not tmp_path.exists()

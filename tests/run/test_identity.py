@@ -189,3 +189,11 @@ def test_a_job_of_a_sweep_is_not_taken_for_one_of_other_data(run, trained, place
     refuse_elsewhere(trained, {**trained.config["data"], "source": str(place / "copy")})
     with pytest.raises(UserError, match="was trained on other data"):
         refuse_elsewhere(trained, {**trained.config["data"], "source": str(write(place / "other", seed=1))})
+
+
+def test_a_run_goes_on_in_the_precision_that_it_has(run):
+    small = ("metrics=none", "theory=none", "figures=false")
+    before = run(*small, "iterations=2")
+    with pytest.raises(UserError, match=r"another config \(trainer.precision: 32-true -> 64-true\): start a new run"):
+        run(*small, "iterations=4", "trainer.precision=64-true", f"resume={before.path}")
+    assert run(*small, "iterations=3", "trainer.precision=32", f"resume={before.path}").result["iterations"] == 3

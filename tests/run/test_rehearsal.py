@@ -65,6 +65,7 @@ class Training(Term):
         raise KeyError("nothing there")
 
 
+SCHEDULES = "ganlab.game.schedules"
 HERE, BARE = "test_rehearsal", "~model.{0}.width ~model.{0}.depth ~model.{0}.activation"
 MISFITS = {
     "+model.G.z_dim=3": "model.G: addmm: mat1 and mat2 shapes cannot be multiplied (128x2 and 3x8); prior.dim is 2",
@@ -79,6 +80,12 @@ MISFITS = {
     "loss._target_=int": "loss._target_ = int",
     "loss._target_=torch.tensor": "loss._target_ = torch.tensor",
     "schedule.G={_target_:fractions.Fraction}": "schedule.G",
+    f"iterations=20 schedule.D._target_={SCHEDULES}.Steps +schedule.D.values=[1,-1,1] +schedule.D.at=[5,8]": (
+        "schedule.D gives -1.0 at iteration 5: it has to be finite and not negative"
+    ),
+    f"iterations=20 optim=sgd schedule.momentum={{_target_:{SCHEDULES}.Linear,start:0.5,end:1.5,iterations:4}}": (
+        "schedule.momentum gives 1.0 at iteration 2: it has to lie in 0..1, 1 excluded"
+    ),
     "model.G.width=true": "model.G.width = true",
     "optim=sgd optim.momentum=5": "optim.momentum = 5",
     "optim=rmsprop +optim.G.alpha=2": "optim.G.alpha = 2: it has to lie in 0..1",

@@ -126,6 +126,8 @@ def test_a_killed_group_goes_on_bit_for_bit_from_checkpoints_of_several_iteratio
     assert left == ["step-000000040.ckpt", "step-000000020.ckpt", "step-000000020.ckpt"]
     with pytest.raises(UserError, match=r"another config \(k: 1 -> 2"):
         group("replicas=3", "iterations=60", "k=2", f"resume={cut.path}", name="cut")
+    with pytest.raises(UserError, match=r"health.split = test but this data has no splits"):  # as it is built
+        group("replicas=3", "iterations=60", "health.split=test", f"resume={cut.path}", name="cut")
     assert len(checkpoints(RunDirectory(cut.path / "s0").checkpoints)) == 2  # a line that is refused takes nothing away
     again = group("replicas=3", "iterations=60", f"resume={cut.path}", name="cut")
     for one, other in zip(again, whole, strict=True):

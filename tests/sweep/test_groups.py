@@ -3,10 +3,11 @@
 import json
 
 import pytest
-from conftest import ROOT
+from conftest import ROOT, composed
 from forked import Forked
 
 from ganlab.files.run import RunDirectory
+from ganlab.run.experiment import train
 from ganlab.sweep.engines import Together
 from ganlab.sweep.jobs import Group, Job
 
@@ -34,6 +35,7 @@ def test_a_sweep_of_seeds_and_rates_is_one_process_and_a_run_for_each_job(tmp_pa
 
 @pytest.mark.parametrize(("more", "sentence"), [
     (("seed=0,1", "penalty=none,lecam"), "2 of 4 jobs have a mistake: seed-0_penalty-lecam and 1 more: replicas: penalty"),
+    (("seed=0,1", "replicas=4"), "replicas are not of a sweep: take hydra/launcher=replicas in their place, and more seeds"),
     (("seed=0,1", "hydra.launcher.n_jobs=0"), "hydra.launcher.n_jobs = 0 must be at least 1"),
 ])  # fmt: skip
 def test_what_cannot_be_replicas_is_refused_before_anything_is_written(tmp_path, more, sentence):
@@ -49,6 +51,20 @@ def test_a_group_shares_what_all_its_jobs_have_in_common(tmp_path):
     assert line[:2] == ["train.py", "k=2"]
     assert line[2].startswith("replicas=[{dir: ")
     assert "'seed=0', 'name=\\'seed-0\\''" in line[2]
+
+
+def test_a_group_of_a_sweep_has_a_folder_of_its_own_and_leaves_no_overrides_in_that_of_the_sweep(tmp_path, monkeypatch):
+    """Where those of the last group would be taken for those of all, and a group that is refused would let go of the lock."""
+    jobs = [Job(f"seed-{i}", tmp_path / f"seed-{i}", tmp_path / f"logs/seed-{i}.log", [f"seed={i}"], 5) for i in range(4)]
+    groups = [Group.of(jobs[:2]), Group.of(jobs[2:])]
+    assert [group.path for group in groups] == [tmp_path / "logs/seed-0", tmp_path / "logs/seed-2"]
+    for group in groups:
+        assert f"hydra.run.dir='{group.path}'" in group.line("train.py")
+        cfg = composed(*SMALL[1:5], *SMALL[-3:], "iterations=1", "figures=false", path=group.path)
+        cfg.replicas = [{"dir": str(job.path), "set": job.overrides} for job in group.jobs]
+        train(cfg)
+    assert [RunDirectory(job.path).result["status"] for job in jobs] == ["completed"] * 4
+    assert not [*tmp_path.glob("*.yaml"), *tmp_path.glob("logs/*/*.yaml")]
 
 
 def test_a_sweep_that_varies_more_has_a_group_for_each_setting(tmp_path):

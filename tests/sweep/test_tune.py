@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT, composed
 from forked import Forked
 
-from ganlab.errors import Diverged, UserError
+from ganlab.errors import Diverged, Unfinished, UserError
 from ganlab.files.run import RunDirectory
 from ganlab.files.status import Status
 from ganlab.run.config import resolve, validate
@@ -129,6 +129,31 @@ def test_what_collapses_is_avoided(tmp_path):
     assert len([n for n in pruned if n < 10]) >= 3  # at random
     assert len([n for n in pruned if n >= 15]) <= 6  # of 25
     assert min(t.value for t in trials if t.state == TrialState.COMPLETE) < 1e-3
+
+
+@pytest.mark.parametrize("written", [True, False])
+def test_a_trial_whose_disk_was_full_is_not_over(tmp_path, written):
+    played = Played(tmp_path / "a", away_from_half, n_trials=4)
+    (trial,) = played.search._asked()
+    job = Job("trial-000", tmp_path / "a/trial-000", tmp_path / "log", [], 50, code=5)
+    job.path.mkdir()
+    if written:  # of a checkpoint that could not be
+        result = {
+            "status": "unsaved",
+            "error": "no room",
+            "iterations": 50,
+            "verdict": {"state": "healthy"},
+            "final": {"loss": {"value": 1.0}},
+        }
+        RunDirectory(job.path).write_result(result)
+    assert played.search._tell(trial, [job], 0) == 0
+    assert [t.state for t in played.search.trials] == [TrialState.RUNNING]
+    played.search.jobs = {job.name: job}
+    with pytest.raises(
+        Unfinished, match=r"ended after 0 of 4 trials: start .* again for the rest; trial-000: the disk was full"
+    ) as caught:
+        played.search._end(0)
+    assert caught.value.code == 5
 
 
 def test_half_a_line_at_the_end_is_no_line(tmp_path):

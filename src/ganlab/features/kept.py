@@ -38,9 +38,20 @@ class Kept:
     def read(self, x: Tensor) -> Features | None:
         """What was seen of x [n, *S], on its device; None where that is not known."""
         try:
-            with np.load(self._file(x), allow_pickle=False) as found:  # a zip, which has a checksum
+            with zipfile.ZipFile(file := self._file(x)) as archive:
+                if archive.testzip() is not None:  # numpy looks at a checksum only where it reads up to it
+                    return None
+            with np.load(file, allow_pickle=False) as found:
                 features, logits = (torch.from_numpy(found[name]).to(x.device) for name in Features._fields)
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, TypeError):
+        except (
+            OSError,
+            ValueError,
+            KeyError,
+            EOFError,
+            zipfile.BadZipFile,
+            TypeError,
+            RuntimeError,
+        ):  # flags that it does not know
             return None
         return Features(features, logits) if len(features) == len(logits) == len(x) else None
 
@@ -57,7 +68,8 @@ class Kept:
     def _file(self, x: Tensor) -> Path:
         if self.folder is None:
             raise FileNotFoundError
-        how = [__version__, torch.__version__, x.device.type, torch.get_num_threads(), torch.backends.cpu.get_cpu_capability(),
+        where = torch.cuda.get_device_name(x.device) if x.device.type == "cuda" else x.device.type
+        how = [__version__, torch.__version__, where, torch.get_num_threads(), torch.backends.cpu.get_cpu_capability(),
                torch.backends.mkldnn.enabled, str(x.dtype), list(x.shape)]  # fmt: skip
         found = hashlib.sha256(f"{self.about}{json.dumps(how)}".encode())
         found.update(x.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)

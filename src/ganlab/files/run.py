@@ -66,6 +66,7 @@ class RunDirectory:
         self.figures = self.path / "figures"
         self.theory = self.path / "theory"
         self.data_file = self.path / "data.json"
+        self.last = ""  # the name of the newest checkpoint that counts, where not all do
 
     def files(self) -> Iterator[Path]:
         """What a run writes in its first moments."""
@@ -159,7 +160,7 @@ class RunDirectory:
 
         A damaged one is renamed to `.corrupt`, so that it does not count among the newest that are kept.
         """
-        found = checkpoints(self.checkpoints)
+        found = [path for path in checkpoints(self.checkpoints) if not self.last or path.name <= self.last]
         for path in reversed(found):
             if (wrong := problem(path)) is None:
                 return path
@@ -198,10 +199,13 @@ FROM_DATA = ("shape", "z_dim", "classes")  # of a network: what data and prior s
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any], keys: tuple[str, ...] = GAME) -> list[str]:
-    """`key: old -> new` for each value, however deep, in which two configs differ under these keys; where data lie is none."""
+    """`key: old -> new` for each value, however deep, in which two configs differ under these keys; where data lie is none. The
+    game's own keys and the precision, where both configs have one, are the identity of a run."""
     found = []
     if keys is GAME:
         old, new = placeless(old), placeless(new)
+        before, now = (_precision(config) for config in (old, new))
+        found += [f"trainer.precision: {before} -> {now}"] if None not in (before, now) and before != now else []
     for key in keys:
         a, b = old.get(key), new.get(key)
         if isinstance(a, dict) and isinstance(b, dict):
@@ -209,6 +213,12 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any], keys: tuple[str,
         elif a != b and not (key in FROM_DATA and keys is not GAME and None in (a, b)):
             found.append(f"{key}: {a} -> {b}")
     return found
+
+
+def _precision(config: Mapping[str, Any]) -> str | None:
+    trainer = config.get("trainer")
+    given = trainer.get("precision") if isinstance(trainer, Mapping) else None
+    return None if given is None else {"32": "32-true", "64": "64-true"}.get(str(given), str(given))
 
 
 def _age(file: Path) -> float:

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +26,6 @@ def read(path: Path) -> list[dict[str, float]]:
     rows, wrong = _read(path)
     if wrong:
         raise UserError(f"{path} is damaged: {wrong}; a resumed run keeps its {len(rows)} rows before that")
-    return rows
-
-
-def salvaged(path: Path) -> list[dict[str, float]]:
-    """The rows before the first that is damaged; the file as it was is then kept beside it."""
-    rows, wrong = _read(path, in_order=True)
-    if wrong:
-        kept = path.with_suffix(".csv.corrupt")
-        log.warning("%s is damaged: %s; its %d rows before that are kept, the file as %s", path, wrong, len(rows), kept.name)
-        path.replace(kept)
     return rows
 
 
@@ -67,8 +58,11 @@ class Table:
         self.rows: list[dict[str, Any]] = []
         self._columns: list[str] | None = None  # of the file; None: it has to be written anew
         self._written = 0  # rows that have a line in it
+        self._damage = ""  # of the file that a run goes on with
         if path.exists():
-            self.rows = [row for row in salvaged(path) if row["iteration"] <= start]
+            rows, wrong = _read(path, in_order=True)
+            self.rows = [row for row in rows if row["iteration"] <= start]
+            self._damage = f"{wrong}; its {len(rows)} rows before that are kept" if wrong else ""
 
     def add(self, row: Mapping[str, float]) -> None:
         if self.rows and self.rows[-1]["iteration"] == row["iteration"]:
@@ -84,6 +78,7 @@ class Table:
 
     def write(self, to_the_disk: bool = False) -> None:
         """Bring the file up to date; `to_the_disk`: so that not even a power cut takes it back."""
+        self._set_aside()
         columns, rows = self._columns, self.rows[self._written :]
         self._columns = None  # until it has gone well: half a line is no place to go on
         if columns is None or not all(row.keys() <= {*columns} for row in rows) or not self.path.exists():
@@ -92,6 +87,15 @@ class Table:
         elif rows or to_the_disk:
             append(self.path, lines(rows, columns), to_the_disk)
         self._columns, self._written = columns, len(self.rows)
+
+    def _set_aside(self) -> None:
+        """A damaged file is kept beside the new one; not before there is something to write, as a run may yet be refused."""
+        if self._damage:
+            kept = self.path.with_suffix(".csv.corrupt")
+            log.warning("%s is damaged: %s, the file as %s", self.path, self._damage, kept.name)
+            with suppress(FileNotFoundError):
+                self.path.replace(kept)
+            self._damage = ""
 
 
 def columns_of(rows: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -35,6 +35,7 @@ class InstanceNoise(Augment):
     everywhere, and D has one best answer."""
 
     neutral = False
+    fades = ("std",)
 
     def __init__(self, std: float) -> None:
         super().__init__()

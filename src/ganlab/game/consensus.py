@@ -19,6 +19,7 @@ class Consensus(Order):
     both nets: twice the time on the toys. With several processes that norm is the one of a share's own gradients."""
 
     stacks = False
+    fades = ("gamma",)
 
     def __init__(self, gamma: float) -> None:
         if not gamma > 0:

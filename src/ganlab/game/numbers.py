@@ -83,7 +83,8 @@ BETAS = ("beta1", "beta2")
 
 def slots_of(part: Any, kind: Callable[[Any, str], Slot] = InPart) -> Iterator[tuple[str, Slot]]:
     """(dotted name, slot) for each number of a part: what its constructor takes, keeps under the same name, and is a float; of
-    parts that it was given, too. A class names in `fixed` what has to stay, as what decides a shape."""
+    parts that it was given, too. A class names in `fixed` what has to stay, as what decides a shape, and in `fades` what may
+    come to 0, where nothing is left of it, though it cannot be made so."""
     for name in inspect.signature(type(part)).parameters:
         value = getattr(part, name, None)
         if isinstance(value, float) and name not in getattr(part, "fixed", ()):

@@ -7,6 +7,14 @@ import math
 
 from ganlab.errors import at_least_one
 
+LOOKS = 1000
+
+
+def looked_at(iterations: int) -> list[int]:
+    """Iterations of a run, the first and the last and some LOOKS between, at which a schedule is tried before training."""
+    last = iterations - 1
+    return [*range(0, last, max(1, last // LOOKS)), last]
+
 
 class Constant:
     """The optimizer's rate throughout."""

@@ -91,7 +91,7 @@ class GradientPenalty(Term):
 
     def __init__(self, weight: float, target: float = 1.0, every: int = 1) -> None:
         super().__init__(every)
-        self.weight, self.target = not_negative("weight", weight), target
+        self.weight, self.target = not_negative("weight", weight), not_negative("target", target)
 
     def forward(self, seen: Look) -> Tensor:
         gradient = seen.rows(seen.slope(self.points(seen)))

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import wandb
 from pytorch_lightning.loggers.logger import rank_zero_experiment
@@ -28,6 +29,7 @@ MODES = ("auto", "online", "offline", "disabled")
 # seconds: what the server may take to answer at the beginning, and to take what is left at the end
 LIMITS = {"init_timeout": 20, "finish_timeout": 120}
 PROVENANCE = ("status", "error", "seed", "commit", "command", "versions", "device", "processes", "resumed_from")
+OPEN: WeakSet[Wandb] = WeakSet()  # whose run has begun and has not ended
 SILENT: dict[tuple[str | None, ...], Exception] = {}  # servers that are not waited for again by the next job of this process
 
 
@@ -97,10 +99,13 @@ class Wandb(RunLogger):
                 problem = error
                 if mode == "online":
                     SILENT[_server()] = error
-                    with suppress(Exception):
-                        wandb.teardown()  # otherwise the id would be in use
+                    if not OPEN:  # it would end the runs of others in this process, as replicas are
+                        with suppress(Exception):
+                            wandb.teardown()  # otherwise the id would be in use
         if problem is not None:
             self.warn(problem, {"offline": "is logged offline", "disabled": "is not logged there"}[self.mode])
+        if self.mode != "disabled":
+            OPEN.add(self)
         return run
 
     def _init(self, mode: str) -> Any:
@@ -182,6 +187,7 @@ class Wandb(RunLogger):
     def close(self, result: dict[str, Any], figures: Sequence[Path]) -> list[str]:
         """Add the final figures and the result, end the run, and say how to look at it."""
         run = self._run
+        OPEN.discard(self)
         if run is None or self.mode == "disabled":
             return []
         for path in figures:

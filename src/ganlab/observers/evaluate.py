@@ -18,7 +18,8 @@ class Evaluate(Observer):
         self.scorer = scorer
         self.details: dict[str, Any] = {}  # of the newest scores, as result.json has them
         better = scorer.higher_is_better
-        self.scores = Scores([name for name in better if better[name]], [name for name in better if better[name] is False])
+        lower = [name for name in better if better[name] is False]
+        self.scores = Scores([name for name in better if better[name]], lower, scorer.cards.get)
 
     def observe(self, view: View) -> dict[str, float]:
         scores = self.scorer(view.game.generate, view.game.prior, view.device)

@@ -44,7 +44,8 @@ class Health(Observer):
     @torch.no_grad()
     def observe(self, view: View) -> dict[str, float]:
         gan, device = view.game, view.device
-        n = self.n - self.n % getattr(gan.D, "m", 1)  # of packs, whole ones
+        m = getattr(gan.D, "m", 1)
+        n = max(m, self.n - self.n % m)  # of packs, whole ones, and one at least
         real, y = view.source.sample(n, generator_of(self.seed, "health", device=device))
         z = gan.prior.sample(n, generator_of(self.seed, "health", 1, device=device))
         fake = working(gan.G(z, y))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ganlab.metrics.cards import Card
 from ganlab.observers.observer import Observer, View
 from ganlab.observers.scores import Scores
 from ganlab.precision import working
@@ -40,13 +41,18 @@ class Measure(Observer):
     A G that is told y is given labels as the data have them, the same every time.
     """
 
-    def __init__(self, every: int, instrument: Probe, folder: Path, frames: int, iterations: int) -> None:
+    def __init__(
+        self, every: int, instrument: Probe, folder: Path, frames: int, iterations: int, card: Card | None = None
+    ) -> None:
         super().__init__(every)
         self.instrument, self.folder = instrument, folder
         self.frame_times = sorted(frame_times(iterations, frames))
         self.warned = False
         self.labels: Callable[[int], Tensor] | None = None
-        self.scores = Scores(lower=[f"theory/{prefix}{name}" for name in BEST for prefix in ("", "ema_")])
+        self.card = card  # of all of its scores alike; those that begin with ema_ are of the average of G
+        self.scores = Scores(
+            lower=[f"theory/{prefix}{name}" for name in BEST for prefix in ("", "ema_")], card=lambda name: card
+        )
 
     def next_due(self, t: int) -> int:
         later = bisect_right(self.frame_times, t)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ganlab.errors import UserError, did_you_mean
+from ganlab.files.run import RunDirectory, placeless
 from ganlab.files.status import Status
 from ganlab.metrics.cards import name_of
 from ganlab.report.budget import Budget
@@ -74,9 +75,19 @@ def grouped(groups: Sequence[Sequence[Run]], equal: bool = False) -> list[list[S
 
 def _settings(runs: Sequence[Run], equal: bool) -> list[Setting]:
     groups: dict[str, list[Run]] = defaultdict(list)
+    contents = _contents(runs)
     for run in runs:
-        groups[json.dumps(_deciding(run.config, equal), sort_keys=True, default=str)].append(run)
+        game = _deciding(placeless(run.config), equal)
+        groups[json.dumps([game, contents[run]], sort_keys=True, default=str)].append(run)
     return [Setting(_deciding(members[0].config, equal), members) for members in groups.values()]
+
+
+def _contents(runs: Sequence[Run]) -> dict[Run, str]:
+    """The fingerprint of the data of each, by which copies are the same; where it has none, that of others from its place."""
+    known = {run: RunDirectory(run.path).data.get("fingerprint") for run in runs}
+    place = {run: json.dumps(_without_places(run.config.get("data")), sort_keys=True, default=str) for run in runs}
+    found = {place[run]: fingerprint for run, fingerprint in known.items() if fingerprint}
+    return {run: fingerprint or found.get(place[run], place[run]) for run, fingerprint in known.items()}
 
 
 def seeds_of(settings: Sequence[Setting], budget: Budget | None, notes: Notes) -> None:

@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +93,7 @@ def _trained(name: str, claim: Claim, runs: str, at_once: int, together: bool) -
         names = [f"{arm}-seed-{seed}" for arm, seed, _ in jobs]
         engine: Any = Local(str(SCRIPT)) if at_once == 1 else Joblib(str(SCRIPT), at_once, None, 1)
         if together:
-            engine = _ByArm(str(SCRIPT), alike(jobs, [composed(loader, config, one, Path(runs)) for one in batch]))
+            engine = _ByArm(str(SCRIPT), at_once, alike(jobs, [composed(loader, config, one, Path(runs)) for one in batch]))
         planned = plan(loader, config, batch, (), engine.elsewhere, engine.threads, names)
         try:
             drive(planned, Path(config.hydra.sweep.dir), engine)
@@ -119,24 +118,17 @@ def alike(jobs: Sequence[tuple[str, int, list[str]]], settings: Sequence[Setting
     return found
 
 
-class _ByArm:
-    """An engine: the seeds of an arm at once where they can be, one after the other where not."""
+class _ByArm(Together):
+    """The seeds of an arm at once where they can be, each by itself where not; `n_jobs` processes at a time."""
 
-    elsewhere, threads = False, None
+    def __init__(self, script: str, n_jobs: int, arms: set[str]) -> None:
+        super().__init__(script, AT_ONCE, n_jobs)
+        self.alike = arms
 
-    def __init__(self, script: str, arms: set[str]) -> None:
-        self.alike, self.one, self.many = arms, Local(script), Together(script, AT_ONCE, n_jobs=1)
-
-    def prepare(self) -> None:
-        self.one.prepare()
-
-    def run(self, jobs: Sequence[Job]) -> Iterator[Job]:
-        for arm, own in groupby(jobs, lambda job: job.name.rpartition("-seed-")[0]):
-            yield from (self.many if arm in self.alike else self.one).run(list(own))
-
-    def stop(self) -> None:
-        self.one.stop()
-        self.many.stop()
+    def groups(self, jobs: Sequence[Job]) -> Iterator[Sequence[Job]]:
+        arms = {job.name: job.name.rpartition("-seed-")[0] for job in jobs}
+        yield from super().groups([job for job in jobs if arms[job.name] in self.alike])
+        yield from ([job] for job in jobs if arms[job.name] not in self.alike)
 
 
 def _as_a_sweep(config: DictConfig) -> None:

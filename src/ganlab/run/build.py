@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 from collections.abc import Callable
@@ -39,10 +40,12 @@ from ganlab.run.splits import split_of, unseen_by
 from ganlab.settings import Metrics, Node, Settings
 from ganlab.types import Prior, Source
 
+log = logging.getLogger(__name__)
+
 
 def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
     """The typed config, `images` turned into iterations; raises UserError."""
-    given = {override.split("=")[0] for override in overrides}
+    given = {override.split("=")[0].lstrip("+") for override in overrides}
     if {"iterations", "images"} <= given:
         raise UserError("iterations and images are two budgets for one run: give one of them")
     if "iterations" in given:
@@ -58,6 +61,10 @@ def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
             for name in (name for name in cfg.penalty or () if f"{name}:" in value):
                 _refuse_unchosen(name, cfg.penalty[name], key)
     settings = validate(resolve(cfg))
+    for key, name in (("ema_decay", "decay"), ("ema_ramp", "ramp")):
+        if key in given and not takes(settings.average, "average", name):
+            kind = settings.average["_target_"].rpartition(".")[2]
+            log.warning("%s is not looked at by average = %s: leave it out, or take average=decay", key, kind)
     if settings.images is not None:
         cfg.iterations = math.ceil(settings.images / (settings.k * settings.batch_size))
         settings = validate(resolve(cfg))  # what refers to iterations, as a schedule does, follows

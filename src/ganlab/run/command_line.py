@@ -15,6 +15,7 @@ from typing import Any
 
 import hydra
 import yaml
+from filelock import FileLock, Timeout
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -147,16 +148,29 @@ def discard(folder: Path, begun: bool = False) -> None:
     """Remove what a run that never trained has written there, and the folder if nothing else is in it: it may be anyone's."""
     if (folder / "config.yaml").exists() and not begun:
         return
+    if not _let_go(folder / ".lock"):
+        return
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == folder.absolute():
             handler.close()
-    for file in [folder / "run.log", folder / ".lock", *(RunDirectory(folder).files() if begun else ())]:
+    for file in [folder / "run.log", *(RunDirectory(folder).files() if begun else ())]:
         file.unlink(missing_ok=True)
     inner = [folder / name for name in ("checkpoints", "samples", "figures", "theory")] if begun else []
     dated = [folder.parent] if re.fullmatch(r"\d{4}-\d\d-\d\d", folder.parent.name) else []
     for one in (*inner, folder, *dated):
         with suppress(OSError):
             one.rmdir()
+
+
+def _let_go(lock: Path) -> bool:
+    """Remove a lock, unless another process holds it, as that of a sweep which lies in the same folder."""
+    if lock.exists():
+        try:
+            with FileLock(lock, timeout=0):
+                lock.unlink(missing_ok=True)
+        except Timeout:
+            return False
+    return True
 
 
 def _said(error: BaseException, code: int) -> int:
@@ -230,7 +244,7 @@ def run_dir(resume: str | None, fresh: str, *, _root_: DictConfig) -> str:
     from ganlab.settings import GAME
 
     if resume == "auto":
-        config = {key: _plain(_root_[key]) for key in GAME}
+        config = {key: _plain(_root_[key]) for key in (*GAME, "trainer")}
         if (found := newest_like(config, Path(_root_.runs), lambda: fingerprint_of(config["data"]))) is not None:
             return str(found)
     elif resume is not None and not resume.endswith(".ckpt"):

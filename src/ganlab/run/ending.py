@@ -97,7 +97,7 @@ class Ending:
         kept = [observer.scores.state_dict() for observer in (self.evaluate, self.measure) if observer]
         seen, cards = self.observation, dict(self.evaluate.scorer.cards) if self.evaluate else {}
         if self.measure:
-            cards["theory"] = self._card_of_theory()
+            cards["theory"] = self.measure.card or {}
         return {
             "status": status.value,
             "error": problem,
@@ -124,20 +124,6 @@ class Ending:
             "device": str(self.trainer.strategy.root_device),  # the module itself is back on the CPU by now
             "processes": self.trainer.world_size,
             **self.provenance,
-        }
-
-    def _card_of_theory(self) -> dict[str, Any]:
-        """Of all theory/... alike; those that begin with ema_ are of the average of G."""
-        node = self.settings.theory.instrument or {}
-        own = {name: value for name, value in node.items() if name != "_target_"}
-        made = {"seed": self.settings.seed, "commit": self.provenance["commit"]}
-        return {
-            "metric": node.get("_target_"),
-            "version": 1,
-            "settings": own,
-            "reference": "p_data itself",
-            "weights": "raw",
-            **made,
         }
 
 

@@ -187,7 +187,7 @@ class Experiment(Ending):
         health = Health(watch.every, watch.n, settings.seed, held_out, patience)
         observers: list[Observer] = [Log(settings.log_every), health]
         observers += [self.evaluate] if self.evaluate else []
-        self.measure = measure_of(settings, run, self.gan, self.source)
+        self.measure = measure_of(settings, run, self.gan, self.source, **made)
         observers += [self.measure] if self.measure else []
         if metrics.picture is not None:
             picture = build(metrics.picture.draw, "metrics.picture.draw", source=self.source)

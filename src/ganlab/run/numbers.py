@@ -10,8 +10,10 @@ import torch
 from torch.optim import Optimizer
 
 from ganlab.errors import UserError
-from ganlab.game.numbers import BETAS, Numbers, OnHost, Schedule, Slot, slots_of, slots_of_optimizer
+from ganlab.game.numbers import BETAS, InPart, Numbers, OnHost, Schedule, Slot, slots_of, slots_of_optimizer
+from ganlab.game.schedules import looked_at
 from ganlab.run.config import build
+from ganlab.run.parts import average_of
 from ganlab.settings import Node, Settings
 
 KEY = "schedule.numbers"
@@ -26,9 +28,11 @@ def numbers_of(settings: Settings, parts: Mapping[str, Any], optimizers: Mapping
         if key not in known:
             raise UserError(f"{KEY}.{key}: there is no such number; what can move is {', '.join(_near(key, known))}")
         schedule = build(node, f"{KEY}.{key}")
-        for t in (0, settings.iterations // 2):
-            _checked(settings, key, schedule, t)
-        moved[key] = known[key], schedule
+        slot = known[key]
+        fades = isinstance(slot, InPart) and slot.name in getattr(slot.part, "fades", ())
+        for t in _extremes(settings, key, schedule, fades):
+            _checked(settings, key, schedule(t), t)
+        moved[key] = slot, schedule
     return Numbers(moved)
 
 
@@ -62,12 +66,23 @@ def _leaves(tree: Any, key: str) -> Iterator[tuple[str, Node]]:
             yield from ((f"{name}.{rest}", leaf) for rest, leaf in _leaves(node, f"{key}.{name}"))
 
 
-def _checked(settings: Settings, key: str, schedule: Schedule, t: int) -> None:
+def _extremes(settings: Settings, key: str, schedule: Schedule, fades: bool) -> list[int]:
+    """Iterations, the first among them, of the least and the largest value: what a part allows is an interval, and 0 if it
+    `fades`."""
+    values = dict[int, float]()
+    for t in looked_at(settings.iterations):
+        value: Any = schedule(t)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            told = f"{KEY}.{key}, which at iteration {t} is {value!r}"
+            raise UserError(f"{told}, is no number: choose a class of ganlab.game.schedules")
+        if value or t == 0 or not fades:
+            values[t] = value
+    return [*dict.fromkeys([0, min(values, key=values.__getitem__), max(values, key=values.__getitem__)])]
+
+
+def _checked(settings: Settings, key: str, value: Any, t: int) -> None:
     """What the part's own constructor says of the value at iteration t."""
-    value: Any = schedule(t)
-    told = f"{KEY}.{key}, which at iteration {t} is"
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{told} {value!r}, is no number: choose a class of ganlab.game.schedules")
+    told = f"{KEY}.{key}, which at iteration {t} is {value:g}"
     group, *way, name = key.split(".")
     node: Any = getattr(settings, group)
     for word in way:
@@ -81,9 +96,12 @@ def _checked(settings: Settings, key: str, schedule: Schedule, t: int) -> None:
             name, value = "betas", betas
     elif group == "adjust":
         given["loss"] = build(settings.loss, "loss")
-    elif group in ("objective", "average"):
-        return  # these are told more than their node says
+    elif group == "objective":
+        return  # which is told more than its node says
     try:
-        build({**node, name: value}, key, **given)
+        if group == "average":
+            average_of({**settings.model_dump(), "average": {**node, name: value}})
+        else:
+            build({**node, name: value}, key, **given)
     except UserError as error:
-        raise UserError(f"{told} {schedule(t):g}: {error}") from error
+        raise UserError(f"{told}: {error}") from error

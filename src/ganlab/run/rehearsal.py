@@ -4,6 +4,7 @@ together is a sentence about a key."""
 from __future__ import annotations
 
 import copy
+import math
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from ganlab.errors import UserError, brief
 from ganlab.game.module import GAN
+from ganlab.game.schedules import looked_at
 from ganlab.observers.adapter import evaluation
 from ganlab.random import generator_of
 from ganlab.run.checkpoint import AtomicCheckpointIO
@@ -122,13 +124,16 @@ def _look_on(gan: GAN, source: Source, device: torch.device) -> None:
 
 
 def _refuse_rate(key: str, rate: Callable[[int], float], iterations: int) -> None:
-    for t in (0, iterations - 1):
+    limit, otherwise = (
+        (1.0, "lie in 0..1, 1 excluded") if key.endswith("momentum") else (math.inf, "be finite and not negative")
+    )
+    for t in looked_at(iterations):
         try:
             value = float(rate(t))
         except Exception as error:
             raise UserError(f"{key} fails at iteration {t:,}: {_said(error)}") from error
-        if not 0 <= value < float("inf"):
-            raise UserError(f"{key} gives {value} at iteration {t:,}: it has to be finite and not negative")
+        if not 0 <= value < limit:
+            raise UserError(f"{key} gives {value} at iteration {t:,}: it has to {otherwise}")
 
 
 def _why(gan: GAN, trainer: pl.Trainer, device: torch.device, batch: Batch, whole: Exception) -> str:

@@ -59,29 +59,26 @@ def train_together(
             for one in ones:
                 locks.enter_context(one.run.locked())
             _level(ones)
-            results = _Together(ones, choices, begin).results(lambda: _remember(folder, overrides, ones))
+            results = _Together(ones, choices, begin).results(lambda: _begin(folder, overrides, ones))
         except (UserError, Interrupted):
             for path in (path for path in fresh if not (path / "config.yaml").exists()):
                 (path / ".lock").unlink(missing_ok=True)
                 with suppress(OSError):
                     path.rmdir()
             raise
-    _speak(results, folder)
+    _speak(results, folder if _within(ones, folder) else None)
 
 
 def _level(ones: Sequence[One]) -> None:
     """Those that were killed go on from the newest checkpoint that all of them have, where there is one: how many are played at
-    once decides the last digits of a step. Those that are ahead lose what they have of later iterations. Raises UserError, and
-    takes nothing from anyone, where one of them is not to be gone on with."""
+    once decides the last digits of a step. What some have of later iterations is lost once all are built (`_begin`)."""
     for one in ones:
         starting_point(one.run, one.settings.resume, plain(one.settings), first=True)
     runs = [one.run for one in ones if not one.run.status.counts]
-    kept = [{path.name: path for path in checkpoints(run.checkpoints)} for run in runs]
-    common = set.intersection(*map(set, kept)) if kept else set()
-    for names in kept if common else ():
-        for name, path in names.items():
-            if name > max(common):
-                path.unlink()
+    kept = [{path.name for path in checkpoints(run.checkpoints)} for run in runs]
+    common = set.intersection(*kept) if kept else set()
+    for run in runs:
+        run.last = max(common, default="")
 
 
 def _ones(cfg: DictConfig, overrides: list[str], folder: Path) -> list[One]:
@@ -125,9 +122,12 @@ def _one(cfg: DictConfig, overrides: list[str], run: RunDirectory, given: list[s
     return One(settings_of(own, [*kept, *given]), run, [*kept, *given])
 
 
-def _remember(folder: Path, overrides: list[str], ones: Sequence[One]) -> None:
-    """For `resume=FOLDER`, where the runs lie within it."""
-    if all(one.run.path.parent == folder for one in ones):
+def _begin(folder: Path, overrides: list[str], ones: Sequence[One]) -> None:
+    """Before the first iteration: what lies ahead goes; where the runs lie within the folder, `resume=FOLDER` finds how."""
+    for run in (one.run for one in ones if one.run.last):
+        for path in (path for path in checkpoints(run.checkpoints) if path.name > run.last):
+            path.unlink()
+    if _within(ones, folder):
         kept = [line for line in overrides if not line.startswith("resume=")]
         group = RunDirectory(folder)
         write_whole(group.overrides_file, yaml.safe_dump(kept, allow_unicode=True))
@@ -135,12 +135,17 @@ def _remember(folder: Path, overrides: list[str], ones: Sequence[One]) -> None:
             write_whole(group.flags_file, yaml.safe_dump(flags))
 
 
-def _speak(results: Sequence[dict[str, Any] | None], folder: Path) -> None:
-    """Raises Unfinished for the worst that came of them."""
+def _within(ones: Sequence[One], folder: Path) -> bool:
+    """Whether it is the group's own: that of a group within a sweep has no runs in it."""
+    return all(one.run.path.parent == folder for one in ones)
+
+
+def _speak(results: Sequence[dict[str, Any] | None], folder: Path | None) -> None:
+    """Raises Unfinished for the worst that came of them. `folder`: to go on with."""
     counts = Counter(Status.of(result) for result in results if result is not None)
     bad = {status: n for status, n in counts.items() if status is not Status.COMPLETED}
     if bad:
-        again = "" if all(status.counts for status in bad) else f": go on with resume={folder}"
+        again = "" if folder is None or all(status.counts for status in bad) else f": go on with resume={folder}"
         worst = max(bad, key=[*Status].index)
         told = ", ".join(f"{n} {status}" for status, n in bad.items())
         raise Unfinished(f"{told} of {len(results)} replicas{again}", worst.exit_code)

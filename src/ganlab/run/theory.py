@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import torch
 
@@ -19,8 +20,9 @@ from ganlab.types import Source, Subject
 log = logging.getLogger(__name__)
 
 
-def measure_of(settings: Settings, run: RunDirectory, gan: GAN, source: Source) -> Measure | None:
-    """None where there is nothing to measure, or nothing that the theory is about; a warning says what."""
+def measure_of(settings: Settings, run: RunDirectory, gan: GAN, source: Source, **made: Any) -> Measure | None:
+    """None where there is nothing to measure, or nothing that the theory is about; a warning says what. `made` goes into its
+    card."""
     if settings.theory.instrument is None:
         return None
     if settings.model.pack > 1:
@@ -36,4 +38,13 @@ def measure_of(settings: Settings, run: RunDirectory, gan: GAN, source: Source) 
     with evaluation(gan.G, gan.D):  # an instrument may ask for their values now
         subject = Subject(source, gan.prior, loss, G, D, field, classes_told(settings.model.G) is not None)
         instrument = build(settings.theory.instrument, "theory.instrument", subject=subject)
-    return Measure(settings.theory.every, instrument, run.theory, settings.theory.frames, settings.iterations)
+    own = {name: value for name, value in settings.theory.instrument.items() if name != "_target_"}
+    card = {
+        "metric": settings.theory.instrument["_target_"],
+        "version": 1,
+        "settings": own,
+        "reference": "p_data itself",
+        "weights": "raw",
+        **made,
+    }
+    return Measure(settings.theory.every, instrument, run.theory, settings.theory.frames, settings.iterations, card)

@@ -129,10 +129,11 @@ class Group(Job):
 
     @classmethod
     def of(cls, jobs: Sequence[Job]) -> Group:
-        """`overrides` are those that all have; what one has for itself, and its name, are in `replicas`."""
+        """`overrides` are those that all have; what one has for itself, and its name, are in `replicas`. What its process has
+        for itself lies beside its log: the folder of the sweep is that of other groups, too."""
         first = jobs[0]
         shared = [line for line in first.overrides if all(line in job.overrides for job in jobs)]
-        return cls(first.name, first.path.parent, first.log, shared, first.iterations, flags=first.flags, jobs=jobs)
+        return cls(first.name, first.log.parent / first.name, first.log, shared, first.iterations, flags=first.flags, jobs=jobs)
 
     def line(self, script: str) -> list[str]:
         each = []

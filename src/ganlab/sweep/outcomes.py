@@ -18,6 +18,7 @@ from ganlab.settings import Settings
 from ganlab.sweep.jobs import Job
 
 KINDS = {"last": "final", "best": "best", "mean": "mean"}  # as result.json calls them
+OPEN = {Status.INTERRUPTED, Status.WAITING, Status.UNSAVED}  # of a job that goes on when the search is started again
 STATES = {TrialState.COMPLETE: "completed", TrialState.PRUNED: "pruned", TrialState.FAIL: "failed",
           TrialState.RUNNING: "running", TrialState.WAITING: "running"}  # fmt: skip
 
@@ -70,8 +71,7 @@ def direction_of(settings: Settings, metric: str) -> str | None:
 def outcome(jobs: Sequence[Job], metric: str, kind: str) -> tuple[TrialState, list[float], str, int] | None:
     """The state of a trial, the value of each seed that has one, a note, and the iteration up to which all was well. None where
     it is not over. One seed that diverges or collapses prunes it: there is no mean of what is not there."""
-    states = {job.state for job in jobs}
-    if states & {Status.INTERRUPTED, Status.WAITING}:
+    if {job.state for job in jobs} & OPEN:
         return None
     if broken := next((job for job in jobs if job.state in (Status.FAILED, Status.KILLED)), None):
         return TrialState.FAIL, [], f"{broken.state}: {broken.note}"[:300], 0

@@ -37,7 +37,7 @@ from ganlab.run.names import UNNAMED
 from ganlab.settings import Count, Settings
 from ganlab.sweep.driver import Engine, at_work, say, still_open
 from ganlab.sweep.jobs import Job
-from ganlab.sweep.outcomes import KINDS, aim, direction_of, not_renamed, outcome
+from ganlab.sweep.outcomes import KINDS, OPEN, aim, direction_of, not_renamed, outcome
 from ganlab.sweep.plan import composed, plan
 from ganlab.sweep.space import Space, described, override, parsed
 from ganlab.sweep.summary import Summary
@@ -126,7 +126,7 @@ class Search:
                         batch.remove(trial)
                 for trial in batch:
                     failures = self._tell(trial, planned[trial.number], failures)
-                stopped = any(job.state in (Status.INTERRUPTED, Status.WAITING) for job in every.values())
+                stopped = any(job.state in OPEN for job in every.values())
                 summary.write(self.trials, self.jobs)
             summary.write(self.trials, self.jobs, picture=True)
         summary.report(self.trials, self.jobs, self._own)
@@ -269,18 +269,18 @@ class Search:
         return failures + 1 if state == TrialState.FAIL else 0
 
     def _end(self, failures: int) -> None:
-        trials = self.trials
-        counts = Counter(trial.state for trial in trials)
+        trials, counts = self.trials, Counter(trial.state for trial in self.trials)
         if failures >= FAILURES:
             note = next(t.user_attrs.get("note", "") for t in reversed(trials) if t.state == TrialState.FAIL)
             raise Unfinished(f"{failures} trials failed one after the other, the last one so: {note}", 1)
         over = len(trials) - counts[TrialState.RUNNING]
         if over < self.opts.n_trials:
-            text = f"ended after {over} of {self.opts.n_trials} trials: start the same command again for the rest"
-            raise Unfinished(text, Status.INTERRUPTED.exit_code)
+            full = [f"; {job.name}: {job.note}" for job in self.jobs.values() if job.state is Status.UNSAVED][:1]
+            told = f"ended after {over} of {self.opts.n_trials} trials: start the same command again for the rest"
+            raise Unfinished("".join([told, *full]), (Status.UNSAVED if full else Status.INTERRUPTED).exit_code)
         if not counts[TrialState.COMPLETE]:
-            code = 1 if counts[TrialState.FAIL] else 3
-            raise Unfinished(f"none of {over} trials has a value: see {self.folder / 'tune.csv'}", code)
+            text = f"none of {over} trials has a value: see {self.folder / 'tune.csv'}"
+            raise Unfinished(text, 1 if counts[TrialState.FAIL] else 3)
 
 
 def _mend(journal: Path) -> None:
