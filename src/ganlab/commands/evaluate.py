@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -88,7 +89,7 @@ def evaluate(runs: Sequence[Path], request: EvaluationRequest) -> list[Path]:
     for candidate in candidates:
         with computed_in(precision_of(candidate.run.config)):
             results.append(_scored(candidate, request, device))
-    _print([str(candidate.run.path) for candidate in candidates], results)
+    _print(_names([candidate.run.path for candidate in candidates]), results)
     return [file for both in zip(candidates, results, strict=True) for file in _written(*both, request)]
 
 
@@ -203,12 +204,19 @@ def _written(candidate: Candidate, result: dict[str, Any], request: EvaluationRe
     return files
 
 
+def _names(paths: Sequence[Path]) -> list[str]:
+    """What tells the runs apart: without the folder that all are in."""
+    shared = Path(os.path.commonpath([path.absolute().parent for path in paths])) if len(paths) > 1 else None
+    return [str(path if shared is None else path.absolute().relative_to(shared)) for path in paths]
+
+
 def _print(names: Sequence[str], results: Sequence[dict[str, Any]]) -> None:
     """Scores down, runs across."""
     table = Table()
-    table.add_column("score")
-    for name, result in zip(names, results, strict=True):
-        table.add_column(f"{name}\niteration {result['iteration']:,}", justify="right", overflow="fold")
+    table.add_column("score", no_wrap=True)
+    for name in names:
+        table.add_column(name, justify="right", overflow="fold")
+    table.add_row("at iteration", *(f"{result['iteration']:,}" for result in results), end_section=True)
     for score in results[0]["scores"]:
         table.add_row(score, *(_cell(result["scores"][score]["value"], result["details"].get(score, {})) for result in results))
     Console().print(table)
