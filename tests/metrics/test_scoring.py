@@ -317,7 +317,9 @@ def test_evaluation_after_training_is_that_of_the_run(two, capsys):
         values = {name: score["value"] for name, score in after["scores"].items()}
         assert values == {name: score["value"] for name, score in during["final"].items()}
         assert after["cards"] == during["cards"]
-    assert "high_quality" in capsys.readouterr().out
+    head, *table = capsys.readouterr().out.splitlines()[1:]
+    assert head.strip("┃ ").split() == ["score", "┃", two[0].name, "┃", two[1].name]  # and not the folder of both
+    assert any("high_quality" in line for line in table)
 
 
 def alone(kind, **settings):
