@@ -136,6 +136,8 @@ def test_pictures_have_fid_through_a_classifier_that_is_there_and_a_run_says_whi
     alone, said = found()
     assert alone.metrics.scores.keys() == {"sliced_wasserstein"}
     assert "no FID: no classifier of this shape is at features/images.pt" in said
+    assert "`ganlab features data=images data.source=PATH`" in said
+    assert "`ganlab features data=mnist` makes one" in found("features=features/mnist.pt")[1]  # as data=mnist has it
     x = torch.randint(255, (40, 1, 8, 8), dtype=torch.uint8)
     file = train_classifier(x, torch.arange(40) % 2, ["a", "b"], None, 0, 1, "own", width=4)
     save(file, tmp_path / "features" / "images.pt")

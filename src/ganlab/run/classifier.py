@@ -101,7 +101,9 @@ def _with_what_is_found(settings: Settings, source: Images, say: bool) -> Settin
     if say and through:
         _say(f"FID is through {' and through '.join(through)}")
     elif say:
-        _say(f"no FID: no classifier of this shape is at {named or USUAL}, and no Inception with a GPU is found; {MAKE}")
+        own = Path(named or "images").stem  # of a named data set
+        make = MAKE if own == "images" else f"`ganlab features data={own}` makes one, features=FILE names another"
+        _say(f"no FID: no classifier of this shape is at {named or USUAL}, and no Inception with a GPU is found; {make}")
     return found
 
 
