@@ -273,6 +273,8 @@ def curves(rows: Sequence[dict[str, float]], out: Path) -> None:
             )
         if panel == ["train/V"]:
             axes.axhline(-np.log(4), color="black", lw=0.8, ls="--", label="-log 4")
+        if panel[0] in COUNTS:
+            axes.set_ylim(0, 1.08 * max(1, axes.dataLim.ymax))
         axes.set_xlabel("iteration")
         axes.set_title(LABELS.get(panel[0], panel[0]), y=1.0)
         if len(axes.lines) > 1:
@@ -280,6 +282,7 @@ def curves(rows: Sequence[dict[str, float]], out: Path) -> None:
     render(figure).save(out)
 
 
+COUNTS = ("eval/modes", "eval/classes")  # from 0, and not about what they happen to be
 LABELS = {
     "train/loss_D": "loss on one minibatch",
     "train/V": "V(D, G) on one minibatch [nats]",
