@@ -96,7 +96,9 @@ def whole_command(root: Path, quick: bool, keep: Keep) -> Table:
     rows = [["part", "CPU s", "share"]]
     with tempfile.TemporaryDirectory() as text:
         cwd = Path(text)
-        started = many.command("-c", "import ganlab.run.experiment", cwd=cwd)[1]
+        # as a run does
+        lightly = "from ganlab.run.lightly import import_lightly; import_lightly(''); import ganlab.run.experiment"
+        started = many.command("-c", lightly, cwd=cwd)[1]
         given = ("logger=csv", "hydra.run.dir=run", "threads=1", *(["iterations=500"] if quick else []))
         _, cpu, _ = many.train_py(*given, cwd=cwd)
         result = json.loads((cwd / "run/result.json").read_text())

@@ -30,6 +30,7 @@ ALONE = {
 }  # what is refused on the default's data
 DRAWN = {"metrics/modes", "metrics/images"}  # and all of theory: each kind of figure there is; others leave them blank
 NARROW = {"dcgan": ("model.G.width=4", "model.D.width=4"), "maxout": ("model.G.width=16", "model.D.units=8")}
+ON_MNIST = {"metrics/parzen", "metrics/stacked", "metrics/memorisation", "metrics/clip", "metrics/dinov2"}
 SMALL_IMAGES = {"sngan", "wgan_gp", "sagan", "biggan", "stylegan2", "r3gan"}
 TENTH = {"dcgan": (26, 26), "sngan": (26, 13), "wgan_gp": (26, 13), "biggan": (26, 26), "stylegan2": (51, 51),
          "r3gan": (80, 80)}  # fmt: skip
@@ -104,7 +105,7 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
         pytest.skip("needs a C++ compiler")
     if str(config) in CIFAR | {"data/images", "experiment/my_images"}:
         overrides.append(f"data.source={pictures}")
-    elif (group == "data" and name == "fashion_mnist") or "mnist" in name or name in {"parzen", "stacked", "memorisation"}:
+    elif (group == "data" and name == "fashion_mnist") or "mnist" in name or str(config) in ON_MNIST:
         if not SHARED.is_dir():
             pytest.skip("needs ../shared/data")
         overrides.append(f"data.source={SHARED}/MNIST/raw")  # Fashion-MNIST has the same format
@@ -127,7 +128,7 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
         small = (*SMALL[:2], "metrics.n=10", "metrics.every=2", "~metrics.scores.fid")
     if str(config) in {"metrics/clip", "metrics/dinov2"}:
         overrides.append(f"metrics.features.weights={request.getfixturevalue(f'{name}_weights')}")
-    if str(config) in {"metrics/parzen", "metrics/stacked", "metrics/memorisation", "metrics/clip", "metrics/dinov2"}:
+    if str(config) in ON_MNIST:
         overrides[:0] = [f"data={'stacked_mnist' if name == 'stacked' else 'mnist'}", f"data.source={SHARED}/MNIST/raw"]
     if name in ("memorisation", "clip", "dinov2"):
         small = (*SMALL[:2], "metrics.n=30", "metrics.every=2", "metrics.n_real=100")
