@@ -120,8 +120,8 @@ def main() -> None:
     sys.exit(guarded(lambda: arguments.do(arguments), overrides=False))
 
 
-def _read(runs: Sequence[str | Path], metrics: str | None = None, overrides: Sequence[str] = ()) -> None:
-    """Import what the parts of these runs need, and not what only others' parts would: two of the four seconds of a start."""
+def _import_for(runs: Sequence[str | Path], metrics: str | None = None, overrides: Sequence[str] = ()) -> None:
+    """Import what the parts of these runs need, and not what only others' parts would: two of five CPU seconds of a start."""
     from ganlab.run.lightly import import_lightly
     from ganlab.run.tree import conf_dir
 
@@ -133,7 +133,7 @@ def _read(runs: Sequence[str | Path], metrics: str | None = None, overrides: Seq
 
 
 def _sample(arguments: argparse.Namespace) -> None:
-    _read([arguments.run])
+    _import_for([arguments.run])
     from ganlab.commands.sample import meant_by, sample
 
     run, checkpoint = meant_by(arguments.run, arguments.checkpoint)
@@ -142,7 +142,7 @@ def _sample(arguments: argparse.Namespace) -> None:
 
 
 def _figures(arguments: argparse.Namespace) -> None:
-    _read([arguments.run])
+    _import_for([arguments.run])
     from ganlab.commands.figures import figures
     from ganlab.files.run import RunDirectory
 
@@ -188,7 +188,7 @@ def _fetch(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    _read([text for text in arguments.runs if "=" not in text], arguments.metrics, [*arguments.runs, *arguments.rest])
+    _import_for([text for text in arguments.runs if "=" not in text], arguments.metrics, [*arguments.runs, *arguments.rest])
     from ganlab.commands.evaluate import EvaluationRequest, evaluate
     from ganlab.errors import UserError
 

@@ -57,10 +57,11 @@ def sample(
     truncate: float | None = None,
     walk: int | None = None,
 ) -> Path:
-    """Write n samples of the run's G_ema, or of the power average of width ema_std, into a folder, which is returned. Where G
-    is told y, or z has a code, `classes` are asked for by turns; None is as the data have them. `with_D`: a choice of
-    conf/sampling, changed by overrides, by which D has a say in it. `truncate`: psi of `truncated`. `walk`: also walk.gif, of
-    so many frames. All is computed in what the run was. Raises UserError."""
+    """Write n samples of the run's G_ema, or of the power average of width ema_std, into a folder, which is returned; without
+    `out` it is the run's own, from which what a call for more of them had left is removed. Where G is told y, or z has a code,
+    `classes` are asked for by turns; None is as the data have them. `with_D`: a choice of conf/sampling, changed by overrides,
+    by which D has a say in it. `truncate`: psi of `truncated`. `walk`: also walk.gif, of so many frames. All is computed in
+    what the run was. Raises UserError."""
     if n < 1:
         raise UserError(f"--n must be >= 1, got {n}")
     if walk is not None and walk < 2:
