@@ -107,8 +107,10 @@ def test_one_offline_run_per_job_with_config_rows_pictures_and_no_question_asked
     assert f"wandb leet {tmp_path}/wandb" in out
     assert f"wandb sync {both[0]}" in out
 
+    # by seed: folders are named by the second in which they began, which may be the same
+    found = sorted((of(rows, "run")[0]["display_name"], folder) for folder in both for rows in [records(folder)])
+    names, both = [name for name, _ in found], [folder for _, folder in found]
     logged = [records(folder) for folder in both]
-    names = sorted(of(rows, "run")[0]["display_name"] for rows in logged)
     assert names == ["ring-mlp-non_saturating-k1-s1", "ring-mlp-non_saturating-k1-s2"]
     assert {of(rows, "run")[0]["run_group"] for rows in logged} == {"ring-mlp-non_saturating-k1"}  # seeds of one setting
     for seed, rows, folder in zip((1, 2), logged, both, strict=True):
