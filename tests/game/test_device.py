@@ -11,7 +11,6 @@ from unittest.mock import patch
 import pytest
 import torch
 from conftest import ROOT
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import setup_globals
@@ -30,8 +29,8 @@ import ganlab.run.config
 import ganlab.run.nets
 from ganlab.game.terms import Term
 from ganlab.run.build import game_of, settings_of
+from ganlab.run.composing import Composer
 from ganlab.run.config import build
-from ganlab.sweep.composing import Composer
 from ganlab.types import Batch
 
 SMALL = ("logger=csv", "metrics=none", "theory=none", "batch_size=4", "optim=sgd", "optim.lr=0.01")
@@ -87,7 +86,7 @@ def _there(node, key, **given):
 @lru_cache
 def loader():
     setup_globals()
-    return Composer(ConfigLoaderImpl(create_config_search_path(str(ROOT / "conf"))))
+    return Composer(create_config_search_path(str(ROOT / "conf")))
 
 
 def iteration(*overrides, plant=None, n=2):

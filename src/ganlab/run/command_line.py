@@ -36,6 +36,7 @@ from ganlab.files.command import program
 from ganlab.files.run import RunDirectory
 from ganlab.files.saved import yaml_problem
 from ganlab.files.status import Status
+from ganlab.run.composing import remembering
 from ganlab.run.help import help_text
 from ganlab.run.hints import meant
 from ganlab.run.line import GRAMMAR, read_line, with_own_conf, with_saved_overrides
@@ -111,7 +112,7 @@ def job(cfg: DictConfig) -> None:
     code."""
     _BEGUN.append(str(HydraConfig.get().runtime.output_dir))
     try:
-        run_once(cfg)
+        run_once(cfg, alone=True)
     except UserError as error:
         sys.exit(_told(error, str(error)))
     except Interrupted as error:
@@ -122,15 +123,19 @@ def job(cfg: DictConfig) -> None:
         sys.exit(_said(error, Status.UNSAVED.exit_code))
 
 
-def run_once(cfg: DictConfig) -> None:
-    """`experiment.train`; a run that never began leaves no directory behind."""
+def run_once(cfg: DictConfig, alone: bool = False) -> None:
+    """`experiment.train`; a run that never began leaves no directory behind. `alone`: that this process is here for nothing
+    else."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     fresh = not (folder / "config.yaml").exists()
     try:
-        from ganlab.run.lightly import import_lightly  # after composing: a typo is reported without importing torch
+        from ganlab.run.lightly import import_lightly, keep, undisturbed  # after composing: a typo is told without torch
 
-        import_lightly(OmegaConf.to_yaml(cfg))
-        from ganlab.run.experiment import train
+        with undisturbed():
+            import_lightly(OmegaConf.to_yaml(cfg))
+            from ganlab.run.experiment import train
+        if alone:
+            keep()
 
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # device lists and tips; imported, it says them
         train(cfg)
@@ -265,6 +270,7 @@ def _plain(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if isinstance(value, DictConfig | ListConfig) else value
 
 
+remembering()
 OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
 OmegaConf.register_new_resolver("study", study, replace=True)
 OmegaConf.register_new_resolver("program", program, replace=True)

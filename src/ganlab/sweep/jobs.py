@@ -14,6 +14,7 @@ from ganlab.errors import UserError
 from ganlab.files.atomic import write_whole
 from ganlab.files.run import RunDirectory
 from ganlab.files.status import Status
+from ganlab.run.composing import Made
 from ganlab.run.names import may_differ
 
 
@@ -31,6 +32,7 @@ class Job:
     flags: list[str] = field(default_factory=list)  # of Hydra, as --config-dir
     code: int | None = None
     seconds: float = 0.0  # of its process, in this sweep
+    made: Made = field(default_factory=dict, repr=False, compare=False)  # of its config, by the sweep's own process
     _last: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # its result, once it is over
 
     def line(self, script: str) -> list[str]:
@@ -133,7 +135,8 @@ class Group(Job):
         for itself lies beside its log: the folder of the sweep is that of other groups, too."""
         first = jobs[0]
         shared = [line for line in first.overrides if all(line in job.overrides for job in jobs)]
-        return cls(first.name, first.log.parent / first.name, first.log, shared, first.iterations, flags=first.flags, jobs=jobs)
+        where = (first.log.parent / first.name, first.log)
+        return cls(first.name, *where, shared, first.iterations, flags=first.flags, made=first.made, jobs=jobs)
 
     def line(self, script: str) -> list[str]:
         each = []

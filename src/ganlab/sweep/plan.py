@@ -13,6 +13,7 @@ from typing import Any
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from rich.console import Console
 from rich.progress import track
@@ -25,7 +26,6 @@ from ganlab.run.experiment import rehearse
 from ganlab.run.identity import refuse_elsewhere
 from ganlab.run.names import jobs_of
 from ganlab.settings import Settings
-from ganlab.sweep.composing import Composer
 from ganlab.sweep.jobs import Job, mapping, quoted
 from ganlab.sweep.known import Known
 
@@ -53,7 +53,7 @@ def plan(
     every = [dict(mapping(list(overrides))) for overrides in batch]
     named, names = names is not None, names or jobs_of(every, swept)
     jobs, problems, rehearsed = [], dict[str, list[str]](), set[str]()
-    console, loader = Console(stderr=True), Composer(loader)
+    console = Console(stderr=True)
     with _config_kept():
         for overrides, values, name in zip(
             track(batch, "checking all jobs", console=console, transient=True, disable=named or not console.is_terminal),
@@ -80,7 +80,7 @@ def plan(
             except UserError as error:
                 problems.setdefault(str(error), []).append(name)
                 continue
-            own = [line for line in overrides if not line.startswith("hydra")]
+            own = [*places(config), *(line for line in overrides if not line.startswith("hydra"))]
             if threads and settings.threads is None:
                 own.append(f"threads={threads}")
             own += [f"study={quoted(folder.name)}"] if "study" not in values else []
@@ -89,7 +89,9 @@ def plan(
                 begin = None
             if known is not None:
                 known.compose(name, list(overrides), plain(settings))
-            jobs.append(Job(name, path, folder / "logs" / f"{name}.log", own, settings.iterations, shown, flags()))
+            job = Job(name, path, folder / "logs" / f"{name}.log", own, settings.iterations, shown, flags())
+            job.made = loader.made_for(config.hydra.job.config_name, own)
+            jobs.append(job)
     if problems:
         told = [f"{names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {text}" for text, names in problems.items()]
         more = f"; and {len(told) - MOST} more mistakes" if len(told) > MOST else ""
@@ -98,6 +100,11 @@ def plan(
         raise UserError(f"nothing was started, {sum(map(len, problems.values()))} of {len(batch)} jobs have a mistake: "
                         f"{'; '.join(told[:MOST])}{more}")  # fmt: skip
     return jobs
+
+
+def places(config: DictConfig) -> list[str]:
+    """The overrides that say where else configs come from: the only ones of Hydra's own that its jobs are given, too."""
+    return [line for line in config.hydra.overrides.hydra if line.lstrip("+").startswith("hydra.searchpath=")]
 
 
 def flags() -> list[str]:
@@ -127,7 +134,8 @@ def _config_kept() -> Iterator[None]:
 
 def _composed(loader: Any, config: DictConfig, overrides: list[str], path: Path) -> tuple[Settings, dict[str, str]]:
     """As the job's own process will see it."""
-    cfg = loader.load_sweep_config(config, overrides)
+    cfg = loader.load_configuration(config.hydra.job.config_name, [*places(config), *overrides], RunMode.RUN)
+    OmegaConf.copy_cache(from_config=config, to_config=cfg)
     with open_dict(cfg):
         cfg.hydra.runtime.output_dir = str(path)
         cfg.hydra.job.id = cfg.hydra.job.num = 0

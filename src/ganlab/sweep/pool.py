@@ -19,10 +19,20 @@ from multiprocessing.process import BaseProcess
 from threading import RLock, Thread
 from typing import Any
 
+from ganlab.run.composing import HANDED, Made
+from ganlab.run.lightly import import_lightly, own_parts
 from ganlab.sweep.jobs import Job
 
 SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
-PRELOAD = ["ganlab.run.experiment", "ganlab.loggers.wandb"]  # five seconds of importing that each job would spend
+PRELOAD = ["ganlab.loggers.wandb", "ganlab.sweep.preloaded"]  # by the forkserver, of which a process has one
+
+
+def preload(configs: str) -> None:
+    """Import what jobs are planned with and, in the forkserver, run with, as far as they need it by the texts of all configs
+    that are not ganlab's own, of what is composed of them, and of overrides."""
+    lightly = ["ganlab.sweep.lightly"] if own_parts(configs) else []
+    PRELOAD[:] = [*lightly, *(["ganlab.loggers.wandb"] if "wandb" in configs else []), "ganlab.sweep.preloaded"]
+    import_lightly(configs)
 
 
 class Crew:
@@ -50,7 +60,7 @@ class Crew:
     def run(self, job: Job, environment: Mapping[str, str]) -> int | None:
         """The exit code, minus the number of a signal that killed it; None if no job is started any more."""
         job.log.parent.mkdir(parents=True, exist_ok=True)
-        given = (job.line(self.script), dict(environment), str(job.log), self._alive)
+        given = (job.line(self.script), dict(environment), str(job.log), self._alive, job.made)
         process = self._context.Process(target=_main, args=given)
         with self._lock:  # multiprocessing is not safe against a start and a join at a time
             if self.stopping:
@@ -98,8 +108,9 @@ def _send(process: BaseProcess, number: int) -> None:
             os.killpg(process.pid, number) if number == signal.SIGKILL else os.kill(process.pid, number)
 
 
-def _main(line: list[str], environment: Mapping[str, str], log: str, alive: Connection) -> None:
+def _main(line: list[str], environment: Mapping[str, str], log: str, alive: Connection, made: Made) -> None:
     os.setsid()
+    HANDED.update(made)
     Thread(target=_end_with, args=(alive,), daemon=True).start()
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     for stream in (1, 2):

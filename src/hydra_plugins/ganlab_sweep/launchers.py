@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 
 def needs(package: str, choice: str, extra: str) -> None:
@@ -37,6 +37,19 @@ class Ganlab(Launcher):
 
     def look(self, settings: Any) -> None:
         """Raises UserError for settings that its engine cannot train."""
+
+    def preload(self, overrides: Iterable[str]) -> None:
+        """Import what the jobs need, before any of it is imported as a whole."""
+        from ganlab.run.tree import conf_dir
+        from ganlab.sweep.pool import preload
+
+        own = [str(key) for key in self.config if key != "hydra"]
+        elsewhere = ["_target_: anything"] if self.config.hydra.searchpath else []
+        texts = [*overrides, OmegaConf.to_yaml(OmegaConf.masked_copy(self.config, own)), *elsewhere]
+        for source in self.hydra_context.config_loader.get_sources():
+            if source.scheme() == "file" and Path(source.path).resolve() != conf_dir().resolve():
+                texts += [file.read_text(errors="replace") for file in sorted(Path(source.path).rglob("*.yaml"))]
+        preload("\n".join(texts))
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
@@ -62,6 +75,7 @@ class Ganlab(Launcher):
         if (over := known.all(jobs_of(every, swept), job_overrides, shown)) is not None:  # without seconds of importing torch
             drive(over, folder, Idle())
             return []
+        self.preload(line for overrides in job_overrides for line in overrides)
         engine = self.engine(str(Path(sys.argv[0]).resolve()))
         from ganlab.sweep.plan import plan
 

@@ -41,7 +41,7 @@ class Tune(Sweeper):
         self.params, self.options = dict(params or {}), options
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.launcher = Plugins.instance().instantiate_launcher(
+        self.launcher: Any = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
@@ -50,7 +50,8 @@ class Tune(Sweeper):
 
         needs("optuna", "hydra/sweeper=tune", "tune")
         refuse_foreign(self.launcher)
+        lines = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
+        self.launcher.preload(lines)
         from ganlab.sweep.tune import search
 
-        lines = [*(f"{key}={value}" for key, value in self.params.items()), *arguments]
         search(self.launcher, lines, self.options)
