@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator
 from PIL import Image
 
 
@@ -54,7 +56,22 @@ def panels(n: int, columns: int, width: float, height: float, dpi: int) -> tuple
     return figure, [figure.add_subplot(grid[divmod(i, columns)]) for i in range(n)]
 
 
+def against_iteration(axes: Axes) -> None:
+    """For what was logged: few ticks, and between powers of ten only 2 and 5, as each takes as long to draw as a curve."""
+    axes.set_xlabel("iteration")
+    if axes.get_yscale() == "log":
+        axes.locator_params(axis="x", nbins=4)
+        axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    else:
+        axes.locator_params(nbins=4)
+
+
 LEFT, RIGHT, TOP, BOTTOM = 0.68, 0.12, 0.32, 0.5  # inches beside the axes of a panel
+
+
+def png(picture: Image.Image, file: Path) -> None:
+    """A tenth larger than it could be, in half the time."""
+    picture.save(file, compress_level=3)
 
 
 def render(figure: Figure) -> Image.Image:

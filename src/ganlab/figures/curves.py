@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ganlab.figures.canvas import panels, render
+from ganlab.figures.canvas import against_iteration, panels, png, render
 from ganlab.figures.style import BEST, DPI, OF_D, P_G, Row
 
 
@@ -31,14 +31,14 @@ def theory(rows: Sequence[Row], folder: Path) -> list[Path]:
             axes.axhline(-np.log(4), color="black", lw=1, ls=":", label="-log 4, the solution")
         if logarithmic and axes.lines:
             axes.set_yscale("log")
-        axes.set_xlabel("iteration")
+        against_iteration(axes)
         axes.set_title(title, y=1.0)
         axes.set_visible(bool(axes.lines))
         if axes.lines:
             axes.legend(frameon=False, fontsize=9)
     if not drawn:
         return []
-    render(figure).save(folder / "theory.png")
+    png(render(figure), folder / "theory.png")
     return [folder / "theory.png"]
 
 

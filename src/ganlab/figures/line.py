@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 from PIL import Image
 
-from ganlab.figures.canvas import render
+from ganlab.figures.canvas import png, render
 from ganlab.figures.curves import theory
 from ganlab.figures.stages import Stage, film, stages
 from ganlab.figures.style import BEST, DPI, OF_D, P_DATA, P_G, Frame, Frames, Row
@@ -26,10 +26,10 @@ def line_figures(frames: Frames, rows: Sequence[Row], loss: Loss, folder: Path) 
     made = film(frames, lambda frame: _Game(frame, loss), folder)
     if frames:
         made.append(folder / "figure1.png")
-        _stages(stages(frames, rows), loss).save(made[-1])
+        png(_stages(stages(frames, rows), loss), made[-1])
         if "z" in frames[-1][1]:
             made.append(folder / "inverse_cdf.png")
-            _inverse_cdf(*frames[-1]).save(made[-1])
+            png(_inverse_cdf(*frames[-1]), made[-1])
     return made + theory(rows, folder)
 
 

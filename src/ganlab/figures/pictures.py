@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from ganlab.errors import at_least_one
-from ganlab.figures.canvas import Canvas, panels, render
+from ganlab.figures.canvas import Canvas, against_iteration, panels, png, render
 from ganlab.figures.caption import captioned
 from ganlab.pixels import to_uint8
 from ganlab.random import generator_of
@@ -273,13 +273,14 @@ def curves(rows: Sequence[dict[str, float]], out: Path) -> None:
             )
         if panel == ["train/V"]:
             axes.axhline(-np.log(4), color="black", lw=0.8, ls="--", label="-log 4")
+        against_iteration(axes)
         if panel[0] in COUNTS:
             axes.set_ylim(0, 1.08 * max(1, axes.dataLim.ymax))
-        axes.set_xlabel("iteration")
+            axes.locator_params(axis="y", integer=True, nbins=5)
         axes.set_title(LABELS.get(panel[0], panel[0]), y=1.0)
         if len(axes.lines) > 1:
             axes.legend(framealpha=0.9)
-    render(figure).save(out)
+    png(render(figure), out)
 
 
 COUNTS = ("eval/modes", "eval/classes")  # from 0, and not about what they happen to be

@@ -16,7 +16,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from PIL import Image
 
-from ganlab.figures.canvas import Canvas, render
+from ganlab.figures.canvas import Canvas, png, render
 from ganlab.figures.curves import theory
 from ganlab.figures.stages import Stage, film, stages
 from ganlab.figures.style import DPI, OF_D, P_DATA, P_G, Frame, Frames, Row
@@ -31,7 +31,7 @@ def plane_figures(frames: Frames, rows: Sequence[Row], loss: Loss, folder: Path)
     made = film(frames, lambda frame: _Game(frame, loss), folder)
     if frames:
         made.append(folder / "figure1.png")
-        _stages(stages(frames, rows), loss).save(made[-1])
+        png(_stages(stages(frames, rows), loss), made[-1])
     return made + theory(rows, folder)
 
 

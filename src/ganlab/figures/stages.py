@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from PIL import Image
 
+from ganlab.figures.canvas import png
 from ganlab.figures.caption import captioned_by
 from ganlab.figures.pictures import gif
 from ganlab.figures.style import Frame, Frames, Row
@@ -31,7 +32,7 @@ def film(frames: Frames, compose: Callable[[Frame], Scene], folder: Path) -> lis
         pictures.append(scene.picture(frame, captioned_by(t, averaged=False)))
     if not pictures:
         return []
-    pictures[-1].save(folder / "game.png")
+    png(pictures[-1], folder / "game.png")
     gif(pictures, folder / "game.gif")
     return [folder / "game.png", folder / "game.gif"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ganlab.figures.canvas import png
 from ganlab.figures.caption import captioned_by
 from ganlab.figures.pictures import Picture
 from ganlab.observers.asking import ask
@@ -29,6 +30,6 @@ class Draw(Observer):
         path, caption = self.folder / f"step-{view.t:09d}.png", captioned_by(view.t, game.average.on)
         asked = ask(self.picture, game.prior, self.classes, z, y)
         x = game.generate(asked.z, asked.y)
-        self.picture.draw(x, caption, **asked.shown).save(path, compress_level=3)  # a tenth larger, in half the time
+        png(self.picture.draw(x, caption, **asked.shown), path)
         view.show("samples", path)
         return {}
