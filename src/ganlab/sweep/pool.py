@@ -27,11 +27,16 @@ SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1}
 PRELOAD = ["ganlab.loggers.wandb", "ganlab.sweep.preloaded"]  # by the forkserver, of which a process has one
 
 
-def preload(configs: str) -> None:
+def preload(configs: str, images: bool) -> None:
     """Import what jobs are planned with and, in the forkserver, run with, as far as they need it by the texts of all configs
-    that are not ganlab's own, of what is composed of them, and of overrides."""
-    lightly = ["ganlab.sweep.lightly"] if own_parts(configs) else []
-    PRELOAD[:] = [*lightly, *(["ganlab.loggers.wandb"] if "wandb" in configs else []), "ganlab.sweep.preloaded"]
+    that are not ganlab's own, of what is composed of them, and of overrides. `images`: that their data are some."""
+    wanted = {
+        "ganlab.sweep.lightly": own_parts(configs),  # before any other
+        "ganlab.loggers.wandb": "wandb" in configs,
+        "torchvision.utils": images,
+        "ganlab.sweep.preloaded": True,
+    }
+    PRELOAD[:] = [name for name, needed in wanted.items() if needed]
     import_lightly(configs)
 
 

@@ -49,7 +49,7 @@ class Ganlab(Launcher):
         for source in self.hydra_context.config_loader.get_sources():
             if source.scheme() == "file" and Path(source.path).resolve() != conf_dir().resolve():
                 texts += [file.read_text(errors="replace") for file in sorted(Path(source.path).rglob("*.yaml"))]
-        preload("\n".join(texts))
+        preload("\n".join(texts), images=len(self.config.shape) == 3)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
