@@ -658,3 +658,19 @@ def test_the_direction_of_a_score_is_read_as_its_class_has_it():
         "assert _says('ganlab.metrics.modes', 'ReverseKL') is False; sys.exit('torch' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_runs_behind_links_are_found_and_each_once(tmp_path):
+    from ganlab.report.read import Notes, found
+
+    for name in ("elsewhere/a", "runs/b"):
+        (tmp_path / name).mkdir(parents=True)
+        for file in ("config.yaml", "result.json"):
+            (tmp_path / name / file).write_text("{}")
+    (tmp_path / "runs/moved").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "runs/again").symlink_to(tmp_path / "elsewhere/a")
+    (tmp_path / "runs/round").symlink_to(tmp_path / "runs")
+    notes = Notes()
+    assert {path.resolve() for path in found([tmp_path / "runs"], notes)} == {tmp_path / "elsewhere/a", tmp_path / "runs/b"}
+    assert len(found([tmp_path / "runs"], notes)) == 2
+    assert not notes.sentences()

@@ -73,6 +73,7 @@ def name_of(data: Mapping[str, Any], split: str | None) -> str:
 
 
 PUBLISHED = 50_000  # samples of the FID of papers, through the standard Inception, against all training images
+FEWEST = 10_000  # real images of a published FID: the test images of CIFAR-10
 
 
 def short_of_published(cards: Mapping[str, Card]) -> str | None:
@@ -81,12 +82,13 @@ def short_of_published(cards: Mapping[str, Card]) -> str | None:
     if not found:
         return None
     eye = min(found, key=lambda card: not str(card["extractor"]["name"]).startswith(STANDARD))  # the nearest to it
-    through, n = str(eye["extractor"]["name"]), int(eye["n_fake"])
-    if through.startswith(STANDARD) and n >= PUBLISHED:
+    through, n, real = str(eye["extractor"]["name"]), int(eye["n_fake"]), int(eye["n_real"])
+    if through.startswith(STANDARD) and n >= PUBLISHED and real >= FEWEST:
         return None
     return (
-        f"papers give FID through Inception of {PUBLISHED:,} samples, this is through {through} of {n:,}: for comparisons "
-        f"among runs like this one only (ganlab evaluate RUN --metrics inception --n {PUBLISHED})"
+        f"papers give FID through Inception of {PUBLISHED:,} samples against {FEWEST:,} images or more, this is through {through} "
+        f"of {n:,} against {real:,}: for comparisons among runs like this one only (ganlab evaluate RUN --metrics inception "
+        f"--n {PUBLISHED})"
     )
 
 

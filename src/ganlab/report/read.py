@@ -106,7 +106,12 @@ def _of_runs(folder: Path, inner: Iterable[str]) -> bool:
 
 
 def _below(folder: Path) -> Iterable[Path]:
-    for here, inner, files in os.walk(folder):
+    seen = set[str]()  # links are followed, each folder once
+    for here, inner, files in os.walk(folder, followlinks=True):
+        if (place := os.path.realpath(here)) in seen:
+            inner.clear()
+            continue
+        seen.add(place)
         if "config.yaml" in files and {"overrides.yaml", "metrics.csv", "result.json"} & {*files}:
             inner.clear()
             yield Path(here)
