@@ -86,9 +86,9 @@ def short_of_published(cards: Mapping[str, Card]) -> str | None:
     if through.startswith(STANDARD) and n >= PUBLISHED and real >= FEWEST:
         return None
     return (
-        f"papers give FID through Inception of {PUBLISHED:,} samples against {FEWEST:,} images or more, this is through {through} "
-        f"of {n:,} against {real:,}: for comparisons among runs like this one only (ganlab evaluate RUN --metrics inception "
-        f"--n {PUBLISHED})"
+        f"papers give FID through Inception of {PUBLISHED:,} samples against {FEWEST:,} images or more, this is through "
+        f"{through} of {n:,} against {real:,}: for comparisons among runs like this one only (ganlab evaluate RUN --metrics "
+        f"inception --n {PUBLISHED})"
     )
 
 
