@@ -62,7 +62,7 @@ def test_a_run_of_two_passes_ends_with_scores_and_trains_one_classifier_for_all(
     assert "training the classifier that samples are scored through, once" in said.err
     file = first.config["metrics"]["features"]["path"]
     assert file.startswith(str(tmp_path / "cache"))
-    assert "through classifier of mnist of 20: for comparisons among runs like this one only" in said.out
+    assert "through classifier of mnist of 20 against 20: for comparisons among runs like this one only" in said.out
     assert first.config["features"] == first.config["metrics"]["scores"]["fid"]["extractor"]["path"] == file
     second = run(*of(pictures, "seed=1"), "iterations=10", name="second")
     assert len(trainings) == 1

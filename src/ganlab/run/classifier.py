@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 EPOCHS = (3, 8)  # of a classifier of grey glyphs, and of colour photographs
 MAKE = "`ganlab features data=images data.source=PATH` makes one of folders by class, features=FILE names another"
+USUALLY = {"root": "data", "source": None}  # where the files of a data set are
 USUAL = Path("features")  # where `ganlab features` puts what it makes, and where conf/data looks
 SHOWN = "give `metrics=classifier` to be scored all the same, `metrics=images` for pictures only"
 
@@ -102,7 +104,9 @@ def _with_what_is_found(settings: Settings, source: Images, say: bool) -> Settin
         _say(f"FID is through {' and through '.join(through)}")
     elif say:
         own = Path(named or "images").stem  # of a named data set
-        make = MAKE if own == "images" else f"`ganlab features data={own}` makes one, features=FILE names another"
+        where = {key: settings.data.get(key, usual) for key, usual in USUALLY.items() if "name" in settings.data}
+        place = "".join(f" data.{key}={shlex.quote(str(at))}" for key, at in where.items() if at != USUALLY[key])
+        make = MAKE if own == "images" else f"`ganlab features data={own}{place}` makes one, features=FILE names another"
         _say(f"no FID: no classifier of this shape is at {named or USUAL}, and no Inception with a GPU is found; {make}")
     return found
 
