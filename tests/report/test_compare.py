@@ -437,6 +437,8 @@ def damage(path, how):
             (path / "config.yaml").unlink()
         case "half a config":
             (path / "config.yaml").write_text("a: [1,")
+        case "a config without a bottom":
+            (path / "config.yaml").write_text("[" * 100_000)
         case "no score":
             edit(result, lambda content: content["final"]["fid"].update(value=None))
         case "a score that is no number":
@@ -463,6 +465,7 @@ def damage(path, how):
         ("a table that goes back", "metrics.csv is damaged: there are no curves of it", 5, 5, 4),
         ("no config", "left out, as there is no config.yaml, or a damaged one", 4, 4, 4),
         ("half a config", "left out, as there is no config.yaml, or a damaged one", 4, 4, 4),
+        ("a config without a bottom", "left out, as there is no config.yaml, or a damaged one", 4, 4, 4),
         ("no score", "the last FID is not finite: it is left out of the mean, which flatters", 4, 5, 5),
         ("a score that is no number", "the last FID is not finite: it is left out of the mean, which flatters", 4, 5, 5),
         ("damaged picture", "the picture of its samples is damaged", 5, 5, 5),

@@ -52,6 +52,7 @@ def test_a_run_may_choose_among_ganlabs_own_keys_and_nothing_else(mine, text):
 
 
 FILES = ["!!python/object/apply:os.system [touch x]", "a: &a [1]\nb: *a\n", "- k=1\n- {k: 2}\n", "[", "\x00", "- 2024-01-01\n",
+         "[" * 100_000, "- " * 100_000,
          "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(f"{b}: &{b} [{','.join(['*' + a] * 9)}]\n" for a, b in ("ab", "bc", "cd", "de",
          "ef", "fg"))]  # fmt: skip
 

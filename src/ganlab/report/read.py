@@ -20,6 +20,7 @@ from rich.progress import track
 from ganlab.errors import UserError
 from ganlab.files.older import migrated
 from ganlab.files.run import RunDirectory, natural
+from ganlab.files.saved import loaded
 from ganlab.files.status import Status
 from ganlab.metrics.cards import Card, name_of
 
@@ -194,7 +195,7 @@ def _result(result: dict[str, Any], config: Mapping[str, Any]) -> dict[str, Any]
 def _yaml(path: Path) -> Any:
     """None where it cannot be read."""
     try:
-        return yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # in C: ten times as fast
+        return loaded(path.read_text())
     except (OSError, yaml.YAMLError, UnicodeDecodeError):
         return None
 

@@ -60,7 +60,7 @@ def data_to_go_on_with(settings: Settings, source: Source, checkpoint: Path | No
 def refuse_elsewhere(run: RunDirectory, node: Node) -> None:
     """`refuse_other_data` for data that are opened only if they lie elsewhere than those of the run did."""
     place = place_of(node)
-    if place not in (run.data.get("place"), place_of(run.config.get("data"))):
+    if place != run.data.get("place") and place != place_of(run.config.get("data")):
         refuse_other_data(run, {"fingerprint": fingerprint_of(node), "place": place}, str(run.path))
 
 
