@@ -154,3 +154,13 @@ def dinov2_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("weights") / "dinov2.pth"
     torch.save(state, path)
     return path
+
+
+def loader_of(kind, *folders):
+    """A loader of Hydra's configs, of this class, of the first folder and those that come before it."""
+    from hydra._internal.utils import create_config_search_path
+
+    path = create_config_search_path(str(folders[0]))
+    for folder in folders[1:]:
+        path.prepend("command-line", f"file://{folder}")
+    return kind(path)

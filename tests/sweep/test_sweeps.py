@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import faults
 import pytest
 import yaml
-from conftest import ROOT
+from conftest import ROOT, loader_of
 from forked import Forked
 from rich.console import Console
 
@@ -370,104 +370,7 @@ def test_a_wrong_number_of_jobs_or_gpus(given, told):
         Joblib("train.py", **{"n_jobs": None, "gpus": None, "per_gpu": 1, **given})
 
 
-# what is kept: of composing within a check, and of a check for the next one
-
-
-def loader_of(kind, *folders):
-    from hydra._internal.utils import create_config_search_path
-
-    path = create_config_search_path(str(folders[0]))
-    for folder in folders[1:]:
-        path.prepend("command-line", f"file://{folder}")
-    return kind(path)
-
-
-BATCH = (
-    ("seed=0",), ("seed=1",), ("k=2", "seed=1"), ("data=mnist", "model=dcgan", "seed=3"), ("loss=hinge", "optim.lr=1e-3"),
-    ("penalty=r1", "penalty.r1.gamma=3"), ("penalty=r1",), ("penalty=[r1,r2]",), ("loss=wasserstein_toy",), ("seed=0",),
-    ("+penalty.own._target_=a.B", "~metrics.picture"), ("experiment=figure1", "seed=2"), ("updates=consensus",),
-)  # fmt: skip
-
-
-def made_by(loader, *given, overrides):
-    from omegaconf import OmegaConf
-
-    return OmegaConf.to_container(loader.load_configuration("config", list(overrides), *given), resolve=False)
-
-
-HYDRAS = (
-    ("hydra.mode=RUN", "hydra.run.dir='a b'", "seed=4"), ("hydra/launcher=joblib", "seed=5"), ("hydra.job.chdir=true", "k=2"),
-    ("hydra.run.dir=a", "hydra.job.config.override_dirname.exclude_keys=[seed]", "seed=5", "k=3"),
-)  # fmt: skip
-
-
-def test_composing_from_what_was_read_gives_what_hydra_composes():
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra.types import RunMode
-
-    from ganlab.run.composing import Composer
-
-    hydras, kept = (loader_of(kind, ROOT / "conf") for kind in (ConfigLoaderImpl, Composer))
-    loaded = []
-    inner = kept.repository.inner.load_config
-    kept.repository.inner.load_config = lambda config_path: loaded.append(config_path) or inner(config_path=config_path)
-    for overrides in (*BATCH, *HYDRAS):
-        a = made_by(hydras, RunMode.RUN, overrides=overrides)
-        assert a == made_by(kept, RunMode.RUN, overrides=overrides)
-        assert a["hydra"]["overrides"]["task"] == [line for line in overrides if not line.startswith("hydra")]
-    for overrides in (("seed=0,1", "k=2"), ("data=ring,mnist", "seed=3")):  # as the sweep itself
-        assert made_by(hydras, RunMode.MULTIRUN, overrides=overrides) == made_by(kept, RunMode.MULTIRUN, overrides=overrides)
-    assert len(loaded) == len({*loaded}) > 30  # each file once
-
-
-@pytest.mark.parametrize(
-    "overrides", [("k=", "lr=1"), ("nothing=1",), ("data=nothing",), ("+k=2",), ("k=1,2",), ("~nothing",), ("data@x=ring",)]
-)
-def test_what_hydra_refuses_is_refused_in_its_words(overrides):
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra.errors import HydraException
-    from hydra.types import RunMode
-    from omegaconf.errors import OmegaConfBaseException
-
-    from ganlab.run.composing import Composer
-
-    said = []
-    for kind in (ConfigLoaderImpl, Composer):
-        with pytest.raises((HydraException, OmegaConfBaseException), match=r"\w") as told:
-            made_by(loader_of(kind, ROOT / "conf"), RunMode.RUN, overrides=overrides)
-        said.append((told.type, str(told.value), str(told.value.__cause__)))
-    assert said[0] == said[1]
-
-
-def test_configs_from_elsewhere_are_composed_as_by_hydra(tmp_path):
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl
-    from hydra.types import RunMode
-
-    from ganlab.run.composing import Composer
-
-    (tmp_path / "own").mkdir()
-    (tmp_path / "own/one.yaml").write_text("# @package _global_\nk: 7\n")
-    overrides = [f"hydra.searchpath=[file://{tmp_path}]", "+own=one", "seed=1"]
-    hydras, kept = (loader_of(kind, ROOT / "conf") for kind in (ConfigLoaderImpl, Composer))
-    a = made_by(hydras, RunMode.RUN, overrides=overrides)
-    assert a == made_by(kept, RunMode.RUN, overrides=overrides)
-    assert a["k"] == 7
-
-
-def test_a_process_that_is_handed_what_was_made_reads_no_config(monkeypatch):
-    from hydra.types import RunMode
-
-    from ganlab.run import composing
-
-    first, second = (loader_of(composing.Composer, ROOT / "conf") for _ in range(2))
-    a = made_by(first, RunMode.RUN, overrides=["data=mnist", "model=dcgan", "seed=0"])
-    made = first.made_for("config", ["data=mnist", "model=dcgan", "seed=1", "threads=1"])
-    assert len(made) == 1
-    assert first.made_for("config", ["data=cifar10"]) == {}
-    monkeypatch.setattr(composing, "HANDED", made)
-    monkeypatch.setattr(second, "_load_single_config", lambda *given: pytest.fail("merged again"))
-    b = made_by(second, RunMode.RUN, overrides=["data=mnist", "model=dcgan", "seed=0"])
-    assert a == b
+# what jobs are given, and what is kept of a check for the next one
 
 
 @pytest.mark.parametrize(
@@ -498,6 +401,29 @@ def test_what_is_imported_for_jobs_is_what_their_parts_need(own, args, wanted, t
     launcher.preload(["seed=0"])
     found, pool.PRELOAD[:] = [*pool.PRELOAD], before
     assert [name.rpartition(".")[2] for name in found] == [*wanted.split(), "preloaded"]
+
+
+TOLD = """
+from pathlib import Path
+import hydra._internal.config_loader_impl as hydras
+inner = hydras.ConfigLoaderImpl._compose_config_from_defaults_list
+def composed(*args, **kwargs):
+    Path({file!r}).write_text("by a job")
+    return inner(*args, **kwargs)
+hydras.ConfigLoaderImpl._compose_config_from_defaults_list = composed
+Path({file!r}).write_text("by none")
+"""
+
+
+@pytest.mark.slow
+def test_jobs_merge_no_configs_as_the_sweep_has_done_it(tmp_path):
+    file = tmp_path / "told"
+    (tmp_path / "sitecustomize.py").write_text(TOLD.format(file=str(file)))  # of the forkserver
+    here = {**HERE, "PYTHONPATH": f"{tmp_path}:{HERE['PYTHONPATH']}"}
+    given = ("study=s", "loss=hinge,minimax", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2")
+    done = Forked(ROOT / "train.py", "-m", *SMALL, *given, cwd=tmp_path, env=here).ended()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert file.read_text() == "by none"
 
 
 def known_of(folder, conf):
