@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from conftest import ROOT, composed
@@ -88,7 +89,7 @@ class Played:
 
     def __init__(self, folder, play, line="x=interval(0,1)", **options):
         fixed, space = parsed([line], None)
-        self.search = Search(Options(**{**OPTIONS, **options}), fixed, space, folder, None, None, None)
+        self.search = Search(Options(**{**OPTIONS, **options}), fixed, space, folder, None, None, SimpleNamespace(seed=0))
         self.search.metric, self.search.direction = "loss", "minimize"
         folder.mkdir(exist_ok=True)
         self.search._open()
@@ -307,3 +308,9 @@ def test_a_score_is_sought_in_the_direction_of_its_own_class_also_where_one_metr
     assert aim(settings, None, "last", None) == ("modes", "maximize")
     with pytest.raises(UserError, match=r"hydra.sweeper.metric = reverse_k is not scored here: did you mean reverse_kl\?"):
         aim(settings, "reverse_k", "last", None)
+
+
+@pytest.mark.parametrize(("given", "first"), [({}, 7), ({"seed": "3"}, 3)])
+def test_the_seeds_of_a_trial_begin_with_that_of_the_command_or_of_its_experiment(given, first):
+    search = SimpleNamespace(fixed=given, config=SimpleNamespace(seed=7), opts=SimpleNamespace(seeds=2))
+    assert [*Search._seeds(search)] == [first, first + 1]
