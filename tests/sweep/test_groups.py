@@ -35,7 +35,7 @@ def test_a_sweep_of_seeds_and_rates_is_one_process_and_a_run_for_each_job(tmp_pa
 
 @pytest.mark.parametrize(("more", "sentence"), [
     (("seed=0,1", "penalty=none,lecam"), "2 of 4 jobs have a mistake: seed-0_penalty-lecam and 1 more: replicas: penalty"),
-    (("seed=0,1", "replicas=4"), "replicas are not of a sweep: leave them out, and give hydra/launcher=replicas and more seeds"),
+    (("seed=0,1", "replicas=4"), "replicas are not of a sweep: leave them out, give hydra/launcher=replicas and more seeds"),
     (("seed=0,1", "hydra.launcher.n_jobs=0"), "hydra.launcher.n_jobs = 0 must be at least 1"),
 ])  # fmt: skip
 def test_what_cannot_be_replicas_is_refused_before_anything_is_written(tmp_path, more, sentence):

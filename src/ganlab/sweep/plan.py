@@ -69,7 +69,7 @@ def plan(
                     raise UserError(f"{given[0]} is set by the sweep itself, which goes on with what is there: leave it out")
                 settings, choices = _composed(loader, config, list(overrides), path)
                 if settings.replicas != 1:
-                    raise UserError("replicas are not of a sweep: leave them out, and give hydra/launcher=replicas and more seeds")
+                    raise UserError("replicas are not of a sweep: leave them out, give hydra/launcher=replicas and more seeds")
                 what = plain(settings) | {"seed": 0, "name": "", "runs": ""}
                 if (key := json.dumps(what, sort_keys=True, default=str)) not in rehearsed:
                     rehearse(settings, path, choices, elsewhere)

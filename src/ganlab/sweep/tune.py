@@ -178,7 +178,7 @@ class Search:
         return [f"{key}={value}" if value else key for key, value in (self.fixed | values).items()]
 
     def _seeds(self) -> range:
-        first = int(self.fixed["seed"] if "seed" in self.fixed else self.config.seed)
+        first = int(self.fixed.get("seed", self.config.seed))
         return range(first, first + self.opts.seeds)
 
     def _planned(self, trial: FrozenTrial) -> list[Job]:
