@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator
+from matplotlib.ticker import LogLocator, NullFormatter
 from PIL import Image
 
 
@@ -57,13 +57,21 @@ def panels(n: int, columns: int, width: float, height: float, dpi: int) -> tuple
 
 
 def against_iteration(axes: Axes) -> None:
-    """For what was logged: few ticks, and between powers of ten only 2 and 5, as each takes as long to draw as a curve."""
+    """For what was logged: few ticks, and between powers of ten only 2 and 5, as each takes as long to draw as a curve; and
+    plain numbers, where a power as text takes as long as three."""
     axes.set_xlabel("iteration")
     if axes.get_yscale() == "log":
         axes.locator_params(axis="x", nbins=4)
         axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+        low, high = axes.get_ylim()
+        axes.yaxis.set_major_formatter(_number)
+        axes.yaxis.set_minor_formatter(_number if high < 20 * low else NullFormatter())
     else:
         axes.locator_params(nbins=4)
+
+
+def _number(value: float, place: int | None = None) -> str:
+    return f"{value:g}"
 
 
 LEFT, RIGHT, TOP, BOTTOM = 0.68, 0.12, 0.32, 0.5  # inches beside the axes of a panel
