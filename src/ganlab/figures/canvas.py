@@ -70,7 +70,7 @@ def against_iteration(axes: Axes) -> None:
         axes.locator_params(nbins=4)
 
 
-def _number(value: float, place: int | None = None) -> str:
+def _number(value: float, place: float = 0) -> str:
     return f"{value:g}"
 
 
