@@ -379,6 +379,7 @@ def test_a_wrong_number_of_jobs_or_gpus(given, told):
         ("", ["logger=csv"], "lightly"),
         ("", ["logger=csv,wandb"], "lightly wandb"),
         ("", ["logger=csv", "data=mnist"], "lightly utils"),
+        ("", ["logger=csv", "shape=5"], "lightly"),  # a mistake, which the check of the jobs tells
         ("_target_: torchmetrics.image.fid.FrechetInceptionDistance\n", ["logger=csv"], ""),
         ("", ["logger=csv", "hydra.searchpath=[pkg://ganlab]"], ""),
     ],

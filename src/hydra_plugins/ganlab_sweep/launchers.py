@@ -14,7 +14,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, configure_log, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 
 def needs(package: str, choice: str, extra: str) -> None:
@@ -49,7 +49,8 @@ class Ganlab(Launcher):
         for source in self.hydra_context.config_loader.get_sources():
             if source.scheme() == "file" and Path(source.path).resolve() != conf_dir().resolve():
                 texts += [file.read_text(errors="replace") for file in sorted(Path(source.path).rglob("*.yaml"))]
-        preload("\n".join(texts), images=len(self.config.shape) == 3)
+        shape = OmegaConf.select(self.config, "shape")
+        preload("\n".join(texts), images=isinstance(shape, ListConfig) and len(shape) == 3)
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
