@@ -237,7 +237,9 @@ def test_how_far_a_fid_is_from_the_published_one_is_said():
     assert "this is through classifier of mnist of 2,000" in short_of_published({"fid": ours})
     assert "this is through Inception v3 of 2015-12-05 of 2,000" in short_of_published({"fid": ours, "inception_fid": standard})
     assert short_of_published({"fid": {**standard, "n_fake": 50_000}}) is None
-    assert "of 50,000 against 200:" in short_of_published({"fid": {**standard, "n_fake": 50_000, "n_real": 200}})
+    few = short_of_published({"fid": {**standard, "n_fake": 50_000, "n_real": 200}})
+    assert "of 50,000 against 200:" in few
+    assert few.endswith("only")  # no command makes more of them
     assert "other weights" in short_of_published({"fid": fid("Inception v3 with other weights than the standard ones", 50_000)})
     assert short_of_published({"modes": {"metric": "ganlab.metrics.modes.Modes", "extractor": None}}) is None
 

@@ -439,6 +439,8 @@ def damage(path, how):
             (path / "config.yaml").write_text("a: [1,")
         case "a config without a bottom":
             (path / "config.yaml").write_text("[" * 100_000)
+        case "a config with no such day":
+            (path / "config.yaml").write_text("seed: 0\na: 2024-13-45\n")
         case "no score":
             edit(result, lambda content: content["final"]["fid"].update(value=None))
         case "a score that is no number":
@@ -465,6 +467,7 @@ def damage(path, how):
         ("a table that goes back", "metrics.csv is damaged: there are no curves of it", 5, 5, 4),
         ("no config", "left out, as there is no config.yaml, or a damaged one", 4, 4, 4),
         ("half a config", "left out, as there is no config.yaml, or a damaged one", 4, 4, 4),
+        ("a config with no such day", "left out, as there is no config.yaml, or a damaged one", 4, 4, 4),
         ("a config without a bottom", "left out, as there is no config.yaml, or a damaged one", 4, 4, 4),
         ("no score", "the last FID is not finite: it is left out of the mean, which flatters", 4, 5, 5),
         ("a score that is no number", "the last FID is not finite: it is left out of the mean, which flatters", 4, 5, 5),
@@ -666,13 +669,14 @@ def test_the_direction_of_a_score_is_read_as_its_class_has_it():
 def test_runs_behind_links_are_found_and_each_once(tmp_path):
     from ganlab.report.read import Notes, found
 
-    for name in ("elsewhere/a", "runs/b"):
+    for name in ("elsewhere/a", "runs/b", "others/c"):
         (tmp_path / name).mkdir(parents=True)
         for file in ("config.yaml", "result.json"):
             (tmp_path / name / file).write_text("{}")
     (tmp_path / "runs/moved").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "runs/again").symlink_to(tmp_path / "elsewhere/a")
     (tmp_path / "runs/round").symlink_to(tmp_path / "runs")
+    (tmp_path / "runs/up").symlink_to(tmp_path)  # with runs that nobody has asked for
     notes = Notes()
     assert {path.resolve() for path in found([tmp_path / "runs"], notes)} == {tmp_path / "elsewhere/a", tmp_path / "runs/b"}
     assert len(found([tmp_path / "runs"], notes)) == 2

@@ -47,6 +47,8 @@ def test_nothing_is_hidden_from_the_parts_of_others(target):
     assert own_parts(config)
     assert not own_parts(f"{config}metrics: {{scores: {{one: {{_target_: {target}}}}}}}")
     assert not own_parts(f"{config}+metrics.scores.one._target_={target}")
+    for way in ("'_target_': {}", '"_target_": {}', "_target_ : {}", "_target_:\t{}", "_target_:\n  {}", "? _target_\n: {}"):
+        assert not own_parts(config + way.format(target)), way
 
 
 def test_what_is_hidden_is_there_again_afterwards():

@@ -427,6 +427,27 @@ def test_jobs_merge_no_configs_as_the_sweep_has_done_it(tmp_path):
     assert file.read_text() == "by none"
 
 
+def test_where_configs_come_from_counts_in_what_is_known_of_a_sweep(tmp_path):
+    from hydra.types import HydraContext, RunMode
+
+    from ganlab.run.composing import Composer
+    from hydra_plugins.ganlab_sweep.launchers import Local as Launcher
+
+    loader, launcher = loader_of(Composer, ROOT / "conf"), Launcher()
+    launcher.hydra_context = HydraContext(config_loader=loader, callbacks=None)
+    found = []
+    for place in ([f"hydra.searchpath=[file://{tmp_path}]"], ["hydra.searchpath=[pkg://ganlab]"], []):
+        launcher.config = loader.load_configuration("config", place, RunMode.MULTIRUN)
+        found.append(launcher.folders())
+    assert found == [[ROOT / "conf", tmp_path], None, [ROOT / "conf"]]
+    worlds = [Known(launcher.config, folders)._world for folders in (found[0], found[0], None, None)]
+    (tmp_path / "a.yaml").write_text("k: 2")
+    (tmp_path / ".#a.yaml").symlink_to("nobody@nowhere")  # as an editor leaves them
+    worlds.append(Known(launcher.config, found[0])._world)
+    assert worlds[0] == worlds[1]
+    assert len({*worlds}) == 4
+
+
 def known_of(folder, conf):
     places = {"sweep": {"dir": str(folder)}, "overrides": {"task": []}, "job": {"config_name": "config"}}
     config = SimpleNamespace(hydra=SimpleNamespace(**{key: SimpleNamespace(**value) for key, value in places.items()}))

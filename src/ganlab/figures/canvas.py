@@ -10,7 +10,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator
 from PIL import Image
 
 
@@ -64,8 +64,11 @@ def against_iteration(axes: Axes) -> None:
         axes.locator_params(axis="x", nbins=4)
         axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
         low, high = axes.get_ylim()
+        if high < 3 * low:  # there may be no power of ten
+            axes.yaxis.set_major_locator(MaxNLocator(4))
+            axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(_number)
-        axes.yaxis.set_minor_formatter(_number if high < 20 * low else NullFormatter())
+        axes.yaxis.set_minor_formatter(_number if high < 100 * low else NullFormatter())
     else:
         axes.locator_params(nbins=4)
 

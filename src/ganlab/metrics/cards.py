@@ -82,13 +82,13 @@ def short_of_published(cards: Mapping[str, Card]) -> str | None:
     if not found:
         return None
     eye = min(found, key=lambda card: not str(card["extractor"]["name"]).startswith(STANDARD))  # the nearest to it
-    through, n, real = str(eye["extractor"]["name"]), int(eye["n_fake"]), int(eye["n_real"])
+    through, n, real = str(eye["extractor"]["name"]), int(eye["n_fake"]), int(eye.get("n_real") or 0)
     if through.startswith(STANDARD) and n >= PUBLISHED and real >= FEWEST:
         return None
+    nearer = f" (ganlab evaluate RUN --metrics inception --n {PUBLISHED})" if real >= FEWEST else ""
     return (
         f"papers give FID through Inception of {PUBLISHED:,} samples against {FEWEST:,} images or more, this is through "
-        f"{through} of {n:,} against {real:,}: for comparisons among runs like this one only (ganlab evaluate RUN --metrics "
-        f"inception --n {PUBLISHED})"
+        f"{through} of {n:,} against {real:,}: for comparisons among runs like this one only{nearer}"
     )
 
 

@@ -107,7 +107,7 @@ def _of_runs(folder: Path, inner: Iterable[str]) -> bool:
 
 
 def _below(folder: Path) -> Iterable[Path]:
-    seen = set[str]()  # links are followed, each folder once
+    seen, top = set[str](), Path(os.path.realpath(folder))  # links are followed, each folder once, and none to one above
     for here, inner, files in os.walk(folder, followlinks=True):
         if (place := os.path.realpath(here)) in seen:
             inner.clear()
@@ -119,7 +119,9 @@ def _below(folder: Path) -> Iterable[Path]:
         elif {"overrides.yaml", "metrics.csv", "result.json"} & {*files} and not _of_runs(Path(here), inner):
             inner.clear()
             yield Path(here)  # told later: it has no config.yaml
-        inner[:] = [name for name in inner if name not in STRANGERS and not name.startswith(".")]
+        inner[:] = sorted(name for name in inner if name not in STRANGERS and not name.startswith("."))
+        links = {name for name in inner if (Path(here) / name).is_symlink()}
+        inner[:] = [one for one in inner if one not in links or not top.is_relative_to(os.path.realpath(Path(here) / one))]
 
 
 def read_runs(folders: Sequence[Path], notes: Notes, progress: bool = True) -> list[Run]:
@@ -196,7 +198,7 @@ def _yaml(path: Path) -> Any:
     """None where it cannot be read."""
     try:
         return loaded(path.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError):
+    except (OSError, yaml.YAMLError, ValueError, RecursionError, OverflowError):
         return None
 
 

@@ -58,6 +58,7 @@ def guarded(main: Callable[[], Any], overrides: bool = True) -> int:
     """
     SIGNALS.listen()
     patient()
+    remembering()
     if overrides and sys.argv[1:] in (["--help"], ["-h"]):
         print(help_text())
         return 0
@@ -270,7 +271,6 @@ def _plain(value: Any) -> Any:
     return OmegaConf.to_container(value, resolve=True) if isinstance(value, DictConfig | ListConfig) else value
 
 
-remembering()
 OmegaConf.register_new_resolver("run_dir", run_dir, replace=True)
 OmegaConf.register_new_resolver("study", study, replace=True)
 OmegaConf.register_new_resolver("program", program, replace=True)

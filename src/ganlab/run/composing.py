@@ -19,6 +19,17 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 SET = ("hydra.mode", "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir")  # of Hydra's own, which nothing else looks at
+# what only Hydra's own way is sure to understand: groups elsewhere, which are none here, and nodes that SET is within
+HYDRAS = (
+    "hydra.searchpath",
+    "hydra",
+    "hydra.run",
+    "hydra.sweep",
+    "hydra.overrides",
+    "hydra.overrides.hydra",
+    "hydra.overrides.task",
+)
+UNPICKLED = (pickle.PicklingError, AttributeError, TypeError)  # what pickle raises for a class of somebody's function
 Made = dict[tuple[str, ...], bytes]  # pickled: copied in a fifth of the time of a deep copy
 HANDED: Made = {}  # by the process that this one was forked from
 
@@ -26,7 +37,7 @@ HANDED: Made = {}  # by the process that this one was forked from
 class _Kept:
     """A repository of config files that remembers what it has read, and gives copies: Hydra writes into them."""
 
-    def __init__(self, inner: Any, read: dict[str, bytes]) -> None:
+    def __init__(self, inner: Any, read: dict[str, Any]) -> None:
         self.inner, self.read = inner, read
 
     def __deepcopy__(self, memo: Any) -> _Kept:  # for each composing
@@ -39,10 +50,12 @@ class _Kept:
 
     def load_config(self, config_path: str) -> Any:
         if config_path not in self.read:
-            self.read[config_path] = pickle.dumps(self.inner.load_config(config_path=config_path))
-        return pickle.loads(self.read[config_path])
+            self.read[config_path] = self.inner.load_config(config_path=config_path)
+        return copy.deepcopy(self.read[config_path])
 
     def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "inner":  # asked for while it is copied or unpickled
+            raise AttributeError(name)
         return getattr(self.inner, name)
 
 
@@ -75,17 +88,18 @@ class Composer(ConfigLoaderImpl):
         return self._composed(config_name, parsed, run_mode, from_shell)
 
     def _composed(self, config_name: str | None, parsed: Sequence[Override], run_mode: RunMode, from_shell: bool) -> DictConfig:
-        if self._looks_elsewhere(config_name, parsed):  # and may find groups there that are none here
-            lines = [str(one.input_line) for one in parsed]
-            return super()._load_configuration_impl(config_name, lines, run_mode, from_shell, False)
+        if self._is_hydras(config_name, parsed):
+            return self._merged(config_name, parsed, run_mode, from_shell)
         chosen = [one for one in parsed if not self._is_set(one)]
         key = self._key(config_name, chosen, run_mode)
-        made = self._made.get(key) or HANDED.get(key)
-        if made is None:
-            lines = [str(one.input_line) for one in chosen]
-            made = pickle.dumps(super()._load_configuration_impl(config_name, lines, run_mode, from_shell, False))
+        if (made := self._made.get(key) or HANDED.get(key)) is None:
+            try:
+                made = pickle.dumps(self._merged(config_name, chosen, run_mode, from_shell))
+            except UNPICKLED:
+                return self._merged(config_name, parsed, run_mode, from_shell)
         self._made[key] = made
         cfg: DictConfig = pickle.loads(made)
+        OmegaConf.clear_cache(cfg)  # what time it was when it was merged
         own = [one for one in parsed if one.is_hydra_override()]
         task = [one for one in parsed if not one.is_hydra_override()]
         self._apply_overrides_to_config([one for one in parsed if self._is_set(one) and not one.is_sweep_override()], cfg)
@@ -100,11 +114,18 @@ class Composer(ConfigLoaderImpl):
                 cfg.hydra.job.env_set[name] = os.environ[name]
         return cfg
 
-    def _looks_elsewhere(self, config_name: str | None, parsed: Sequence[Override]) -> bool:
-        if any(one.key_or_group == "hydra.searchpath" for one in parsed):
+    def _merged(self, config_name: str | None, parsed: Sequence[Override], run_mode: RunMode, from_shell: bool) -> DictConfig:
+        lines = [str(one.input_line) for one in parsed]
+        return super()._load_configuration_impl(config_name, lines, run_mode, from_shell, False)
+
+    def _is_hydras(self, config_name: str | None, parsed: Sequence[Override]) -> bool:
+        """Whether Hydra composes as it always does."""
+        if any(one.key_or_group in HYDRAS for one in parsed):
             return True
         primary = None if config_name is None else self.repository.load_config(config_name)
-        return primary is not None and OmegaConf.select(primary.config, "hydra.searchpath") is not None
+        if primary is None:
+            return False
+        return not OmegaConf.is_dict(primary.config) or OmegaConf.select(primary.config, "hydra.searchpath") is not None
 
     def _key(self, config_name: str | None, chosen: Sequence[Override], run_mode: RunMode) -> tuple[str, ...]:
         where = [f"{one.provider} {one.path}" for one in self.config_search_path.get_path()]

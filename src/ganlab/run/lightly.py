@@ -60,8 +60,8 @@ def keep() -> None:
 
 def own_parts(config: str) -> bool:
     """Whether all parts that a config names, as yaml or in overrides, are ganlab's, torch's or Lightning's."""
-    named = re.findall(r"_target_[:=] *([^\s,}]+)", config)
-    return all(target.strip("'\"").startswith(OWN) for target in named)
+    named = re.findall(r"_target_['\"]?\s*[:=]\s*([^\s,}]+)", config)
+    return len(named) == config.count("_target_") and all(target.strip("'\"").startswith(OWN) for target in named)
 
 
 @contextmanager

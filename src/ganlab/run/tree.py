@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -27,6 +29,13 @@ def own_conf() -> Path | None:
     if (own / "config.yaml").is_file() and "loss:" not in (own / "config.yaml").read_text(errors="replace"):
         return None
     return own
+
+
+def config_files(folder: str | Path) -> Iterator[tuple[Path, bytes]]:
+    """All yaml files of a folder that can be read, with what is in them; an editor leaves links there that lead nowhere."""
+    for file in sorted(Path(folder).rglob("*.yaml")):
+        with suppress(OSError):
+            yield file, file.read_bytes()
 
 
 NOT_OF_A_RUN = ("hydra", "sampling")  # Hydra's own, and what is chosen when training is over

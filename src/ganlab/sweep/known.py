@@ -17,6 +17,7 @@ from typing import Any
 from ganlab.errors import UserError
 from ganlab.files.atomic import write_whole
 from ganlab.files.run import RunDirectory, differences, place_of
+from ganlab.run.tree import config_files
 from ganlab.sweep.jobs import Job
 
 OWN = ("ganlab.", "torch.", "pytorch_lightning.")  # parts of which a change shows in `_world`
@@ -25,14 +26,14 @@ PACKAGES = ("torch", "pytorch-lightning", "hydra-core", "omegaconf", "pydantic")
 
 
 class Known:
-    """`config` is that of the sweep; `sources`: the folders that configs come from."""
+    """`config` is that of the sweep; `sources`: the folders that configs come from, None where some are in none."""
 
-    def __init__(self, config: Any, sources: Iterable[str]) -> None:
+    def __init__(self, config: Any, sources: Iterable[str | Path] | None) -> None:
         self.folder = Path(config.hydra.sweep.dir)
         self.file = self.folder / "checked.json"
         self.composed: dict[str, dict[str, Any]] = {}  # by jobs' names: the configs that this check has composed
         self._lines: dict[str, list[str]] = {}
-        self._world = _world(config, sources)
+        self._world = os.urandom(16).hex() if sources is None else _world(config, sources)
         self._jobs = self._read()
 
     def job(self, name: str, overrides: Sequence[str], shown: Mapping[str, str]) -> Job | None:
@@ -88,7 +89,7 @@ class Known:
             return {}
 
 
-def _world(config: Any, sources: Iterable[str]) -> str:
+def _world(config: Any, sources: Iterable[str | Path]) -> str:
     """All that a job's config follows from, beside its overrides: ganlab's code, the texts of the configs, and where they are
     resolved."""
     found = hashlib.blake2b(digest_size=16)
@@ -97,8 +98,7 @@ def _world(config: Any, sources: Iterable[str]) -> str:
         found.update(f"{file} {about.st_mtime_ns} {about.st_size}\n".encode())
     environment = "oc.env" in str(config.hydra.overrides.task)
     for folder in sources:
-        for file in sorted(Path(folder).rglob("*.yaml")):
-            text = file.read_bytes()
+        for file, text in config_files(folder):
             found.update(f"{file} {len(text)}\n".encode() + text)
             environment |= b"oc.env" in text
     told = [sys.version, *map(version, PACKAGES), os.getcwd(), config.hydra.job.config_name,  # noqa: PTH109 (as it is named)

@@ -72,7 +72,7 @@ class OnNode:
         setup: list[str] | None = None,
         environment: Environment | None = None,
     ) -> None:
-        self.job = replace(job, log=job.log.absolute())
+        self.job = replace(job, log=job.log.absolute(), made={})  # which is for this machine
         self.script, self.orders, self.setup = script, orders, setup or []
         self.directory = os.getcwd()  # noqa: PTH109  (a str, as Popen takes it)
         self.environment: dict[str, str | None] = {"GANLAB_OVERRIDES": "complete", **(environment or {})}

@@ -21,6 +21,7 @@ from rich.progress import track
 from ganlab.errors import UserError
 from ganlab.files.run import RunDirectory, differences
 from ganlab.run.build import settings_of
+from ganlab.run.composing import Composer
 from ganlab.run.config import plain
 from ganlab.run.experiment import rehearse
 from ganlab.run.identity import refuse_elsewhere
@@ -90,7 +91,8 @@ def plan(
             if known is not None:
                 known.compose(name, list(overrides), plain(settings))
             job = Job(name, path, folder / "logs" / f"{name}.log", own, settings.iterations, shown, flags())
-            job.made = loader.made_for(config.hydra.job.config_name, own)
+            if isinstance(loader, Composer):
+                job.made = loader.made_for(config.hydra.job.config_name, own)
             jobs.append(job)
     if problems:
         told = [f"{names[0]}{f' and {len(names) - 1} more' * (len(names) > 1)}: {text}" for text, names in problems.items()]

@@ -38,17 +38,23 @@ class Ganlab(Launcher):
     def look(self, settings: Any) -> None:
         """Raises UserError for settings that its engine cannot train."""
 
+    def folders(self) -> list[Path] | None:
+        """Where configs come from, the searchpath included; None where some of them are in no folder."""
+        sources = [one for one in self.config.hydra.runtime.config_sources if one.provider not in ("hydra", "schema")]
+        return [Path(one.path) for one in sources] if all(one.schema == "file" for one in sources) else None
+
     def preload(self, overrides: Iterable[str]) -> None:
         """Import what the jobs need, before any of it is imported as a whole."""
-        from ganlab.run.tree import conf_dir
+        from ganlab.run.tree import conf_dir, config_files
         from ganlab.sweep.pool import preload
 
         own = [str(key) for key in self.config if key != "hydra"]
-        elsewhere = ["_target_: anything"] if self.config.hydra.searchpath else []
-        texts = [*overrides, OmegaConf.to_yaml(OmegaConf.masked_copy(self.config, own)), *elsewhere]
-        for source in self.hydra_context.config_loader.get_sources():
-            if source.scheme() == "file" and Path(source.path).resolve() != conf_dir().resolve():
-                texts += [file.read_text(errors="replace") for file in sorted(Path(source.path).rglob("*.yaml"))]
+        texts = [*overrides, OmegaConf.to_yaml(OmegaConf.masked_copy(self.config, own))]
+        folders = self.folders()
+        for folder in folders or []:
+            if folder.resolve() != conf_dir().resolve():
+                texts += [text.decode(errors="replace") for _, text in config_files(folder)]
+        texts += ["_target_: unknown"] if folders is None else []
         shape = OmegaConf.select(self.config, "shape")
         preload("\n".join(texts), images=isinstance(shape, ListConfig) and len(shape) == 3)
 
@@ -70,7 +76,7 @@ class Ganlab(Launcher):
         params = [f"{key}={value}" for key, value in (self.config.hydra.sweeper.get("params") or {}).items()]
         _, swept = split([*params, *given_lines(self.config.hydra.overrides.task)])
         folder, loader = Path(self.config.hydra.sweep.dir), self.hydra_context.config_loader
-        known = Known(self.config, [one.path for one in loader.get_sources() if one.scheme() == "file"])
+        known = Known(self.config, self.folders())
         every = [mapping(list(overrides)) for overrides in job_overrides]
         shown = [{key: values[key] for key in swept if key in values} for values in every]
         if (over := known.all(jobs_of(every, swept), job_overrides, shown)) is not None:  # without seconds of importing torch
