@@ -299,6 +299,8 @@ def test_stylegans_labels_come_before_folders(tmp_path):
     ):
         with pytest.raises(UserError, match=sentence):
             datasets.images(str(packed(tmp_path / "bad.zip", {**pictures, "dataset.json": json.dumps(bad)})), (1, 4, 4))
+    with pytest.raises(UserError, match="is not StyleGAN's"):
+        datasets.images(str(packed(tmp_path / "deep.zip", {**pictures, "dataset.json": "[" * 100_000})), (1, 4, 4))
     without = packed(tmp_path / "null.zip", {**pictures, "dataset.json": '{"labels": null}'})
     assert datasets.images(str(without), (1, 4, 4)).names == ["images"]
 

@@ -25,6 +25,7 @@ from ganlab.data.decode import Allocate, Decoded
 from ganlab.errors import UserError
 from ganlab.files.atomic import substitute
 from ganlab.files.home import cache_home
+from ganlab.files.saved import json_of
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ def cached(
 def _open(path: Path, shape: tuple[int, ...]) -> Decoded:
     # copy-on-write and not read-only, because torch warns of memory that it may not write
     x = np.lib.format.open_memmap(path, mode="c")
-    about = json.loads(path.with_suffix(".json").read_text())
+    about = json_of(path.with_suffix(".json").read_text())
     y, classes = np.array(about["labels"], np.int64), list(about["classes"])
     if about["left_out"]:
         log.info(about["left_out"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -11,6 +10,7 @@ import numpy as np
 
 from ganlab.data.archives import Holding
 from ganlab.errors import UserError
+from ganlab.files.saved import json_of
 
 TESTS = ("test", "val", "valid", "validation")  # folders beside train/; the first of these that there is, is the split test
 SPARE = 8  # classes without an example that are no sign of a label which is none
@@ -61,7 +61,7 @@ def _by_labels(source: Path, held: Holding, names: list[str]) -> Arranged:
     place = min(held.labels, key=lambda name: (name.count("/"), name))
     where, base = f"{source}: {place}", posixpath.dirname(place)
     try:
-        about = json.loads(held.labels[place]())
+        about = json_of(held.labels[place]())
         listed = about["labels"]
         label = None if listed is None else {posixpath.join(base, str(name)): value for name, value in listed}
     except (ValueError, TypeError, KeyError) as error:

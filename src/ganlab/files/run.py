@@ -19,7 +19,7 @@ from ganlab.errors import Locked, UserError
 from ganlab.files.atomic import remove_halves, replaced, write_whole
 from ganlab.files.checkpoint import iteration_of, problem
 from ganlab.files.older import migrated, scores
-from ganlab.files.saved import read_plain
+from ganlab.files.saved import json_of, read_plain
 from ganlab.files.status import Status
 from ganlab.settings import GAME
 
@@ -117,9 +117,9 @@ class RunDirectory:
         if not self.result_file.is_file():
             return None
         try:
-            result = json.loads(self.result_file.read_text())
+            result = json_of(self.result_file.read_text())
             Status.of(result)
-        except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, AttributeError) as error:
             raise UserError(f"{self.result_file} is damaged: resume={self.path} writes it anew") from error
         return scores(result)
 
@@ -143,7 +143,7 @@ class RunDirectory:
     def data(self) -> dict[str, Any]:
         """`fingerprint` of what the run was trained on, and `place`, where it lay; empty where nobody has written them down."""
         try:
-            found = json.loads(self.data_file.read_text())
+            found = json_of(self.data_file.read_text())
         except (OSError, ValueError):
             found = None
         if not isinstance(found, dict):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -30,6 +31,14 @@ def loaded(text: str, loader: Any = IN_C) -> Any:
                 problem=f"more than {DEEPEST} collections within one another", problem_mark=event.start_mark
             )
     return yaml.load(text, loader)
+
+
+def json_of(text: str | bytes) -> Any:
+    """What a json text says; raises ValueError where it is damaged, or nested without end."""
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("collections within one another without end") from error
 
 
 class _OnceEach(IN_C):  # type: ignore[valid-type,misc]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
+from ganlab.files.saved import json_of
 from ganlab.metrics.cards import Card, differing
 from ganlab.report.budget import Budget
 from ganlab.report.comparable import way
@@ -53,7 +53,7 @@ def evaluated(runs: Sequence[Run], budget: Budget | None, notes: Notes) -> list[
 def _read(run: Run, notes: Notes) -> Iterator[Evaluation]:
     for file in sorted((run.path / "evaluations").glob("*.json")):
         try:
-            content = json.loads(file.read_text())
+            content = json_of(file.read_text())
             yield from [
                 Evaluation(
                     f"{EVALUATED}{name}",
