@@ -24,7 +24,7 @@ STRANGERS = {  # neighbours that have nothing to say to each other
     "observers": ("networks", "data", "features"),
     "report": ("run", "sweep", "observers", "game", "data"),
 }
-DOORS = {"data": ("files.atomic", "files.home")}  # what a stranger has for all
+DOORS = {"data": ("files.atomic", "files.home", "files.saved")}  # what a stranger has for all
 HYDRA = {"run", "sweep", "reproduce.running", "commands", "api"}
 LIGHTNING = {"game.module", "data.module", "observers.adapter", "loggers", "run"}
 CORE = {"types", "random", "errors", "precision", "pixels", "networks", "metrics", "theory", "sampling", "game"}
