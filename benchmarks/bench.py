@@ -42,11 +42,6 @@ def dcgan(root: Path, width: int) -> tuple[str, ...]:
             f"model.G.width={width}", f"model.D.width={width}")  # fmt: skip
 
 
-def quartiles(values: list[float]) -> str:
-    low, middle, high = statistics.quantiles(values, n=4) if len(values) > 1 else values * 3
-    return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
-
-
 def against_loops(
     setting: tuple[str, ...],
     rounds: int,
@@ -70,9 +65,9 @@ def against_loops(
             took[name].append(runs[name]())
     ours = [f"{1000 * statistics.median(took['bare']):.3g}"]
     for name in speed.LOOPS:
-        ours.append(quartiles([theirs / bare for theirs, bare in zip(took[name], took["bare"], strict=True)]))
+        ours.append(speed.quartiles([theirs / bare for theirs, bare in zip(took[name], took["bare"], strict=True)]))
     if defaults is not None:
-        ours.append(quartiles([a / b for a, b in zip(took["tuned"], took["default"], strict=True)]))
+        ours.append(speed.quartiles([a / b for a, b in zip(took["tuned"], took["default"], strict=True)]))
     return [*ours, "-"] if defaults is None else ours
 
 

@@ -17,7 +17,7 @@ import time
 from types import SimpleNamespace
 
 import torch
-from speed import configured
+from speed import configured, quartiles
 
 from ganlab.game.compiled import AsWritten, Inductor
 from ganlab.game.graphs import Graphs
@@ -91,10 +91,9 @@ def measure(overrides: list[str], rounds: int, seeds: int) -> None:
         print(f"  after {EQUAL} iterations, by seeds, {name}: {' '.join(f'{value:.1e}' for value in each)}", flush=True)
     pairs = [(play(written, source, 200), play(compiled, source, 200)) for _ in range(rounds)]
     ratios = [a / b for a, b in pairs]
-    low, _, high = statistics.quantiles(ratios, n=4)
     ms = [1000 * statistics.median(each) / 200 for each in zip(*pairs, strict=True)]
     pays = [f"{1000 * each / (ms[0] - ms[1]):,.0f}" for each in (first, again)]
-    print(f"  ratio {statistics.median(ratios):.2f} [{low:.2f}, {high:.2f}], {ms[0]:.2f} ms as written, {ms[1]:.2f} compiled; "
+    print(f"  ratio {quartiles(ratios)}, {ms[0]:.2f} ms as written, {ms[1]:.2f} compiled; "
           f"pays after {pays[0]} iterations, or {pays[1]}", flush=True)  # fmt: skip
 
 

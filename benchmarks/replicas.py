@@ -14,7 +14,7 @@ import time
 from types import SimpleNamespace
 
 import torch
-from speed import configured
+from speed import configured, quartiles
 
 from ganlab.game.module import GAN
 from ganlab.game.replicas import Replicas
@@ -63,9 +63,8 @@ def measure(width: int, batch_size: int, R: int, rounds: int) -> None:
     alone(), together()
     pairs = [(alone(), together()) for _ in range(rounds)]
     ratios = [R * a / b for a, b in pairs]
-    low, _, high = statistics.quantiles(ratios, n=4)
     ms = [1000 * statistics.median(each) for each in zip(*pairs, strict=True)]
-    print(f"width {width}, batch {batch_size}, R = {R}: {statistics.median(ratios):.2f} [{low:.2f}, {high:.2f}]   "
+    print(f"width {width}, batch {batch_size}, R = {R}: {quartiles(ratios)}   "
           f"{ms[0]:.2f} ms alone, {ms[1]:.2f} ms for all", flush=True)  # fmt: skip
 
 

@@ -157,6 +157,14 @@ def data_path(root: str, batch_size: int = 128, n: int = 60) -> tuple[Callable[[
     return ours, torchvisions
 
 
+def quartiles(values: list[float]) -> str:
+    """Median [first, third quartile]; of fewer than three [least, largest]."""
+    low, middle, high = (
+        statistics.quantiles(values, n=4) if len(values) > 2 else (min(values), statistics.median(values), max(values))
+    )
+    return f"{middle:.2f} [{low:.2f}, {high:.2f}]"
+
+
 def compare(title: str, rounds: int, ours: Callable[[], float], theirs: Callable[[], float]) -> None:
     """Print theirs / ours, the speed of ours as a multiple."""
     ratios, times = [], []
@@ -164,9 +172,8 @@ def compare(title: str, rounds: int, ours: Callable[[], float], theirs: Callable
         pair = {f: f() for f in ((ours, theirs) if i % 2 else (theirs, ours))}
         ratios.append(pair[theirs] / pair[ours])
         times.append(pair[ours])
-    low, _, high = statistics.quantiles(ratios, n=4) if rounds > 1 else ratios * 3
     milliseconds = 1000 * statistics.median(times)
-    print(f"{title:58} {statistics.median(ratios):6.2f} [{low:.2f}, {high:.2f}]   {milliseconds:.3g} ms")
+    print(f"{title:58} {quartiles(ratios):>20}   {milliseconds:.3g} ms")
 
 
 def main() -> None:

@@ -175,6 +175,14 @@ def test_a_resumed_run_keeps_the_averages_and_the_snapshots_of_an_uninterrupted_
         assert all(torch.equal(x[name], y[name]) for x, y in zip(left, right, strict=True) for name in x)
 
 
+def test_a_branch_is_sampled_at_any_width_as_the_run_would_be(powered):
+    done, run, given = powered
+    branch = run(*given, "iterations=100", f"resume={done.checkpoints}/step-000000083.ckpt", name="branch")
+    assert [t for t, _ in snapshots(branch.averages)] == [t for t, _ in snapshots(done.averages)]
+    one, other = (generator(of.config, of.newest_checkpoint(), ema_std=0.08)[0].state_dict() for of in (done, branch))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
 def test_other_averages_need_no_snapshots_and_say_so(tmp_path):
     run = runs_in(tmp_path)
     done = run(*SMALL, "average=half_life", "average.images=100", "iterations=6", name="half")

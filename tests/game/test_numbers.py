@@ -187,3 +187,17 @@ def test_the_share_of_a_top_k_loss_moves_by_the_key_of_its_adjustment():
     assert gan.numbers.at == {"adjust.top_k.share": 0.25}
     with pytest.raises(UserError, match=r"top_k\.share, which at iteration 0 is 2: adjust\.top_k\.share: share must lie"):
         game("adjust=top_k", f"+schedule.numbers.adjust.top_k.share={LINE}")
+
+
+@pytest.mark.parametrize(("name", "key", "more"), [
+    ("ac_gan", "of_G", ["data=ring", "condition=concat"]), ("infogan", "weight", ["data=ring"]),
+])  # fmt: skip
+def test_the_numbers_of_an_objective_are_checked_as_those_of_others(name, key, more):
+    given = [f"objective={name}", *more]
+    falls = "{_target_: ganlab.game.schedules.Linear, start: 1.0, end: -1.0, iterations: 1000}"
+    with pytest.raises(UserError, match=rf"at iteration 1000 is -1: objective\.{key}: {key} must be >= 0, got -1"):
+        game(*given, f"+schedule.numbers.objective.{key}={falls}")
+    gan = game(*given, f"+schedule.numbers.objective.{key}={falls.replace('-1.0', '0.5')}")
+    gan.numbers.write(1000)
+    assert gan.numbers.at == {f"objective.{key}": 0.5}
+    assert getattr(gan.objective, key) == 0.5

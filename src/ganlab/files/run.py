@@ -133,11 +133,16 @@ class RunDirectory:
             return Status.UNFINISHED
 
     def adopt(self, checkpoint: Path) -> None:
-        """Keep a copy of the checkpoint that a branch begins with: a kill may come before its first own one."""
-        if checkpoint.parent.resolve() != self.checkpoints.resolve():
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
-            with replaced(self.checkpoints / checkpoint_name(iteration_of(checkpoint))) as file, checkpoint.open("rb") as old:
-                shutil.copyfileobj(old, file)
+        """Keep a copy of the checkpoint that a branch begins with, since a kill may come before its first own one, and of the
+        snapshots of averages until there."""
+        if checkpoint.parent.resolve() == self.checkpoints.resolve():
+            return
+        start = iteration_of(checkpoint)
+        copies = {self.averages / old.name: old for at, old in snapshots(checkpoint.parent.parent / "averages") if at <= start}
+        for new, old in {**copies, self.checkpoints / checkpoint_name(start): checkpoint}.items():
+            new.parent.mkdir(parents=True, exist_ok=True)
+            with replaced(new) as file, old.open("rb") as there:
+                shutil.copyfileobj(there, file)
 
     @property
     def data(self) -> dict[str, Any]:

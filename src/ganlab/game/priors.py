@@ -70,7 +70,7 @@ class Coded:
     def __init__(self, dim: int, classes: int, continuous: int) -> None:
         if classes < 2 or continuous < 0:
             raise ValueError(
-                f"a code needs classes >= 2 and continuous >= 0, got {classes} and {continuous}: give prior.classes=10"
+                f"a code needs classes >= 2 and continuous >= 0, got {classes} and {continuous}: give +prior.classes=10"
             )
         self.noise, self.classes, self.continuous = Normal(dim), classes, continuous
         self.dim, self.coordinate = dim + classes + continuous, self.noise.coordinate  # of the noise

@@ -86,7 +86,8 @@ def game_of(settings: Settings) -> GAN:
     settings = completed(settings)
     prior = build_as(Prior, settings.prior, "prior")
     G, D = build(settings.model.G, "model.G"), raw_discriminator(settings)
-    objective = build_as(Adversarial, settings.objective, "objective", **_asked_of(D, prior, settings))
+    asked = _asked_of(D, prior, settings)
+    objective = build_as(Adversarial, settings.objective, "objective", **asked)
     terms = {name: term_of(name, node) for name, node in settings.penalty.items()}
     for term in terms.values():
         term.attach(G if term.of == "G" else D)
@@ -117,7 +118,7 @@ def game_of(settings: Settings) -> GAN:
             build(settings.schedule.D, "schedule.D"),
             build(momentum, "schedule.momentum") if momentum else None,
         ),
-        numbers=numbers_of(settings, parts, {"G": opt_G, "D": opt_D}),
+        numbers=numbers_of(settings, parts, {"G": opt_G, "D": opt_D}, asked),
         average=average,
         k=settings.k,
         batch_size=settings.batch_size,

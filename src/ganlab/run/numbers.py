@@ -19,9 +19,12 @@ from ganlab.settings import Node, Settings
 KEY = "schedule.numbers"
 
 
-def numbers_of(settings: Settings, parts: Mapping[str, Any], optimizers: Mapping[str, Optimizer]) -> Numbers:
-    """The moving numbers of the parts of a game, by their groups (`penalty`: terms by their names). Raises UserError for a name
-    that is not there, with those that are, and for a value that the part would refuse."""
+def numbers_of(
+    settings: Settings, parts: Mapping[str, Any], optimizers: Mapping[str, Optimizer], asked: Mapping[str, Any]
+) -> Numbers:
+    """The moving numbers of the parts of a game, by their groups (`penalty`: terms by their names); the objective was made with
+    what it `asked` for. Raises UserError for a name that is not there, with those that are, and for a value that the part would
+    refuse."""
     moved: dict[str, tuple[Slot, Schedule]] = {}
     known = dict(_slots(parts, optimizers)) if settings.schedule.numbers else {}
     for key, node in _leaves(settings.schedule.numbers, KEY):
@@ -31,7 +34,7 @@ def numbers_of(settings: Settings, parts: Mapping[str, Any], optimizers: Mapping
         slot = known[key]
         fades = isinstance(slot, InPart) and slot.name in getattr(slot.part, "fades", ())
         for t in _extremes(settings, key, schedule, fades):
-            _checked(settings, key, schedule(t), t)
+            _checked(settings, key, schedule(t), t, asked)
         moved[key] = slot, schedule
     return Numbers(moved)
 
@@ -80,7 +83,7 @@ def _extremes(settings: Settings, key: str, schedule: Schedule, fades: bool) -> 
     return [*dict.fromkeys([0, min(values, key=values.__getitem__), max(values, key=values.__getitem__)])]
 
 
-def _checked(settings: Settings, key: str, value: Any, t: int) -> None:
+def _checked(settings: Settings, key: str, value: Any, t: int, asked: Mapping[str, Any]) -> None:
     """What the part's own constructor says of the value at iteration t."""
     told = f"{KEY}.{key}, which at iteration {t} is {value:g}"
     group, *way, name = key.split(".")
@@ -97,7 +100,7 @@ def _checked(settings: Settings, key: str, value: Any, t: int) -> None:
     elif group == "adjust":
         given["loss"] = build(settings.loss, "loss")
     elif group == "objective":
-        return  # which is told more than its node says
+        given |= asked
     try:
         if group == "average":
             average_of({**settings.model_dump(), "average": {**node, name: value}})

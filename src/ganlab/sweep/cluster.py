@@ -238,7 +238,7 @@ class Submitit:
                 job.code, job.seconds = handle.result()
             else:
                 job.code = 1
-                tell(job, f"ganlab: {str(error).split('-' * 22)[1].strip().splitlines()[-1]}; see {handle.paths.stderr}")
+                tell(job, f"ganlab: {_last_words(error)}; see {handle.paths.stderr}")
             return
         state = str(handle.state).partition(" ")[0].rstrip("+")
         if not handle.paths.stdout.exists() and state.startswith(RESUMABLE):
@@ -273,6 +273,13 @@ def _alive(pid: str, folder: Path) -> bool:
     """Whether this process is there and is submitit's for this folder: a number is given again to others."""
     shown = subprocess.run(["ps", "-ww", "-o", "args=", "-p", pid], capture_output=True, text=True)
     return "submitit.local._local" in shown.stdout and str(folder) in shown.stdout
+
+
+def _last_words(error: BaseException) -> str:
+    """The last line of the trace that submitit's message has between two rules, or of a message without."""
+    _, _, after = str(error).partition("-" * 22)
+    lines = (after.partition("-" * 22)[0] or str(error)).strip().splitlines()
+    return lines[-1] if lines else type(error).__name__
 
 
 def _say(line: str) -> None:
