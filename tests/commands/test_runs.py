@@ -8,8 +8,9 @@ import pytest
 import yaml
 from filelock import FileLock
 
-from ganlab.commands.runs import QUIET, age_of, main_of, runs
+from ganlab.commands.runs import QUIET, main_of, runs
 from ganlab.errors import UserError
+from ganlab.files.elapsed import largest_unit
 from ganlab.files.result import report
 
 
@@ -136,7 +137,7 @@ def test_one_that_may_train_elsewhere_or_holds_more_than_a_run_is_kept(folder, t
 
 
 def test_the_newest_unit_of_an_age_and_the_main_score():
-    assert [age_of(t) for t in (-5, 59.9, 60, 7199, 86399, 86400, 86400 * 800)] == [
+    assert [largest_unit(t) for t in (-5, 59.9, 60, 7199, 86399, 86400, 86400 * 800)] == [
         "0 s", "59 s", "1 min", "1 h", "23 h", "1 d", "2 y"]  # fmt: skip
     assert main_of({"final": {"modes": {"value": 8.0}, "theory/ema_jsd": {"value": 0.01234}}}) == "ema_jsd 0.01234"
     assert main_of({"final": {"modes": {"value": None}}}) == ""

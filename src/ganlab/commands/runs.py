@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ganlab.errors import Locked, UserError, did_you_mean
+from ganlab.files.elapsed import largest_unit
 from ganlab.files.run import RunDirectory, natural
 from ganlab.files.saved import read_plain
 from ganlab.files.status import Status
@@ -48,7 +49,7 @@ class Listed:
 
     @property
     def age(self) -> str:
-        return age_of(time.time() - self.changed)
+        return largest_unit(time.time() - self.changed)
 
 
 def runs(
@@ -190,14 +191,6 @@ def show_runs(kept: Sequence[Listed], of: int, remove: bool) -> None:
             table.add_row(Text(Path(one.name).name), one.state, Text(one.verdict or "-"), Text(one.score or "-"), one.age)
         console.print(table)
     console.print(f"runs       {len(kept)} of {of}{' to be removed' * remove}", highlight=False)
-
-
-def age_of(seconds: float) -> str:
-    """In its largest unit, rounded down: `3 h`."""
-    for size, unit in ((86400 * 365, "y"), (86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{int(seconds // size)} {unit}"
-    return f"{max(0, int(seconds))} s"
 
 
 def _changed(file: Path) -> float:

@@ -10,6 +10,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from ganlab.files.elapsed import largest_unit
 from ganlab.game.module import GAN
 from ganlab.loggers.table import RunTable
 
@@ -50,7 +51,8 @@ class ProgressBar(pl.Callback):
             self.live.update(Group(self.bar, self._values()))
         elif now >= self.next_line or last:
             self.next_line = now + max(10.0, 0.5 * (now - self.start[1]))  # ever more rarely: a log file, not a film
-            self._print(f"iteration {t:,}/{trainer.max_steps:,}  {speed:.3g} it/s  {self._values()}")
+            left = "" if last else f"{largest_unit((trainer.max_steps - t) / max(speed, 1e-9))} left  "
+            self._print(f"iteration {t:,}/{trainer.max_steps:,}  {speed:.3g} it/s  {left}{self._values()}")
 
     def _print(self, line: str) -> None:
         self.console.print(line, highlight=False, soft_wrap=True)
