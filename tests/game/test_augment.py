@@ -15,7 +15,7 @@ from torch.testing import assert_close
 
 from ganlab.files.table import read
 from ganlab.game.augment import Augment, Chain, InstanceNoise
-from ganlab.game.augment_ada import BGC, SYM6, Adaptive, blitted, colour_map, recoloured, transformed
+from ganlab.game.augment_ada import BGC, SYM6, Adaptive, blitted, colour_map, cut, recoloured, transformed
 from ganlab.game.augment_diff import Color, Cutout, Translation
 from ganlab.random import Given, Recorded, handed
 
@@ -39,6 +39,7 @@ PARTS = {
     "cutout": lambda: Cutout(0.5),
     "chain": lambda: Chain({"color": Color(1.0, 2.0, 1.0), "translation": Translation(0.125), "cutout": Cutout(0.5)}),
     "bgc": lambda: BGC(0.8).double(),
+    "bgc with cutout": lambda: BGC(0.8, colour=0.5, cutout=1.0).double(),
     "ada": lambda: Adaptive(0.8, 0.6, 1e5, 4).double(),
 }
 
@@ -231,6 +232,24 @@ def test_each_kind_is_applied_with_its_probability():
     assert (scale.abs() > 1e-5).double().mean().item() == pytest.approx(p, abs=0.015)
     assert scale[scale.abs() > 1e-5].std().item() == pytest.approx(0.2, rel=0.03)
     assert math.sqrt(n) > 100
+    share, _ = BGC(0.6, cutout=0.5)._cut(x)
+    assert (share == 0.5).double().mean().item() == pytest.approx(p / 2, abs=0.015)
+
+
+def test_the_cutout_of_adas_pipeline_is_a_rectangle_of_half_the_sides():
+    """Against the authors' line: a pixel stays where |(i + 1/2) / size - centre| >= share / 2 along either side."""
+    x, generator = images((3, 10, 16), n=50).abs() + 1, torch.Generator().manual_seed(0)
+    centre = torch.rand(50, 2, generator=generator, dtype=x.dtype)
+    share = torch.tensor([0.5, 0.0], dtype=x.dtype).repeat(25)
+    changed = cut(x, share, centre)
+    rows, columns = (np.arange(size)[None] / size + 0.5 / size for size in (10, 16))
+    far = [
+        abs(place - centre[:, axis, None].numpy()) >= share[:, None].numpy() / 2 for axis, place in enumerate((rows, columns))
+    ]
+    kept = far[0][:, None, :, None] | far[1][:, None, None, :]
+    assert torch.equal(changed, x * torch.from_numpy(kept))
+    assert torch.equal(changed[1::2], x[1::2])
+    assert (changed[::2] == 0).any(3).any(2).all(1).double().mean() > 0.9
 
 
 def test_what_it_cannot_change_is_refused():

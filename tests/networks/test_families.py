@@ -191,10 +191,29 @@ def test_a_spectral_norm_holds_maps_and_no_table_of_a_g():
     assert "told.rows" not in held[0]
     assert {"project.0", "blocks.0.0.conv1", "blocks.0.0.norm1.0.scale", "pixels.2"} <= held[0]
     assert {"head.embed", "head.linear", "trunk.0.conv1"} <= held[1]
+    G, _ = pair("biggan", [1, 16, 16], {"told": OneHot(3)})
+    SpectralNorm("G").attach(G)
+    norms = [layer for layer in G.modules() if isinstance(layer, biggan.CodeBatchNorm)]
+    assert norms
+    assert not any(is_parametrized(part) for norm in norms for part in (norm.scale, norm.shift))
+    assert is_parametrized(G.get_submodule("blocks.0.0.conv1"))
     G = sngan.Generator([1, 16, 16], 4, 4, norm=ClassBatch(3))
     SpectralNorm("G").attach(G)
     assert not is_parametrized(G.up[0].norm1[0])
     assert is_parametrized(G.up[0].conv1)
+
+
+def test_tables_that_a_spectral_norm_held_are_what_came_of_it():
+    """As in runs of before."""
+    G, _ = pair("biggan", [1, 16, 16], {"told": OneHot(3)})
+    state, linear = G.state_dict(), nn.Linear(6, 4, bias=False)
+    name = "blocks.0.0.norm1.0.scale"
+    assert state[f"{name}.weight"].shape == linear.weight.shape  # 3 classes and a share of z of 3
+    SpectralNorm("G").attach(linear)
+    linear.train()(torch.ones(1, 6))
+    old = {f"{name}.{key}": value for key, value in linear.eval().state_dict().items()}
+    G.load_state_dict({**{key: value for key, value in state.items() if key != f"{name}.weight"}, **old})
+    assert_close(G.get_submodule(name).weight, linear.weight)
 
 
 def test_each_block_of_biggan_is_told_the_class_and_a_share_of_z_of_its_own():

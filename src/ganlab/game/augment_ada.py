@@ -1,5 +1,6 @@
 """Adaptive discriminator augmentation (Karras et al., 2020, "Training GANs with limited data"): its pipeline `bgc`, of pixel
-blitting, geometric and colour transformations, each applied to each image with a probability p that follows D's overfitting.
+blitting, geometric and colour transformations, and its cutout, each applied to each image with a probability p that follows
+D's overfitting.
 
 As in the authors' code but for three things: blitting copies pixels and interpolates none; the mirrored surroundings of an
 image have no end, so that no shape depends on what is drawn; p stays within 0..1. On a GPU the gradient of a sampled image is
@@ -31,14 +32,15 @@ SMALLEST = 8  # pixels of a side
 
 class BGC(OfImages):
     """The pipeline with one probability p, which `blit`, `geometric` and `colour` multiply for their groups: 0 leaves a group
-    out. Gray and colour images of at least 8 x 8."""
+    out. So does `cutout` for what follows them in the authors' code and is no part of bgc: a rectangle of half the height and
+    width becomes 0, as R3GAN has it. Gray and colour images of at least 8 x 8."""
 
-    fixed = ("blit", "geometric", "colour")
+    fixed = ("blit", "geometric", "colour", "cutout")
     p: Any  # a number, or one in a buffer
 
-    def __init__(self, p: float, blit: float = 1.0, geometric: float = 1.0, colour: float = 1.0) -> None:
+    def __init__(self, p: float, blit: float = 1.0, geometric: float = 1.0, colour: float = 1.0, cutout: float = 0.0) -> None:
         super().__init__()
-        for name, value in (("p", p), ("blit", blit), ("geometric", geometric), ("colour", colour)):
+        for name, value in {"p": p, "blit": blit, "geometric": geometric, "colour": colour, "cutout": cutout}.items():
             if not 0 <= value <= 1:
                 raise ValueError(f"{name} is a probability or its factor, in 0..1, got {value}")
         if geometric and not _twice_differentiable():
@@ -46,7 +48,7 @@ class BGC(OfImages):
                 f"torch {torch.__version__} has no second derivative of grid_sample: take a newer one, or geometric=0"
             )
         self.p = p
-        self.blit, self.geometric, self.colour = blit, geometric, colour
+        self.blit, self.geometric, self.colour, self.cutout = blit, geometric, colour, cutout
 
     def changed(self, x: Tensor) -> Tensor:
         if x.shape[1] not in (1, 3) or min(x.shape[2:]) < SMALLEST:
@@ -61,6 +63,8 @@ class BGC(OfImages):
                 seen = transformed(seen, *self._geometry(seen))
             if self.colour:
                 seen = recoloured(seen, self._colours(seen))
+            if self.cutout:
+                seen = cut(seen, *self._cut(seen))
             return seen.to(x.dtype)
 
     def _blitting(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -97,6 +101,11 @@ class BGC(OfImages):
         saturation = _either(normal((n,), like=x).exp2(), 1.0, q, x)
         return colour_map(light, contrast, flip, hue, saturation)
 
+    def _cut(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """The share of each side [B] of a rectangle, a half or none, and its centre [B, 2], anywhere in the image (0..1)."""
+        half = torch.full((len(x),), 0.5, dtype=x.dtype, device=x.device)
+        return _either(half, 0.0, self.p * self.cutout, x), uniform((len(x), 2), like=x)
+
 
 class Adaptive(BGC):
     """With p in a buffer: every `every` steps of D it moves by the images that these have seen over `speed`, up where
@@ -106,9 +115,10 @@ class Adaptive(BGC):
     r: Tensor
 
     def __init__(
-        self, p: float, target: float, speed: float, every: int, blit: float = 1.0, geometric: float = 1.0, colour: float = 1.0
-    ) -> None:
-        super().__init__(p, blit, geometric, colour)
+        self, p: float, target: float, speed: float, every: int,
+        blit: float = 1.0, geometric: float = 1.0, colour: float = 1.0, cutout: float = 0.0,
+    ) -> None:  # fmt: skip
+        super().__init__(p, blit, geometric, colour, cutout)
         at_least_one(every=every)
         if not (-1 < target < 1 and speed > 0):
             raise ValueError(f"ADA needs a target in -1..1 and speed > 0 images, got target={target} and speed={speed}")
@@ -204,6 +214,15 @@ def colour_map(light: Tensor, contrast: Tensor, flip: Tensor, hue: Tensor, satur
     gray = contrast[:, None, None] * (eye - 2 * flip[:, None, None] * axis)
     linear = (axis + saturation[:, None, None] * off) @ turn @ gray
     return torch.cat([linear, linear.sum(2, keepdim=True) * light[:, None, None]], 2)
+
+
+def cut(x: Tensor, share: Tensor, centre: Tensor) -> Tensor:
+    """x [B, C, H, W], 0 in a rectangle of share [B] of the height and the width about centre [B, 2] (down, right; 0..1)."""
+    inside = []
+    for axis, size in ((0, x.shape[2]), (1, x.shape[3])):
+        place = (torch.arange(size, device=x.device, dtype=x.dtype) + 0.5) / size
+        inside.append((place - centre[:, axis, None]).abs() < share[:, None] / 2)  # [B, size]
+    return x.masked_fill((inside[0][:, :, None] & inside[1][:, None, :])[:, None], 0.0)
 
 
 @cache

@@ -22,13 +22,25 @@ from ganlab.networks.told import Told
 
 
 class CodeBatch:
-    """BatchNorm whose scale and shift are linear in a code [B, size], as a norm's recipe."""
+    """BatchNorm whose scale and shift are linear in a code [B, size], as a norm's recipe. `tables`: what the code says of y is
+    one of the columns, which no spectral norm holds; the authors' code, too, leaves its tables of classes alone, since G is
+    crippled otherwise: of 256 channels none could be scaled by more than a sixteenth, on average."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, tables: bool) -> None:
+        self.size, self.tables = size, tables
 
     def __call__(self, channels: int, dims: int) -> list[nn.Module]:
-        return [CodeBatchNorm(channels, dims, self.size)]
+        return [CodeBatchNorm(channels, dims, self.size, self.tables)]
+
+
+class Columns(nn.Linear):
+    """A linear map of what is one class of several, and so a table of them."""
+
+    unconstrained = True
+
+    def __init__(self, size: int, channels: int, bias: bool) -> None:
+        super().__init__(size, channels, bias)
+        self.register_load_state_dict_pre_hook(_held)
 
 
 class CodeBatchNorm(nn.Module):
@@ -36,10 +48,10 @@ class CodeBatchNorm(nn.Module):
 
     told = True
 
-    def __init__(self, channels: int, dims: int, size: int) -> None:
+    def __init__(self, channels: int, dims: int, size: int, tables: bool) -> None:
         super().__init__()
-        self.norm = over_the_batch(channels, dims, affine=False)
-        self.scale, self.shift = (nn.Linear(size, channels, bias=False) for _ in range(2))
+        self.norm, linear = over_the_batch(channels, dims, affine=False), Columns if tables else nn.Linear
+        self.scale, self.shift = (linear(size, channels, bias=False) for _ in range(2))
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
         scale, shift = (part(code)[(..., *[None] * (x.dim() - 2))] for part in (self.scale, self.shift))
@@ -78,7 +90,9 @@ class Generator(nn.Module):
             nn.Linear(z_dim - n * share, sizes[0] * math.prod(base)), nn.Unflatten(1, (sizes[0], *base))
         )
         self.blocks = nn.ModuleList(
-            layers.Telling(Up(a, b, CodeBatch(code) if code else norm, "nearest"), *[Attention(b)] * (i in attention))
+            layers.Telling(
+                Up(a, b, CodeBatch(code, told.one_hot) if code else norm, "nearest"), *[Attention(b)] * (i in attention)
+            )
             for i, (a, b) in enumerate(pairwise(sizes), 1)
         )
         self.pixels = pixels_of(width, channels, norm)
@@ -102,6 +116,14 @@ class Discriminator(ResidualD):
     @staticmethod
     def initialise(net: nn.Module) -> None:
         net.apply(_initialise)
+
+
+def _held(layer: nn.Module, state: dict[str, Tensor], prefix: str, *_: object) -> None:
+    """Runs of before have held tables of classes by a spectral norm: they are what came of it."""
+    kept = [f"{prefix}parametrizations.weight.{name}" for name in ("original", "0._u", "0._v")]
+    if kept[0] in state:
+        w, u, v = (state.pop(name) for name in kept)
+        state[f"{prefix}weight"] = w / torch.vdot(u, w @ v)
 
 
 def _initialise(layer: nn.Module) -> None:

@@ -14,6 +14,7 @@ class Told(nn.Module):
     """Nothing: z alone."""
 
     size = 0
+    one_hot = False  # whether what is shown is one of so many ones
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:
         return z
@@ -21,6 +22,8 @@ class Told(nn.Module):
 
 class OneHot(Told):
     """z and the class, one beside the other (Mirza and Osindero, 2014)."""
+
+    one_hot = True
 
     def __init__(self, classes: int) -> None:
         super().__init__()
