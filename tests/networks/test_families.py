@@ -330,3 +330,12 @@ def test_biggan_keeps_the_biases_that_torch_gives_and_the_other_families_begin_a
         _, D = pair(family, [1, 16, 16], {}, {})
         biases = [layer.bias for layer in D.modules() if isinstance(layer, nn.Conv2d)]
         assert all(bool((bias == 0).all()) is none for bias in biases)
+
+
+@pytest.mark.parametrize(("given", "told"), [
+    ({"flat": -1}, "flat must be >= 0, got -1"), ({"halvings": 0}, "halvings must be >= 1, got 0"),
+    ({"halvings": 7}, "halvings = 7 but a side has 16 pixels"),
+])  # fmt: skip
+def test_a_d_of_blocks_that_cannot_be_is_a_sentence(given, told):
+    with pytest.raises(ValueError, match=told):
+        pair("sngan", [1, 16, 16], {}, given)

@@ -18,6 +18,8 @@ from ganlab.files.run import RunDirectory
 from ganlab.run.build import game_of, settings_of
 from ganlab.run.command_line import discard, sentence, with_saved_overrides
 from ganlab.run.config import build, resolve, validate
+from ganlab.run.gate import value_at
+from ganlab.run.parts import average_of
 from ganlab.run.tree import NOT_OF_A_RUN
 
 SMALL = ("iterations=2", "batch_size=8", "metrics.n=16", "metrics.every=1", "theory.frames=0")
@@ -103,7 +105,7 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
         pytest.skip("needs a GPU")
     if str(config) == "compile/inductor" and NO_COMPILER:
         pytest.skip("needs a C++ compiler")
-    if str(config) in CIFAR | {"data/images", "experiment/my_images"}:
+    if str(config) in CIFAR | {"data/images", "experiment/my_images", "experiment/my_images_small"}:
         overrides.append(f"data.source={pictures}")
     elif (group == "data" and name == "fashion_mnist") or "mnist" in name or str(config) in ON_MNIST:
         if not SHARED.is_dir():
@@ -148,7 +150,7 @@ def test_every_yaml_composes_and_trains_two_iterations(config, run, pictures, mo
     else:
         for each, narrow in NARROW.items():
             overrides += narrow if each in name and group != "optim" else ()
-    if name == "my_images":
+    if name.startswith("my_images"):
         overrides += ["shape=[3,16,16]", "health.n=4", "model.G.width=8", "model.D.width=8", "model.G.w_dim=8"]
     done = run(*overrides, *small)
     assert (done.result["status"], done.result["iterations"]) == ("completed", 2)
@@ -435,6 +437,32 @@ def test_a_number_of_another_average_is_told_to_have_no_part_in_it(tmp_path, cap
         caplog.clear()
         settings_of(composed(*given, path=tmp_path), given)
         assert [r.getMessage().split(":")[0] for r in caplog.records] == told
+
+
+def test_a_choice_on_the_line_leaves_out_what_a_preset_says_of_another(tmp_path, caplog):
+    source = "data.source=x"
+    for given, told in (
+        (["model=stylegan2", "average=power"], ["average.images"]),
+        (["experiment=r3gan", source, "average=decay", "augment=none"],
+         ["augment.p", "augment.colour", "augment.cutout", "schedule.numbers.augment.p", "average.images",
+          "schedule.numbers.average.images"]),
+        (["experiment=r3gan", source], []),
+        (["model=stylegan2", "average=half_life", "augment=ada"], []),
+        (["experiment=dcgan_ac", source, "objective=adversarial"], ["objective.on_data", "objective.on_samples"]),
+    ):  # fmt: skip
+        caplog.clear()
+        settings = settings_of(composed(*given, path=tmp_path), given)
+        assert [r.getMessage().split(" of a preset")[0] for r in caplog.records] == told
+        for key in told:
+            place, _, name = key.rpartition(".")
+            assert name not in (value_at(settings.model_dump(), place) or {})
+    for name in ("images", "imgs"):  # what the line itself says is a mistake
+        given = ["model=stylegan2", "average=power", f"+average.{name}=3" if name == "imgs" else f"average.{name}=3"]
+        with pytest.raises(UserError, match=rf"unknown key average\.{name}; known are every, stds"):
+            average_of(settings_of(composed(*given, path=tmp_path), given).model_dump())
+    given = ["augment=none", "+augment.p=0.1"]
+    with pytest.raises(UserError, match=r"unknown key augment\.p"):
+        game_of(settings_of(composed(*given, path=tmp_path), given))
 
 
 def test_a_run_that_never_began_takes_nothing_from_a_folder_where_another_process_is_at_work(tmp_path):

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, max_pool2d
 
-from ganlab.errors import at_least_one
+from ganlab.errors import at_least_one, none_negative
 from ganlab.networks import layers
 from ganlab.networks.images import image, pyramid, widths
 from ganlab.networks.norms import Norm, batch, chosen
@@ -179,6 +179,7 @@ class ResidualD(layers.Discriminator):
         channels, *size = image(self.family, shape)
         halvings = int(math.log2(min(size) / 7)) if halvings is None else halvings
         at_least_one(halvings=halvings)
+        none_negative(flat=flat)
         if min(size) < 2**halvings:
             raise ValueError(f"halvings = {halvings} but a side has {min(size)} pixels: try fewer")
         sizes = widths(width, doublings, halvings + flat)

@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
+from torch import nn
 
 from ganlab.errors import Mistakes, UserError, brief, did_you_mean
 from ganlab.files.saved import leaves
@@ -125,12 +126,19 @@ def check(node: Any, key: str, given: Iterable[str]) -> Node:
 
 def takes(node: Any, key: str, name: str) -> bool:
     """Whether the target of a node has a parameter of this name."""
+    return name in parameters_of(node, key)
+
+
+def parameters_of(node: Any, key: str) -> Mapping[str, inspect.Parameter]:
+    """Of the target of a node; raises UserError."""
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise UserError(f"{key} must be a mapping with a _target_, found {node!r}")
-    return name in _parameters(_target(node["_target_"], key), node, key)
+    return _parameters(_target(node["_target_"], key), node, key)
 
 
 def _parameters(target: Callable[..., Any], node: Mapping[Any, Any], key: str) -> Mapping[str, inspect.Parameter]:
+    if getattr(target, "__init__", None) is nn.Module.__init__:  # which takes anything, and refuses it
+        return {}
     try:
         return inspect.signature(target).parameters
     except (ValueError, TypeError) as error:  # of what is not written in Python
