@@ -439,8 +439,8 @@ def test_a_number_of_another_average_is_told_to_have_no_part_in_it(tmp_path, cap
         assert [r.getMessage().split(":")[0] for r in caplog.records] == told
 
 
-def test_a_choice_on_the_line_leaves_out_what_a_preset_says_of_another(tmp_path, caplog):
-    source = "data.source=x"
+def test_a_choice_on_the_line_leaves_out_what_a_preset_says_of_another(tmp_path, pictures, caplog):
+    source = f"data.source={pictures}"
     for given, told in (
         (["model=stylegan2", "average=power"], ["average.images"]),
         (["experiment=r3gan", source, "average=decay", "augment=none"],
