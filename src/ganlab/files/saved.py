@@ -49,8 +49,10 @@ class _OnceEach(IN_C):  # type: ignore[valid-type,misc]
         for key, _ in node.value:
             if key.tag != "tag:yaml.org,2002:merge":
                 name = self.construct_object(key, deep=True)
-                if isinstance(name, list | dict) or name in seen:
-                    raise yaml.constructor.ConstructorError(None, None, f"found the key {name} twice", key.start_mark)
+                many = isinstance(name, list | dict)
+                if many or name in seen:
+                    why = f"the key {name} is {'no single value' if many else 'there twice'}"
+                    raise yaml.constructor.ConstructorError(None, None, why, key.start_mark)
                 seen.add(name)
         return super().construct_mapping(node, deep=deep)
 
