@@ -16,12 +16,13 @@ def test_a_line_says_how_fast_it_is_and_how_long_it_takes_from_here(monkeypatch)
     bar.console = Console(file=io.StringIO(), width=200)
     trainer = SimpleNamespace(is_global_zero=True, max_steps=62_500, should_stop=False)
     bar.on_train_start(trainer, SimpleNamespace(t=500))  # resumed: those were done at another time
-    for t, seconds in ((520, 200.0), (521, 1.0), (1500, 9800.0), (62_500, 9.0)):
+    for t, seconds in ((501, 0.04), (520, 199.96), (521, 1.0), (1500, 9800.0), (62_500, 9.0)):
         now[0] += seconds
         bar.on_train_batch_end(trainer, SimpleNamespace(t=t))
     lines = bar.console.file.getvalue().splitlines()
     assert lines == [
         "one: 500 of 62,500 iterations done",
+        "iteration 501/62,500  25 it/s  V -1.39",
         "iteration 520/62,500  0.1 it/s  7 d left  V -1.39",
         "iteration 1,500/62,500  0.1 it/s  7 d left  V -1.39",
         "iteration 62,500/62,500  6.19 it/s  V -1.39",

@@ -15,6 +15,7 @@ from ganlab.game.module import GAN
 from ganlab.loggers.table import RunTable
 
 REFRESH = 0.2  # seconds between two looks, so that toys do not train for the bar
+SETTLED = 5.0  # seconds after which the speed says how long the rest takes; the first iteration is a slow one
 
 
 class ProgressBar(pl.Callback):
@@ -51,7 +52,8 @@ class ProgressBar(pl.Callback):
             self.live.update(Group(self.bar, self._values()))
         elif now >= self.next_line or last:
             self.next_line = now + max(10.0, 0.5 * (now - self.start[1]))  # ever more rarely: a log file, not a film
-            left = "" if last else f"{largest_unit((trainer.max_steps - t) / max(speed, 1e-9))} left  "
+            known = now - self.start[1] >= SETTLED and not last
+            left = f"{largest_unit((trainer.max_steps - t) / max(speed, 1e-9))} left  " if known else ""
             self._print(f"iteration {t:,}/{trainer.max_steps:,}  {speed:.3g} it/s  {left}{self._values()}")
 
     def _print(self, line: str) -> None:
