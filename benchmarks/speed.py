@@ -173,7 +173,7 @@ def compare(title: str, rounds: int, ours: Callable[[], float], theirs: Callable
         ratios.append(pair[theirs] / pair[ours])
         times.append(pair[ours])
     milliseconds = 1000 * statistics.median(times)
-    print(f"{title:58} {quartiles(ratios):>20}   {milliseconds:.3g} ms")
+    print(f"{title:58} {quartiles(ratios):>19}   {milliseconds:.3g} ms")
 
 
 def main() -> None:

@@ -151,6 +151,7 @@ class Settings(Game):
     on_divergence: OnDivergence
 
 
+PRESETS = ("experiment", "condition")  # groups that are no key, but set several
 NAMED = tuple(name for name, field in Game.model_fields.items() if field.annotation == dict[str, Node])  # nodes by names
 GAME = tuple(Game.model_fields)
 GROUPS = tuple(name for name, field in Game.model_fields.items() if field.annotation not in (int, float, list[Count]))

@@ -7,6 +7,7 @@ import time
 
 import pytest
 import torch
+import yaml
 from conftest import NO_COMPILER, ROOT, SHARED, composed, same_state
 from filelock import FileLock
 from forked import Forked
@@ -420,6 +421,17 @@ def test_saved_overrides_come_before_the_new_ones(tmp_path):
     assert with_saved_overrides(["train.py", "k=3"]) == ["train.py", "k=3"]
 
 
+def test_every_group_of_a_run_may_be_chosen_by_its_saved_overrides(tmp_path):
+    chosen = {}
+    for folder in (ROOT / "conf").iterdir():
+        if folder.is_dir() and folder.name not in NOT_OF_A_RUN:
+            chosen[folder.name] = sorted(file.stem for file in folder.glob("*.yaml"))[0]
+    saved = [f"{group}={name}" for group, name in chosen.items()]
+    assert "condition=ac_gan" in saved
+    (tmp_path / "overrides.yaml").write_text(yaml.safe_dump(saved))
+    assert with_saved_overrides(["train.py", f"resume={tmp_path}"]) == ["train.py", *saved, f"resume={tmp_path}"]
+
+
 @pytest.mark.parametrize("sign", ["", "++"])
 def test_iterations_on_the_command_line_replace_an_experiments_images(tmp_path, sign):
     given = ["experiment=sweep_k", f"{sign}iterations=7"]
@@ -449,6 +461,8 @@ def test_a_choice_on_the_line_leaves_out_what_a_preset_says_of_another(tmp_path,
         (["experiment=r3gan", source], []),
         (["model=stylegan2", "average=half_life", "augment=ada"], []),
         (["experiment=dcgan_ac", source, "objective=adversarial"], ["objective.on_data", "objective.on_samples"]),
+        (["experiment=my_images", source, "model=dcgan"],
+         ["model.G.doublings", "model.D.doublings", "model.D.group", "model.D.residual"]),
     ):  # fmt: skip
         caplog.clear()
         settings = settings_of(composed(*given, path=tmp_path), given)

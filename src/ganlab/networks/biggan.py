@@ -24,7 +24,7 @@ from ganlab.networks.told import Told
 class CodeBatch:
     """BatchNorm whose scale and shift are linear in a code [B, size], as a norm's recipe. `tables`: what the code says of y is
     one of the columns, which no spectral norm holds; the authors' code, too, leaves its tables of classes alone, since G is
-    crippled otherwise: of 256 channels none could be scaled by more than a sixteenth, on average."""
+    crippled otherwise: the root mean square of what a class scales 256 channels by would be 1/16 at most."""
 
     def __init__(self, size: int, tables: bool) -> None:
         self.size, self.tables = size, tables

@@ -15,12 +15,12 @@ from ganlab.files.status import Status
 from ganlab.metrics.cards import name_of
 from ganlab.report.budget import Budget
 from ganlab.report.read import COUNTERS, Notes, Run
-from ganlab.settings import GAME, NAMED
+from ganlab.settings import GAME, NAMED, PRESETS
 
 # what makes a setting, in the order in which it names one: of keys that only vary together, the first. Not where or how it was
 # observed (metrics, theory, logger, ...): whether numbers were obtained alike is for their cards to say
 KEYS = (*(key for key in GAME if key not in ("shape", "seed")), "iterations", "shape")
-MORE = ("images", "experiment", "condition")  # overrides that are no such key, but stand for some
+MORE = ("images", *PRESETS)  # overrides that are no such key, but stand for some
 LENGTH = ("iterations", "images")  # how long a run went on, which at an equal budget sets nothing apart
 
 

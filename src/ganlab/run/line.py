@@ -16,7 +16,7 @@ from ganlab.files.older import overrides
 from ganlab.files.run import RunDirectory
 from ganlab.files.saved import read_plain
 from ganlab.run.tree import conf_dir, groups, own_conf
-from ganlab.settings import Settings
+from ganlab.settings import PRESETS, Settings
 
 BUDGETS = {"iterations", "images"}  # a new one replaces the other
 FLAGS = ("--config-dir", "--config-name", "--config-path")  # where configs come from, which a run remembers
@@ -128,8 +128,8 @@ def _refuse_foreign(one: Override, text: str, file: Path, keys: Sequence[str], c
 
 
 def own_keys() -> list[str]:
-    """The keys that a run may set: those of its config, and experiment."""
-    return [*Settings.model_fields, "experiment"]
+    """The keys that a run may set: those of its config, and presets of several."""
+    return [*Settings.model_fields, *PRESETS]
 
 
 def _flags_of(run: RunDirectory, line: Line) -> list[str]:
