@@ -461,8 +461,6 @@ def test_a_choice_on_the_line_leaves_out_what_a_preset_says_of_another(tmp_path,
         (["experiment=r3gan", source], []),
         (["model=stylegan2", "average=half_life", "augment=ada"], []),
         (["experiment=dcgan_ac", source, "objective=adversarial"], ["objective.on_data", "objective.on_samples"]),
-        (["experiment=my_images", source, "model=dcgan"],
-         ["model.G.doublings", "model.D.doublings", "model.D.group", "model.D.residual"]),
     ):  # fmt: skip
         caplog.clear()
         settings = settings_of(composed(*given, path=tmp_path), given)

@@ -15,32 +15,24 @@ log = logging.getLogger(__name__)
 
 
 def leave_out_what_was_replaced(cfg: DictConfig, given: Collection[str]) -> None:
-    """Of each group that is among the keys `given` on the line (`average`, of average=power), leave out in place what its parts
-    were told for another choice, and the schedules of such numbers; what the line itself gives stays."""
+    """Of each group that is among the keys `given` on the line (`average`, of average=power), leave out in place what it was
+    told for another choice, and the schedules of such numbers; what the line itself gives stays. Not of nets: what a condition
+    asks of a G that cannot have it is a mistake."""
     for group in sorted({str(key) for key in cfg} & {*given}):
-        for place in _parts(cfg, group):
-            node = OmegaConf.select(cfg, place)
-            known, kind = parameters_of(node, place), node["_target_"].rpartition(".")[2]
-            if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
-                continue
-            for where in (place, f"schedule.numbers.{place}"):
-                told = OmegaConf.select(cfg, where)
-                for name in [*_others(told, known)]:
-                    key = f"{where}.{name}"
-                    if not any(each == key or each.startswith(f"{key}.") for each in given):
-                        with open_dict(told):
-                            del told[name]
-                        log.warning("%s of a preset is not looked at by %s = %s, which was chosen", key, place, kind)
-
-
-def _parts(cfg: DictConfig, group: str) -> list[str]:
-    """The group itself, or what it is of: model.G and model.D."""
-    node = cfg[group]
-    if not isinstance(node, DictConfig):
-        return []
-    if "_target_" in node:
-        return [group]
-    return [f"{group}.{name!s}" for name, one in node.items() if isinstance(one, DictConfig) and "_target_" in one]
+        node = cfg[group]
+        if not isinstance(node, DictConfig) or "_target_" not in node:
+            continue
+        known, kind = parameters_of(node, group), node["_target_"].rpartition(".")[2]
+        if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
+            continue
+        for place in (group, f"schedule.numbers.{group}"):
+            told = OmegaConf.select(cfg, place)
+            for name in [*_others(told, known)]:
+                key = f"{place}.{name}"
+                if not any(each == key or each.startswith(f"{key}.") for each in given):
+                    with open_dict(told):
+                        del told[name]
+                    log.warning("%s of a preset is not looked at by %s = %s, which was chosen", key, group, kind)
 
 
 def _others(told: Any, known: Collection[str]) -> Iterator[str]:
