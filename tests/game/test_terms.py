@@ -25,6 +25,7 @@ from ganlab.game.regularisers import (
 )
 from ganlab.game.terms import R1, R2, Dragan, GradientPenalty, OneSidedGradientPenalty
 from ganlab.networks import mlp
+from ganlab.networks.told import Embedded
 from ganlab.random import Given, Recorded, handed
 from ganlab.run.build import game_of
 from ganlab.run.config import resolve, validate
@@ -220,6 +221,15 @@ def test_orthogonal_regularisation_of_two_rows():
     seen = look(linear, points(), points(seed=1))
     assert_close(term(seen).item(), 0.5 * 2 * (1 * 3 - 2 * 1) ** 2, atol=1e-12, rtol=0)  # the norms of rows are let be
     assert not list(term.parameters())
+
+
+def test_orthogonal_regularisation_leaves_out_the_table_that_all_layers_share():
+    net = nn.Sequential(Embedded(3, 4), nn.Linear(4, 2)).double()
+    term, alone = Orthogonal(0.5, of="G"), Orthogonal(0.5, of="G")
+    term.attach(net)
+    alone.attach(net[1])
+    seen = look(linear, points(), points(seed=1))
+    assert term(seen).item() == alone(seen).item() > 0
 
 
 def test_weights_of_g_can_be_clipped():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -53,7 +54,7 @@ class PowerIteration(_SpectralNorm):
 
 class Orthogonal(Term):
     """Brock et al. (2019), equation 3: weight * sum over matrices W of ||W W^T (1 - I)||_F^2, which lets their norms be and
-    makes their rows orthogonal."""
+    makes their rows orthogonal. A table that all layers of G have in common is left out, as in their code."""
 
     def __init__(self, weight: float, of: str, every: int = 1) -> None:
         super().__init__(every)
@@ -65,8 +66,13 @@ class Orthogonal(Term):
 
     def forward(self, seen: Any) -> Tensor:
         total = seen.on_fake.new_zeros(())
-        for w in (p for net in self._net for p in net.parameters() if p.dim() > 1):
+        for w in (p for net in self._net for p in _maps(net) if p.dim() > 1):
             rows = w.flatten(1)
             product = rows @ rows.T
             total = total + (product - product.diagonal().diag()).square().sum()
         return self.weight * total
+
+
+def _maps(net: nn.Module) -> Iterator[nn.Parameter]:
+    left_out = {id(p) for layer in net.modules() if getattr(layer, "shared", False) for p in layer.parameters()}
+    return (p for p in net.parameters() if id(p) not in left_out)

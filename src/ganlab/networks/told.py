@@ -47,6 +47,7 @@ class Embedded(Told):
 
 
 class Rows(nn.Embedding):
-    """A table of classes, which is no map of what comes in: a spectral norm leaves it alone, as in BigGAN's code."""
+    """A table of classes, which is no map of what comes in: a spectral norm and orthogonal regularisation leave it alone, as in
+    BigGAN's code."""
 
-    unconstrained = True
+    unconstrained = shared = True
