@@ -365,6 +365,16 @@ def test_the_command_tells_a_mistake_in_one_line_and_exits_with_2(tmp_path, over
 
 
 @pytest.mark.slow
+def test_a_folder_among_configs_that_has_the_name_of_a_key(tmp_path):
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "mine.yaml").write_text("")
+    done = command("--config-dir", ".", "runs=elsewhere", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ganlab: error: runs is a folder where configs are looked for")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.slow
 def test_a_directory_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     done = command("runs=file", cwd=tmp_path)

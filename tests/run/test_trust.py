@@ -133,6 +133,11 @@ def test_where_configs_came_from_is_remembered_and_looked_at_first(mine, tmp_pat
         with pytest.raises(UserError, match="--config-dir"):
             with_saved_overrides(line)
     assert with_saved_overrides([*line, "--trust"])[1] == "--config-dir"
+    mine.flags_file.write_text(yaml.safe_dump({"hydra.searchpath": "hydra.searchpath=[pkg://more]"}))
+    with pytest.raises(UserError, match=r"was composed with hydra.searchpath=\[pkg://more\]: say it again"):
+        with_saved_overrides(line)
+    assert with_saved_overrides([*line, "--trust"])[-2:] == ["hydra.searchpath=[pkg://more]", line[1]]
+    assert with_saved_overrides([*line, "hydra.searchpath=[x]"])[-2:] == [line[1], "hydra.searchpath=[x]"]
     mine.flags_file.write_text(yaml.safe_dump({"--experimental-rerun": "x.pkl"}))
     with pytest.raises(UserError, match="damaged"):
         with_saved_overrides(line)

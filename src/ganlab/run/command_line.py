@@ -208,6 +208,8 @@ def sentence(error: Exception) -> str:
         group, _, key = match[2].rpartition(".")
         advice = f"; `{program()} --cfg job -p {group}` lists its keys" if group else meant(key, top_level(), conf_dir())
         return f"unknown key {match[2]}{advice}"
+    if (match := re.match(r"Could not override '(\w+)'\. No match", text)) and match[1] in {*top_level()} - {*groups()}:
+        return f"{match[1]} is a folder where configs are looked for, and so a choice among its files: move it, or the configs"
     lines = (line.strip() for line in str(error).split("Config search path")[0].splitlines())
     return " ".join(line for line in lines if line)
 

@@ -20,6 +20,7 @@ from ganlab.settings import PRESETS, Settings
 
 BUDGETS = {"iterations", "images"}  # a new one replaces the other
 FLAGS = ("--config-dir", "--config-name", "--config-path")  # where configs come from, which a run remembers
+PLACES = "hydra.searchpath"  # so, too, where else
 TRUST = "--trust"
 
 
@@ -136,11 +137,20 @@ def _flags_of(run: RunDirectory, line: Line) -> list[str]:
     """Where the configs of a run came from, if this line does not say it."""
     from ganlab.run.gate import refuse_foreign_folder
 
-    if not run.flags_file.is_file() or any(word.split("=")[0] in (*FLAGS, "-cd", "-cn", "-cp") for word in line.flags):
+    if not run.flags_file.is_file():
         return []
     known = read_plain(run.flags_file)
-    if not isinstance(known, dict) or not all(key in FLAGS and isinstance(value, str) for key, value in known.items()):
+    if not isinstance(known, dict) or not all(
+        key in (*FLAGS, PLACES) and isinstance(value, str) for key, value in known.items()
+    ):
         raise UserError(f"{run.flags_file} is damaged: give --config-dir again, after deleting it")
+    places = known.pop(PLACES, None)
+    if places is not None and all(one.key_or_group != PLACES for one in line.parsed):
+        if not line.trust:
+            raise UserError(f"{run.path} was composed with {places[:100]}: say it again beside resume, or pass --trust")
+        line.given.insert(0, places)
+    if any(word.split("=")[0] in (*FLAGS, "-cd", "-cn", "-cp") for word in line.flags):
+        return []
     for flag, value in known.items():
         if flag != "--config-name":
             if not Path(value).is_dir():
@@ -173,4 +183,5 @@ def flags_here() -> dict[str, str]:
     if flags["--config-path"] and Path(flags["--config-path"]).resolve() == conf_dir().resolve():
         flags["--config-path"] = None
     flags["--config-name"] = hydra.job.config_name if hydra.job.config_name not in (None, "config", "config.yaml") else None
+    flags[PLACES] = next((line for line in hydra.overrides.hydra if line.lstrip("+").startswith(f"{PLACES}=")), None)
     return {flag: str(value) for flag, value in flags.items() if value}
