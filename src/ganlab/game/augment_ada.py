@@ -35,7 +35,7 @@ class BGC(OfImages):
     out. So does `cutout` for what follows them in the authors' code and is no part of bgc: a rectangle of half the height and
     width becomes 0, as R3GAN has it. Gray and colour images of at least 8 x 8."""
 
-    fixed = ("blit", "geometric", "colour", "cutout")
+    fixed: tuple[str, ...] = ("blit", "geometric", "colour", "cutout")
     p: Any  # a number, or one in a buffer
 
     def __init__(self, p: float, blit: float = 1.0, geometric: float = 1.0, colour: float = 1.0, cutout: float = 0.0) -> None:
@@ -111,6 +111,7 @@ class Adaptive(BGC):
     """With p in a buffer: every `every` steps of D it moves by the images that these have seen over `speed`, up where
     r_t = E sign(D(x)) on data (equation 1) is above `target`, down where it is below. `p` is that of the start."""
 
+    fixed = (*BGC.fixed, "p")  # for schedules: it moves by itself
     signs: Tensor
     r: Tensor
 

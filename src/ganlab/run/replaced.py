@@ -4,38 +4,68 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Collection, Iterator
-from typing import Any
+from collections.abc import Collection
 
+from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from ganlab.game.numbers import BETAS
 from ganlab.run.config import parameters_of
+from ganlab.run.tree import groups
 
+BROUGHT = {"average", "loss", "optim", "prior"}  # by a model, which was chosen with it
 log = logging.getLogger(__name__)
 
 
 def leave_out_what_was_replaced(cfg: DictConfig, given: Collection[str]) -> None:
-    """Of each group that is among the keys `given` on the line (`average`, of average=power), leave out in place what it was
-    told for another choice, and the schedules of such numbers; what the line itself gives stays. Not of nets: what a condition
-    asks of a G that cannot have it is a mistake."""
-    for group in sorted({str(key) for key in cfg} & {*given}):
-        node = cfg[group]
-        if not isinstance(node, DictConfig) or "_target_" not in node:
-            continue
-        known, kind = parameters_of(node, group), node["_target_"].rpartition(".")[2]
-        if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
-            continue
-        for place in (group, f"schedule.numbers.{group}"):
-            told = OmegaConf.select(cfg, place)
-            for name in [*_others(told, known)]:
-                key = f"{place}.{name}"
-                if not any(each == key or each.startswith(f"{key}.") for each in given):
-                    with open_dict(told):
-                        del told[name]
-                    log.warning("%s of a preset is not looked at by %s = %s, which was chosen", key, group, kind)
+    """Of each group that is among the keys `given` on the line (`average`, of average=power), leave out in place what its parts
+    were told for another choice, and the schedules of such numbers; what the line itself gives stays. A net is let off numbers
+    alone: a condition that asks it for a part which it cannot have is a mistake."""
+    chosen = {*groups()} & {*given}
+    for group in sorted((chosen | (BROUGHT if "model" in chosen else set())) & {str(key) for key in cfg}):
+        for place in _parts(cfg, group):
+            part = OmegaConf.select(cfg, place)
+            if (known := _taken_by(part, place)) is not None:
+                kind = f"{place} = {part['_target_'].rpartition('.')[2]}"
+                _leave_out(cfg, place, known, given, kind, numbers=group == "model")
+                _leave_out(cfg, f"schedule.numbers.{place}", _moved(known, part["_target_"]), given, kind)
+    for group in ("penalty", "adjust") if chosen else ():  # any choice may bring its own
+        names = {str(name) for name, node in (cfg.get(group) or {}).items() if "_target_" in (node or ())}
+        _leave_out(cfg, f"schedule.numbers.{group}", names, given, f"{group} = {', '.join(sorted(names)) or 'none'}")
 
 
-def _others(told: Any, known: Collection[str]) -> Iterator[str]:
-    for name in told if isinstance(told, DictConfig) else ():
-        if not str(name).startswith("_") and name not in known:
-            yield str(name)
+def _taken_by(part: DictConfig, place: str) -> set[str] | None:
+    """What a part takes of its node; None of one that takes anything."""
+    known = parameters_of(part, place)
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in known.values()):
+        return None
+    return {*known} - ({"decay", "ramp"} if place == "average" and "decay" in known else set())  # which are ema_decay, ema_ramp
+
+
+def _moved(known: Collection[str], target: str) -> set[str]:
+    """Those of a constructor's parameters that a schedule may move, as far as its class tells."""
+    return ({*known} | ({*BETAS} if "betas" in known else set())) - {*getattr(get_object(target), "fixed", ())}
+
+
+def _leave_out(
+    cfg: DictConfig, place: str, known: Collection[str], given: Collection[str], kind: str, numbers: bool = False
+) -> None:  # fmt: skip
+    """All but what is `known` there, and, where only `numbers` are left out, but nodes."""
+    told = OmegaConf.select(cfg, place)
+    for name in [str(name) for name in told] if isinstance(told, DictConfig) else ():
+        key = f"{place}.{name}"
+        stays = name.startswith("_") or name in known or (numbers and isinstance(told[name], DictConfig))
+        if not stays and not any(each == key or each.startswith(f"{key}.") for each in given):
+            with open_dict(told):
+                del told[name]
+            log.warning("%s of a preset is not looked at by %s, which was chosen", key, kind)
+
+
+def _parts(cfg: DictConfig, group: str) -> list[str]:
+    """The group itself, or what it is of: model.G and model.D."""
+    node = cfg[group]
+    if not isinstance(node, DictConfig):
+        return []
+    if "_target_" in node:
+        return [group]
+    return [f"{group}.{name!s}" for name, one in node.items() if isinstance(one, DictConfig) and "_target_" in one]
