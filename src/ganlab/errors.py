@@ -76,7 +76,8 @@ def prose(text: str) -> int:
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown name."""
     known = sorted(known)
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    alike = [each for each in known if each.casefold() == name.casefold()]
+    close = alike or difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     if close:
         return f": did you mean {close[0]}?"
     listed = ", ".join(known)

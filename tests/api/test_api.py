@@ -60,16 +60,42 @@ def test_what_a_run_has(trained, tmp_path):
     assert trained.evaluate(n=50)["cards"]["modes"]["n_fake"] == 50
     with pytest.raises(ganlab.UserError, match=r"evaluate takes .*seed.*, and not sed"):
         trained.evaluate(sed=3)
-    with pytest.raises(ganlab.UserError, match="--classes 3: this G is not told any"):
+    with pytest.raises(ganlab.UserError, match=r"^y 3: this G is not told any"):
         trained.sample(2, y=3)
     with pytest.raises(ganlab.UserError, match="y names no class"):
         trained.sample(2, y=[])
 
 
+def test_what_is_asked_of_a_run_wrongly_is_a_mistake_of_the_users(trained, tmp_path):
+    for wrong, told in (
+        (lambda: trained.sample(2.5), r"n must be a whole number >= 1, got 2\.5"),
+        (lambda: trained.sample("a"), "n must be a whole number >= 1, got 'a'"),
+        (lambda: trained.sample(2, seed=None), "seed must be a whole number, got None"),
+        (lambda: trained.sample(2, y="3"), "y = '3' is no class"),
+        (lambda: trained.interpolate(0, 5), "walks must be a whole number >= 1, got 0"),
+        (lambda: ganlab.load(3), "load takes the path of a run directory, got 3"),
+        (lambda: trained.evaluate(metrics="nope"), "nope"),
+        (lambda: ganlab.compare(trained).report("/proc/x"), "cannot use /proc/x: No such file or directory$"),
+    ):
+        with pytest.raises(ganlab.UserError, match=told):
+            wrong()
+
+
+def test_a_run_is_found_from_any_directory_and_its_nets_are_built_without_a_trace(trained, tmp_path, monkeypatch):
+    monkeypatch.chdir(trained.path.parent)
+    found = ganlab.load(trained.path.name)
+    monkeypatch.chdir(tmp_path)
+    before = surroundings()
+    assert ganlab.load(found).sample(3).shape == (3, 2)
+    assert found.interpolate(walks=1, steps=2).shape == (1, 2, 2)
+    assert found.D(found.G(found.prior.sample(3, torch.Generator()), None), None).shape == (3,)
+    assert surroundings() == before
+
+
 MISTAKES = {
     ("kk=3",): "unknown key kk: did you mean k?",
     ("k=0",): "k = 0: input should be greater than or equal to 1",
-    ("data=rong",): "Could not find 'data/rong'",
+    ("data=rong",): "data = rong is no choice: did you mean ring?",
     ("replicas=2",): "replicas=2 is several runs, and train trains one: sweep('hydra/launcher=replicas', seed=range(10))",
     ("k=1,2",): "k=1,2 has several values, and train trains one run: use ganlab.sweep",
     ("-m", "k=1"): "'-m' is no override",

@@ -96,6 +96,9 @@ def test_another_file_is_refused_and_a_broken_one_kept(server, tmp_path):
     with pytest.raises(OSError, match=r"a: the connection broke off after 3,000 of 100,000 bytes"):
         downloaded([f"{server}/a"], tmp_path / "a", MD5, progress=False)
     assert (tmp_path / "a.part").read_bytes() == CONTENT[:3000]
+    with pytest.raises(OSError, match="404"):
+        downloaded([f"{server}/nowhere"], tmp_path / "new/folder/a", MD5, progress=False)
+    assert not (tmp_path / "new").exists()
 
 
 def test_fetch_downloads_and_decodes_both_splits_and_trains_nothing(server, tmp_path, monkeypatch):

@@ -378,7 +378,7 @@ def test_accuracy_is_measured_on_the_split_test_unless_it_was_trained_on(tmp_pat
     ("overrides", "sentence"),
     [
         (["data=ring"], r"a classifier needs images \(C, H, W\) but data=ring has shape \[2\]: try data=mnist"),
-        (["data=mnits"], "Could not find 'data/mnits'"),
+        (["data=mnits"], "data = mnits is no choice: did you mean mnist?"),
         (["shpae=[1,8,8]"], "unknown key shpae: did you mean shape"),
         (["data=mnist", "data.sauce=x"], "unknown key data.sauce"),
         (["data=images"], "data.source is missing: give data.source=VALUE"),

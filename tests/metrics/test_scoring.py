@@ -278,7 +278,7 @@ def test_a_packed_discriminator_sees_m_samples_and_a_step_moves_it(run, updates)
     [
         (("model.pack=3", "batch_size=8"), "batch_size = 8 does not come in packs of 3"),
         (("model.pack=2", "+model.D.shape=[3]"), "model.pack = 2 needs a D that is told its shape"),
-        (("+metrics.split=test",), "metrics.split = test but this data has no splits: set it to null"),
+        (("+metrics.split=test",), "metrics.split = test but this data has no splits: take other"),
         (("metrics=classifier",), "metrics.scores.fid: there is no classifier of these data: give features=FILE"),
         (("+metrics.scores.x._target_=ganlab.game.priors.Normal", "+metrics.scores.x.dim=2"), "is no Metric"),
         (("health.split=test",), "health.split = test but this data has no splits: set it to null"),
@@ -430,7 +430,8 @@ def test_runs_that_would_not_be_scored_alike_are_refused(run, two):
         (EvaluationRequest(overrides=("metrics.n=0",)), "metrics.n = 0"),
         (EvaluationRequest(checkpoint="none.ckpt"), "--checkpoint none.ckpt: there is no such file"),
         (EvaluationRequest(metrics="parzen"), "metrics.split = .* but this data has no splits"),
-        (EvaluationRequest(metrics="none"), "has metrics=none: name some, with --metrics"),
+        (EvaluationRequest(neighbours=True), "--neighbours shows images beside those that a network finds nearest"),
+        (EvaluationRequest(metrics="none"), "--metrics none: these metrics have no scores: name others, with --metrics"),
     ],
 )
 def test_what_cannot_be_evaluated_is_told(two, request_, sentence, monkeypatch):

@@ -23,6 +23,7 @@ RING = {"data": {"_target_": "ganlab.data.toy.ring", "modes": 8}}
         ("theory/ema_jsd", (0, math.log(2))), ("mode_jsd", (0, math.log(2))), ("theory/C", (-math.log(4), 0)),
         ("train/V", (-math.inf, 0)), ("fid", (0, math.inf)), ("evaluated/class_fid", (0, math.inf)),
         ("train/D_real", (0, 1)), ("inception_score", (1, math.inf)),
+        ("eval/binned_jsd", (-math.inf, math.log(2))),
         ("kid", (-math.inf, math.inf)), ("mine", (-math.inf, math.inf)), ("log_likelihood", (-math.inf, math.inf)),
     ],
 )  # fmt: skip

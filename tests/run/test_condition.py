@@ -118,7 +118,7 @@ MISTAKES = {
     "condition=infogan prior=uniform": "objective: InfoGAN needs a prior with a code, and Uniform has none: use prior=coded",
     "condition=projection model.pack=2": "model.pack = 2 but D is told y, of which a pack has 2",
     "condition=ac_gan model.pack=2": "model.pack = 2 but this objective has D tell a class of each sample",
-    "condition=cbn model=maxout": "unknown key model.G.norm",
+    "condition=cbn model=maxout": "model.G.norm = ClassBatch is asked for by a preset, as a condition, but this net",
     "condition=concat model.D.head.width=0": "model.D: width must be >= 1",
 }
 

@@ -241,7 +241,14 @@ MISTAKES = {
     "+trainer.max_epochs=3": "trainer.max_epochs is set by ganlab itself",
     "data.std=0": "data: std must be > 0, got 0",
     "data.modes=x": "data.modes = 'x'",
-    "data._target_=ganlab.data.toy.rong": "data._target_ = ganlab.data.toy.rong",
+    "data._target_=ganlab.data.toy.rong": "ganlab.data.toy.rong: ganlab.data.toy has no rong: did you mean ring?",
+    "model.G.activation._target_=torch.nn.Relu": "torch.nn has no Relu: did you mean ReLU?",
+    "loss._target_=nowhere.Loss": "nowhere.Loss: there is no module nowhere: install it, or give package.module.Class",
+    "loss._target_=torch.nn": "loss._target_ = torch.nn is no class and no function",
+    "loss._target_=torch..nn": "loss._target_ = torch..nn is no name: give package.module.Class",
+    "prior._target_=builtins.complex ~prior.dim": "is no Prior, for it has no coordinate and no dim and no interpolate",
+    "adjust=[top_k,label_smoothing]": "TopK is of a minibatch, and label smoothing of each example: it comes first",
+    "metrics=parzen": "50000:51000+test but this data has no splits: take other metrics, or set it to null",
     "model=dcgan": "model.G: dcgan needs images (C, H, W) but shape is [2]: try model=mlp",
     "shape=[3]": "shape = [3] but the data has [2]",
     "data=images": "data.source is missing",
@@ -341,10 +348,16 @@ def test_a_constructors_own_bug_is_not_taken_for_a_users_mistake(monkeypatch):
 
 COMMAND_LINE = {
     "modl=mlp": "unknown key modl: did you mean model?",
-    "data=cifr10": "Could not find 'data/cifr10'",
+    "data=cifr10": "data = cifr10 is no choice: did you mean cifar10?",
     "optim.lrr=1": "unknown key optim.lrr; `python train.py --cfg job -p optim` lists its keys",
     "-m experiment=dcgan,hinge data.source=x": "if it is one of each experiment that is swept over, write ++data.source=",
     "lr=1e-4,": "cannot read the override 'lr=1e-4,'",
+    "k=1 --data=mnist": "--data is no option of python train.py: write data=mnist",
+    "--trusst k=1": "--trusst is no option of python train.py: did you mean --trust?",
+    "k=1 -m seed=0,1 optim.lr=x": "optim.lr = 'x'",
+    "-m optim.lr=interval(1e-4,1e-2)": "interval(1e-4,1e-2) is a range to search in: add hydra/sweeper=tune",
+    "penalty=[r1,r3]": "penalty = r3 is no choice: did you mean r2?",
+    "data=MNIST": "data = MNIST is no choice: did you mean mnist?",
     "k=0": "k = 0: input should be greater than or equal to 1",
 }
 
@@ -447,6 +460,8 @@ def test_iterations_on_the_command_line_replace_an_experiments_images(tmp_path, 
     given = ["experiment=sweep_k", f"{sign}iterations=7"]
     assert settings_of(composed(*given, path=tmp_path), given).iterations == 7
     assert settings_of(composed(given[0], path=tmp_path), given[:1]).iterations == 4000
+    both = ["images=null", f"{sign}iterations=7"]
+    assert settings_of(composed(*both, path=tmp_path), both).iterations == 7
 
 
 def test_a_number_of_another_average_is_told_to_have_no_part_in_it(tmp_path, caplog):

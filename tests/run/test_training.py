@@ -3,12 +3,14 @@
 import csv
 import json
 import re
+import shutil
 
 import pytest
 import torch
 import yaml
 from conftest import composed
 
+from ganlab.commands.sample import checkpoint_of, meant_by
 from ganlab.errors import UserError
 from ganlab.files.run import RunDirectory, checkpoints
 from ganlab.files.table import read
@@ -185,6 +187,21 @@ def test_a_run_is_not_resumed_under_another_config(run, tmp_path):
     run(*TINY, "iterations=2", name="parts")
     with pytest.raises(UserError, match=re.escape("(optim.D.lr: 0.001 -> 0.1; k: 1 -> 2)")):
         run(*TINY, "iterations=4", "k=2", "optim.D.lr=0.1", f"resume={tmp_path}/parts", name="parts")
+
+
+def test_a_run_without_checkpoints_is_not_begun_anew_in_its_place(run, tmp_path):
+    done = run(*TINY, "iterations=2", name="parts")
+    with pytest.raises(UserError, match=r"it has no config\.yaml; .*parts is one$"):
+        meant_by(str(tmp_path), None)
+    shutil.rmtree(done.checkpoints)
+    with pytest.raises(UserError, match="is completed, and its checkpoints are gone: start a new run"):
+        run(*TINY, "iterations=4", f"resume={tmp_path}/parts", name="parts")
+    with pytest.raises(UserError, match=r"has no checkpoint, and is completed: train it anew, with checkpoint\.every=N"):
+        checkpoint_of(done, None)
+    done.result_file.unlink()
+    with pytest.raises(UserError, match="was trained with another config"):
+        run(*TINY, "iterations=4", "k=2", f"resume={tmp_path}/parts", name="parts")
+    assert run(*TINY, "iterations=4", f"resume={tmp_path}/parts", name="parts").result["iterations"] == 4
 
 
 def test_the_newest_checkpoints_stay_and_no_half_written_file_does(run):

@@ -10,7 +10,7 @@ from ganlab.commands.sample import sample
 from ganlab.errors import LONGEST, UserError, brief, prose
 from ganlab.files.run import RunDirectory
 from ganlab.run.config import own_code
-from ganlab.run.line import read_line, with_saved_overrides
+from ganlab.run.line import flags_first, read_line, with_saved_overrides
 
 
 @pytest.fixture(scope="module")
@@ -156,8 +156,40 @@ def test_the_line_is_read_by_hydras_grammar(tmp_path):
 TYPED = {
     "k=1 k=2": "k is given twice", "+x=1 ++x=2": "x is given twice", "data.source=": "data.source= is empty",
     "hydra.run.dir=": "hydra.run.dir= is empty", "name=' '": "is empty", "data.source=/a/é": """'data.source="/a/é"'""",
+    "seed=range(3": "close its brackets, or quote its value twice",
     "runs=~/x": "quote its value twice", "runs=/a(b)": "quote its value twice", "k": "an override is KEY=VALUE",
 }  # fmt: skip
+
+
+def test_flags_may_stand_anywhere():
+    typed = [
+        "train.py",
+        "k=2",
+        "-m",
+        "seed=1,2",
+        "--config-dir",
+        "x y",
+        "--trust",
+        "data=ring",
+        "--cfg=job",
+        "-p",
+        "loss",
+        "--info",
+    ]
+    flags = ["-m", "--config-dir", "x y", "--trust", "--cfg=job", "-p", "loss", "--info"]
+    assert flags_first(typed) == ["train.py", *flags, "k=2", "seed=1,2", "data=ring"]
+    assert flags_first(["train.py", "--info", "k=2"]) == ["train.py", "--info", "k=2"]
+    assert flags_first(["train.py", "k=2", "--info", "defaults"]) == ["train.py", "--info", "defaults", "k=2"]
+    with pytest.raises(UserError, match=r"--data is no option of .*: write data=mnist"):
+        flags_first(["train.py", "k=1", "--data=mnist"])
+
+
+def test_a_run_goes_on_in_its_own_directory(mine):
+    for typed in (f"resume={mine.path}", f"+resume={mine.path}"):
+        with pytest.raises(UserError, match=r"goes on in its own directory: leave hydra\.run\.dir=x out"):
+            with_saved_overrides(["train.py", typed, "hydra.run.dir=x"])
+    for typed in ("resume=auto", "resume=null", f"resume={mine.path}/checkpoints/a.ckpt"):
+        assert with_saved_overrides(["train.py", typed, "hydra.run.dir=x"])[1:] == [typed, "hydra.run.dir=x"]
 
 
 @pytest.mark.parametrize("typed", TYPED)

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from ganlab.api import show
 from ganlab.api.runs import Run
-from ganlab.api.session import told_as_mistakes
+from ganlab.api.session import told_in_python
 from ganlab.api.sweeps import Sweep
 from ganlab.errors import UserError
 from ganlab.report.compare import compare as written
@@ -38,7 +38,7 @@ def compare(
     if not every:
         raise UserError("compare needs runs, directories or a sweep: it was given none")
     paths = [one.path if isinstance(one, Run | Sweep) else Path(one) for one in every]
-    with told_as_mistakes():
+    with told_in_python():
         return Comparison(paths, studied(paths, reference, at, versus), (reference, at, versus))
 
 
@@ -98,7 +98,8 @@ class Comparison:
     def report(self, out: str | Path) -> Path:
         """Write report.html, report.md and scores.csv into a folder, as `ganlab compare --out` does; returns report.html."""
         reference, at, versus = self._given
-        return written(self.paths, Path(out), reference, at, versus)
+        with told_in_python():
+            return written(self.paths, Path(out), reference, at, versus)
 
     def __repr__(self) -> str:
         runs = sum(len(setting.runs) for setting in self.study.settings)

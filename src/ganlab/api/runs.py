@@ -6,13 +6,14 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from ganlab.api import show
-from ganlab.api.session import as_it_was, run_here, told_as_mistakes
+from ganlab.api.session import as_it_was, numbers_kept, run_here, told_in_python
 from ganlab.api.words import words_of
 from ganlab.commands.evaluate import EvaluationRequest
 from ganlab.commands.evaluate import evaluate as scored
@@ -49,9 +50,11 @@ def train(*overrides: str, **keys: Any) -> Run:
     return Run(run_here(words))
 
 
-def load(path: str | Path, trust: bool = False) -> Run:
+def load(path: Run | str | Path, trust: bool = False) -> Run:
     """A run from its directory; raises UserError where there is none. `trust`: build what is not ganlab's own code."""
-    run = Run(path, trust)
+    if not isinstance(path, Run | str | Path):
+        raise UserError(f"load takes the path of a run directory, got {path!r}")
+    run = Run(path.path if isinstance(path, Run) else path, trust)
     run.config  # noqa: B018  (which says what is wrong)
     return run
 
@@ -60,7 +63,7 @@ class Run:
     """A run directory. What it reads is read when it is asked for; G and D are those of the newest checkpoint."""
 
     def __init__(self, path: str | Path, trust: bool = False) -> None:
-        self.path, self.trust = Path(path), trust
+        self.path, self.trust = Path(path).absolute(), trust  # (the working directory may change)
         self._files = RunDirectory(self.path)
 
     @property
@@ -108,8 +111,8 @@ class Run:
 
     @contextmanager
     def _as_trained(self) -> Iterator[None]:
-        """In the dtype of the run."""
-        with told_as_mistakes(), computed_in(precision_of(self.config)):
+        """In the dtype of the run, with numbers of its own."""
+        with told_in_python(), numbers_kept(), computed_in(precision_of(self.config)):
             yield
 
     @property
@@ -133,18 +136,21 @@ class Run:
     def sample(self, n: int = 64, seed: int = 0, y: int | Sequence[int] | None = None, truncate: float | None = None) -> Tensor:
         """n samples [n, *S], those of `ganlab sample --n N --seed SEED`; images lie in [-1, 1]. `y`: the classes that G is
         asked for, by turns; None is as the data have them. `truncate`: psi, as of `--truncate`. Raises UserError."""
-        if n < 1:
-            raise UserError(f"n must be >= 1, got {n}")
-        if not isinstance(y, int | None) and not len(y):
+        _whole(n=n, seed=seed)
+        classes = [y] if isinstance(y, Integral) else y
+        if classes is not None and not (isinstance(classes, Sequence) and all(isinstance(one, Integral) for one in classes)):
+            raise UserError(f"y = {y!r} is no class and no list of some: give y=3 or y=[3, 7]")
+        if classes is not None and not classes:
             raise UserError("y names no class: give one or more, or None, which is as the data have them")
         config, G, prior = self._players
         with self._as_trained():
             if truncate is not None:
                 G, prior = truncated(G, prior, truncate, classes_told(config["model"]["G"]))
-            return generate(G, *asked_for(config, prior, n, seed, [y] if isinstance(y, int) else y))
+            return generate(G, *asked_for(config, prior, n, seed, classes))
 
     def interpolate(self, walks: int = 8, steps: int = 10, seed: int = 0) -> Tensor:
         """Walks through the prior from one z to another, [walks, steps, *S]; those of `ganlab sample`."""
+        _whole(walks=walks, steps=steps, seed=seed)
         config, G, prior = self._players
         with self._as_trained():
             return walked(config, G, prior, walks, steps, seed)
@@ -158,7 +164,7 @@ class Run:
         except TypeError as error:
             known = ", ".join(sorted({*EvaluationRequest._fields} - {"overrides", "trust"}))
             raise UserError(f"evaluate takes {known} and n, and not {', '.join(more)}") from error
-        with as_it_was(), told_as_mistakes():
+        with as_it_was(), told_in_python():
             file = next(file for file in scored([self.path], request) if file.suffix == ".json")
         found: dict[str, Any] = json.loads(file.read_text())
         return found
@@ -175,3 +181,10 @@ class Run:
         about = {"run": self.path, "status": self.status, "verdict": self.verdict, "iterations": result.get("iterations")}
         scores = show.tabled(("score", "last", "best"), lines) if lines else ""
         return show.pairs(about) + scores + (show.pictured(shown) if shown else "")
+
+
+def _whole(**given: object) -> None:
+    """Raises UserError for what is no whole number, or, but for a seed, not 1 at least."""
+    for name, value in given.items():
+        if not isinstance(value, Integral) or isinstance(value, bool) or (name != "seed" and int(value) < 1):
+            raise UserError(f"{name} must be a whole number{'' if name == 'seed' else ' >= 1'}, got {value!r}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import random
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,7 +26,6 @@ from ganlab.run.tree import conf_dir
 from ganlab.signals import SIGNALS
 
 ONE = RLock()  # sys.argv, Hydra and the generators of random numbers are one for all threads
-VARIABLES = ("GANLAB_OVERRIDES", "GANLAB_COMMAND", "HYDRA_FULL_ERROR", "PL_GLOBAL_SEED", "PL_SEED_WORKERS")
 
 
 def run_here(words: Sequence[str]) -> Path:
@@ -52,6 +52,22 @@ def run_here(words: Sequence[str]) -> Path:
     return begun[0]
 
 
+FLAG = re.compile(r"--(?!config)([a-z]\w*(?:-\w+)*)")  # that of a folder of configs is a word in Python, too
+IN_PYTHON = {"classes": "y", "trust": "trust=True", "out": "another folder"}
+
+
+@contextmanager
+def told_in_python() -> Iterator[None]:
+    """`told_as_mistakes`, where an option of the command line has the name of its argument here."""
+    try:
+        with told_as_mistakes():
+            yield
+    except UserError as error:
+        if type(error) is not UserError:
+            raise
+        raise UserError(FLAG.sub(lambda match: IN_PYTHON.get(match[1], match[1].replace("-", "_")), str(error))) from error
+
+
 @contextmanager
 def told_as_mistakes(begun: Sequence[object] = ("nothing is composed",)) -> Iterator[None]:
     """What the command line tells in one sentence is raised as a UserError that has it."""
@@ -72,22 +88,22 @@ def as_it_was() -> Iterator[None]:
     with ONE:
         root = logging.getLogger()
         argv, path = sys.argv, [*sys.path]
-        environment = {name: os.environ.get(name) for name in VARIABLES}
+        environment = dict(os.environ)
         of_hydra, config = GlobalHydra.instance().hydra, HydraConfig.instance().cfg
         handlers, level = [*root.handlers], root.level
-        threads, states = torch.get_num_threads(), (random.getstate(), np.random.get_state(), torch.get_rng_state())
+        threads = torch.get_num_threads()
         SIGNALS.received = 0.0
         os.environ.pop("GANLAB_OVERRIDES", None)
         logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # device lists and tips
         sys.path.append(os.getcwd())  # noqa: PTH109
         try:
-            yield
+            with numbers_kept():
+                yield
         finally:
             sys.argv, sys.path[:] = argv, path
-            for name, value in environment.items():
-                os.environ.pop(name, None)
-                if value is not None:
-                    os.environ[name] = value
+            for name in {*os.environ} - {*environment}:
+                del os.environ[name]
+            os.environ.update(environment)
             GlobalHydra.instance().hydra, HydraConfig.instance().cfg = of_hydra, config
             for handler in [each for each in root.handlers if each not in handlers]:
                 root.removeHandler(handler)
@@ -96,7 +112,16 @@ def as_it_was() -> Iterator[None]:
             root.handlers[:] = handlers
             root.setLevel(level)
             torch.set_num_threads(threads)
-            random.setstate(states[0])
-            np.random.set_state(states[1])
-            torch.set_rng_state(states[2])
             SIGNALS.received = 0.0
+
+
+@contextmanager
+def numbers_kept() -> Iterator[None]:
+    """The generators of random numbers are as they were before."""
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])

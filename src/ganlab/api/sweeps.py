@@ -31,7 +31,7 @@ class Sweep(list[Run]):
     the rows of jobs.jsonl, all of them."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path.absolute()
         self.jobs: list[dict[str, Any]] = [json.loads(line) for line in (path / "jobs.jsonl").read_text().splitlines()]
         begun = (job["directory"] for job in self.jobs if RunDirectory(job["directory"]).config_file.exists())
         super().__init__(map(Run, begun))

@@ -121,7 +121,11 @@ def _candidate(run: RunDirectory, request: EvaluationRequest) -> Candidate:
         made["with_D"] = prior.card
     scorer = scorer_of(metrics, config["data"], source, weights, z_seed, told is not None, **made)
     if scorer is None:
-        raise UserError(f"{run.path} has metrics=none: name some, with --metrics {_choices()}")
+        which = f"--metrics {request.metrics}" if request.metrics else f"{run.path}"
+        raise UserError(f"{which}: these metrics have no scores: name others, with --metrics {_choices()}")
+    if request.neighbours and not (isinstance(source, Images) and _extractor(scorer)):
+        raise UserError("--neighbours shows images beside those that a network finds nearest: give it a run of images, and "
+                        "--metrics classifier")  # fmt: skip
     return Candidate(run, checkpoint, G, prior, source, metrics, scorer)
 
 
@@ -161,7 +165,15 @@ def _referring(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _choices() -> str:
-    return ", ".join(sorted(file.stem for file in (conf_dir() / "metrics").glob("*.yaml") if file.stem != "none"))
+    """Those that have scores."""
+    every = sorted((conf_dir() / "metrics").glob("*.yaml"))
+    return ", ".join(file.stem for file in every if "scores: {}" not in file.read_text())
+
+
+def _extractor(scorer: Scorer) -> Extractor | None:
+    """What the scores look through, if any does."""
+    found = (getattr(metric, "extractor", None) for metric in scorer.metrics.values())
+    return next((each for each in found if isinstance(each, Extractor)), None)
 
 
 def _scored(candidate: Candidate, request: EvaluationRequest, device: torch.device) -> dict[str, Any]:
@@ -194,9 +206,9 @@ def _written(candidate: Candidate, result: dict[str, Any], request: EvaluationRe
     name = f"{candidate.checkpoint.stem}-{request.metrics or 'metrics'}-n{candidate.metrics.n}-{how}"
     files = [folder / f"{name}.json"]
     write_whole(files[0], json.dumps(result, indent=2, allow_nan=False) + "\n")
-    extractor = next((m.extractor for m in candidate.scorer.metrics.values() if hasattr(m, "extractor")), None)
+    extractor = _extractor(candidate.scorer)
     images = candidate.source
-    if request.neighbours and isinstance(extractor, Extractor) and isinstance(images, Images):
+    if request.neighbours and extractor is not None and isinstance(images, Images):
         x = candidate.scorer.samples[:NEIGHBOURS]
         found = nearest(x, images.x, extractor, k=min(SHOWN, len(images)), progress=True)
         files.append(folder / f"{name}-nearest.png")

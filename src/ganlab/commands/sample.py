@@ -26,6 +26,7 @@ from ganlab.files.atomic import write_whole
 from ganlab.files.checkpoint import iteration_of, read_checkpoint
 from ganlab.files.result import without_nan
 from ganlab.files.run import RunDirectory, missing
+from ganlab.files.status import Status
 from ganlab.game.priors import Coded
 from ganlab.pixels import to_uint8
 from ganlab.precision import computed_in
@@ -83,12 +84,12 @@ def _sampled(
     ema_std: float | None, classes: Sequence[int] | None, with_D: str | None, rest: Sequence[str], truncate: float | None,
     frames: int | None,
 ) -> Path:  # fmt: skip
+    if with_D is not None and classes is not None:
+        raise UserError("--classes and --with-D: D chooses among samples of all classes, as the data have them; leave one out")
     G, prior = generator(config, path, trust, ema_std=ema_std)
     judge = WithD.of(run, config, path, G, prior, with_D, rest, seed, trust) if with_D is not None else None
     if judge is None and rest:
         raise UserError(f"{rest[0]}: nothing but how D has a say in samples can be changed: add --with-D mh")
-    if judge is not None and classes is not None:
-        raise UserError("--classes and --with-D: D chooses among samples of all classes, as the data have them; leave one out")
     code = prior if isinstance(prior, Coded) else None
     kinds = kinds_of(config, prior)
     if truncate is not None:
@@ -229,6 +230,8 @@ def checkpoint_of(run: RunDirectory, name: str | None) -> Path:
     if name is None:
         if (newest := run.newest_checkpoint()) is not None:
             return newest
+        if run.status is not Status.UNFINISHED:
+            raise UserError(f"{run.path} has no checkpoint, and is {run.status.value}: train it anew, with checkpoint.every=N")
         every = run.config["checkpoint"]["every"]
         raise UserError(f"{run.path} has no checkpoint yet: look again after checkpoint.every={every}")
     for path in (Path(name), run.checkpoints / name):

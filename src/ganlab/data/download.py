@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
@@ -23,6 +24,7 @@ def downloaded(urls: Sequence[str], path: Path, md5: str, progress: bool = True)
     broken connection or a killed process, and is gone on with. Raises OSError where it cannot be had, or is another file."""
     if path.is_file() and _md5(path) == md5:
         return
+    fresh = [folder for folder in path.parents if not folder.exists()]
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.part")
     problems = []
@@ -41,6 +43,9 @@ def downloaded(urls: Sequence[str], path: Path, md5: str, progress: bool = True)
                 return
             part.unlink()
             problems.append(f"what {url} gives has md5 {found}, and not {md5}")
+    for folder in fresh:
+        with suppress(OSError):  # what has come of it stays
+            folder.rmdir()
     raise OSError(f"{path.name}: {problems[-1]}")
 
 

@@ -105,7 +105,8 @@ class RunDirectory:
     def config(self) -> dict[str, Any]:
         """The resolved config, plain values all of it; raises UserError where there is no run."""
         if not self.config_file.is_file():
-            raise UserError(f"{self.path} is not a run directory: it has no config.yaml")
+            within = next((f"; {one.parent} is one" for one in sorted(self.path.glob("*/config.yaml"))), "")
+            raise UserError(f"{self.path} is not a run directory: it has no config.yaml{within}")
         config = read_plain(self.config_file)
         if not isinstance(config, dict):
             raise UserError(f"{self.config_file} is damaged: it is not a yaml mapping")
@@ -270,6 +271,9 @@ def starting_point(run: RunDirectory, resume: str | None, config: dict[str, Any]
     if (newest := run.newest_checkpoint()) is not None:
         _refuse_other(run, config)
         return newest
+    if run.status is Status.COMPLETED:
+        raise UserError(f"resume = {run.path} is completed, and its checkpoints are gone: start a new run")
+    _refuse_other(run, config)
     origin = run.config.get("resume")  # of a branch of before, which has no copy of where it began
     return _branching_point(Path(origin), config) if isinstance(origin, str) and origin.endswith(".ckpt") else None
 

@@ -23,6 +23,11 @@ class Smoothed(Pointwise):
     """
 
     def __init__(self, loss: Loss, share: float) -> None:
+        if isinstance(getattr(loss, "loss", None), Pointwise):
+            raise ValueError(
+                f"{type(loss).__name__} is of a minibatch, and label smoothing of each example: it comes first, as in "
+                "adjust=[label_smoothing,top_k]"
+            )
         if not isinstance(loss, Pointwise):
             raise ValueError(
                 f"{type(loss).__name__} has no labels to smooth: label smoothing needs a loss of each example, as minimax, "

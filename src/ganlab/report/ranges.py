@@ -20,7 +20,8 @@ EVERYTHING = (-math.inf, math.inf)
 BY_UNIT: dict[str, Range] = {"share": (0, 1), "probability": (0, 1), "count": (0, math.inf)}
 JSD, AT_LEAST_0 = (0.0, math.log(2)), (0.0, math.inf)
 BY_NAME: dict[str, Range] = {
-    **dict.fromkeys(("mode_jsd", "binned_jsd", "jsd"), JSD),
+    **dict.fromkeys(("mode_jsd", "jsd"), JSD),
+    "binned_jsd": (-math.inf, math.log(2)),  # less what chance would make of equal laws, so that it may lie below 0
     "C": (-math.log(4), 0.0),  # -log 4 + 2 JSD
     "V": (-math.inf, 0.0),
     **dict.fromkeys(("fid", "class_fid", "density", "diversity"), AT_LEAST_0),

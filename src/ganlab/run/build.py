@@ -47,7 +47,8 @@ log = logging.getLogger(__name__)
 def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
     """The typed config, `images` turned into iterations; raises UserError."""
     given = {override.split("=")[0].lstrip("+") for override in overrides}
-    if {"iterations", "images"} <= given:
+    if {"iterations", "images"} <= given - {name for name, _, value in (text.lstrip("+").partition("=") for text in overrides)
+                                            if value == "null"}:  # fmt: skip
         raise UserError("iterations and images are two budgets for one run: give one of them")
     if "iterations" in given:
         cfg.images = None  # that of an experiment
@@ -148,7 +149,10 @@ def _width(D: nn.Module) -> int:
     inner = getattr(D, "D", D)
     if not isinstance(inner, Discriminator):
         raise UserError("objective needs a D in two halves, trunk and head: derive it from networks.layers.Discriminator")
-    return inner.head.features  # type: ignore[return-value]
+    features = getattr(getattr(inner, "head", None), "features", None)
+    if not isinstance(features, int):
+        raise UserError("objective needs to know how many features D has: give it a head that says so, as LinearHead")
+    return features
 
 
 def scorer_of(

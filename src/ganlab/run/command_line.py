@@ -31,17 +31,18 @@ from ganlab.errors import (
     Unsaved,
     UserError,
     brief,
+    did_you_mean,
 )
-from ganlab.files.command import program
+from ganlab.files.command import SCRIPT, program
 from ganlab.files.run import RunDirectory
 from ganlab.files.saved import yaml_problem
 from ganlab.files.status import Status
 from ganlab.run.composing import remembering
 from ganlab.run.help import help_text
 from ganlab.run.hints import meant
-from ganlab.run.line import GRAMMAR, read_line, with_own_conf, with_saved_overrides
+from ganlab.run.line import GRAMMAR, flags_first, read_line, with_own_conf, with_saved_overrides
 from ganlab.run.output import patient
-from ganlab.run.tree import conf_dir, groups, top_level, usual
+from ganlab.run.tree import conf_dir, groups, own_conf, top_level, usual
 from ganlab.signals import SIGNALS
 
 
@@ -92,15 +93,21 @@ def mistake(error: Exception, composing: bool) -> str | None:
     if isinstance(error, OSError):
         if error.filename is None or Path(error.filename).suffix == ".py":
             return None
-        return f"cannot use {error.filename}: {error.strerror}; run directories go to runs=PATH"
+        return f"cannot use {error.filename}: {error.strerror}{_elsewhere(sys.argv)}"
     if composing and isinstance(error, ValueError | TypeError | AttributeError | KeyError | AssertionError | RecursionError):
         return f"the config cannot be composed: {type(error).__name__}: {error}; look at the files in {conf_dir()}"
     return None
 
 
+def _elsewhere(argv: Sequence[str]) -> str:
+    if any(word.split("=")[0] == "--out" for word in argv):
+        return "; name another place with --out"
+    return "; run directories go to runs=PATH" if Path(argv[0]).name == SCRIPT.name else ""
+
+
 def complete(argv: Sequence[str]) -> list[str]:
     """The command line with what a run to go on with, and the working directory, add to it. Raises UserError."""
-    line = with_own_conf(with_saved_overrides(argv))
+    line = with_own_conf(with_saved_overrides(flags_first(argv)))
     refuse_null_groups(line)
     return line
 
@@ -208,6 +215,14 @@ def sentence(error: Exception) -> str:
         group, _, key = match[2].rpartition(".")
         advice = f"; `{program()} --cfg job -p {group}` lists its keys" if group else meant(key, top_level(), conf_dir())
         return f"unknown key {match[2]}{advice}"
+    if "does not support sweep type" in text:
+        swept = next((one.input_line for one in read_line(sys.argv).parsed if one.is_interval_sweep()), "this")
+        return f"{swept} is a range to search in: add hydra/sweeper=tune, or give values to train with"
+    if match := re.search(r"Could not (?:find|load) '(\w+)/([^'/]+)'", text):
+        group, name = match[1], match[2].removesuffix(".")
+        known = [file.stem for folder in (conf_dir(), own_conf()) if folder for file in (folder / group).glob("*.yaml")]
+        found = re.search(r"Available options in .*?:\s(.*?)(?:Config search path|$)", str(error), re.DOTALL)
+        return f"{group} = {name} is no choice{did_you_mean(name, found[1].split() if found else known)}"
     if (match := re.match(r"Could not override '(\w+)'\. No match", text)) and match[1] in {*top_level()} - {*groups()}:
         return f"{match[1]} is a folder where configs are looked for, and so a choice among its files: move it, or the configs"
     lines = (line.strip() for line in str(error).split("Config search path")[0].splitlines())

@@ -22,6 +22,7 @@ from torch import nn
 from ganlab.errors import Mistakes, UserError, brief, did_you_mean
 from ganlab.files.saved import leaves
 from ganlab.run.ranges import out_of_range
+from ganlab.run.targets import target_of
 from ganlab.settings import Node, Settings
 
 
@@ -74,9 +75,19 @@ def build_as(wanted: type, node: Node, key: str, **given: Any) -> Any:
     """`build`, for a node that must describe one of the protocols of types.py, or derive from a class."""
     part = build(node, key, **given)
     if not isinstance(part, wanted):
+        lacks = [name for name in _members(wanted) if not hasattr(part, name)]
+        more = f", for it has no {' and no '.join(lacks)}" if lacks else ""
         group = key.split(".")[0]
-        raise UserError(f"{key}._target_ = {node['_target_']} is no {wanted.__name__}: choose one of conf/{group}")
+        raise UserError(f"{key}._target_ = {node['_target_']} is no {wanted.__name__}{more}: choose one of conf/{group}")
     return part
+
+
+def _members(protocol: type) -> list[str]:
+    """What a class must have to follow a protocol; nothing of a class to derive from."""
+    if not getattr(protocol, "_is_protocol", False):
+        return []
+    every = (name for base in protocol.__mro__ for name in (*vars(base), *vars(base).get("__annotations__", ())))
+    return sorted({name for name in every if not name.startswith("_")})
 
 
 def build(node: Node, key: str, **given: Any) -> Any:
@@ -98,7 +109,7 @@ def check(node: Any, key: str, given: Iterable[str]) -> Node:
     """The node with its values as its target's signature types them; raises UserError where they do not fit."""
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise UserError(f"{key} must be a mapping with a _target_, found {node!r}")
-    target = _target(node["_target_"], key)
+    target = target_of(node["_target_"], key)
     parameters = _parameters(target, node, key)
     own = {name: value for name, value in node.items() if name != "_target_"}
     free = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
@@ -133,7 +144,7 @@ def parameters_of(node: Any, key: str) -> Mapping[str, inspect.Parameter]:
     """Of the target of a node; raises UserError."""
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise UserError(f"{key} must be a mapping with a _target_, found {node!r}")
-    return _parameters(_target(node["_target_"], key), node, key)
+    return _parameters(target_of(node["_target_"], key), node, key)
 
 
 def _parameters(target: Callable[..., Any], node: Mapping[Any, Any], key: str) -> Mapping[str, inspect.Parameter]:
@@ -181,7 +192,7 @@ def _own(path: Any, places: tuple[str, ...]) -> bool:
     if not isinstance(path, str) or not path.startswith(("ganlab.", "torch.", "pytorch_lightning.")) or "._" in path:
         return False  # and nothing else is imported
     try:
-        found = _target(path, "_target_")
+        found = target_of(path, "_target_")
     except UserError:
         return False
     home = getattr(found, "__module__", None)
@@ -189,16 +200,6 @@ def _own(path: Any, places: tuple[str, ...]) -> bool:
     if inspect.isfunction(found):
         return known and "." not in found.__qualname__ and str(home).startswith(("ganlab.data.", "ganlab.features."))
     return known and inspect.isclass(found)
-
-
-def _target(path: str, key: str) -> Callable[..., Any]:
-    try:
-        target = hydra.utils.get_object(path)
-    except Exception as error:
-        raise UserError(f"{key}._target_ = {path}: {_one_line(error)}") from error
-    if not callable(target):
-        raise UserError(f"{key}._target_ = {path} is no class and no function: give package.module.Class")
-    return target
 
 
 def _hints(target: Callable[..., Any]) -> dict[str, Any]:

@@ -82,6 +82,8 @@ class Ending:
         path = shlex.quote(str(self.run.path))
         if status is Status.COMPLETED:
             return [f"next       ganlab sample {path} --n 64"] if self.run.checkpoints.is_dir() else []
+        if status is Status.DIVERGED and self.run.newest_checkpoint() is None:
+            return ["next       it has no checkpoint of before: begin anew, with a smaller optim.lr or checkpoint.every=10"]
         more = {Status.INTERRUPTED: "", Status.DIVERGED: " on_divergence=rollback"}.get(status)
         return [] if more is None else [f"next       {program()} resume={path}{more}"]
 

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from ganlab.data.module import Minibatches
-from ganlab.errors import Diverged, Interrupted, Unsaved, UserError
+from ganlab.errors import Diverged, Interrupted, Unsaved, UserError, brief
 from ganlab.files.checkpoint import iteration_of
 from ganlab.files.result import now, provenance
 from ganlab.files.run import RunDirectory, checkpoints, starting_point
@@ -33,7 +33,7 @@ from ganlab.precision import computed_in
 from ganlab.random import seed_of
 from ganlab.run.build import game_of, logger_of, scorer_of, settings_of, taken_by_logger, trainer_of
 from ganlab.run.classifier import with_classifier
-from ganlab.run.config import build, build_as, check, classes_told, plain
+from ganlab.run.config import MISTAKEN, build, build_as, check, classes_told, plain
 from ganlab.run.ending import Ending
 from ganlab.run.identity import data_to_go_on_with
 from ganlab.run.interrupt import Interrupt
@@ -214,7 +214,12 @@ class Experiment(Ending):
     def _rehearse(self, settings: Settings, checkpoint: Path | None) -> None:
         """Raises UserError where the game and the Trainer do not go together, or an iteration fails."""
         world = self.trainer.world_size
-        self.source.minibatches(0, 1, settings.batch_size, settings.seed, slice(0, 1))  # a batch larger than the data
+        try:
+            self.source.minibatches(0, 1, settings.batch_size, settings.seed, slice(0, 1))  # a batch larger than the data
+        except MISTAKEN as error:  # of a class of one's own
+            raise UserError(
+                f"data gives no minibatch ({brief(str(error), 80)}): its sample() is x [n, *S] and y [n]"
+            ) from error
         if world > 1 and settings.on_divergence.times:
             raise UserError("on_divergence=rollback needs one process: leave it out, or trainer.devices")
         if settings.batch_size % (world * settings.model.pack):

@@ -11,7 +11,8 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
-from ganlab.errors import UserError
+from ganlab.errors import UserError, did_you_mean
+from ganlab.files.command import program
 from ganlab.files.older import overrides
 from ganlab.files.run import RunDirectory
 from ganlab.files.saved import read_plain
@@ -41,6 +42,29 @@ def read_line(argv: Sequence[str]) -> Line:
     start = next((i for i in range(len(words)) if given and words[i : i + len(given)] == given), len(words))
     flags = words[:start] + words[start + len(given) :]
     return Line(argv[0], flags, given, read_overrides(given), TRUST in argv)
+
+
+def flags_first(argv: Sequence[str]) -> list[str]:
+    """A command line whose flags may stand anywhere, as Hydra's parser wants it: they come first. Raises UserError for one that
+    there is not."""
+    takes = {name: action.nargs for action in get_args_parser()._actions for name in action.option_strings}
+    flags: list[str] = []
+    overrides: list[str] = []
+    words = [*argv[1:]]
+    while words:
+        word = words.pop(0)
+        name, equals, _ = word.partition("=")
+        if word == TRUST or not word.startswith("-"):
+            (flags if word == TRUST else overrides).append(word)
+        elif name not in takes:
+            meant = f": write {word.lstrip('-')}" if equals else did_you_mean(name, [*takes, TRUST])
+            raise UserError(f"{name} is no option of {program()}{meant}")
+        else:
+            flags.append(word)
+            value = takes[name] is None or (takes[name] == "?" and words[:1] != [] and "=" not in words[0])
+            if value and not equals and words:
+                flags.append(words.pop(0))
+    return [argv[0], *flags, *overrides]
 
 
 def read_overrides(given: Sequence[str]) -> list[Override]:
@@ -75,6 +99,8 @@ def _parsed(text: str) -> Override:
         bare = value.strip("'\"")
         if value.endswith(",") or not bare or '"' in bare or "'" in bare:
             raise UserError(f"cannot read the override {text!r}: see {GRAMMAR}") from error
+        if any(bare.count(a) != bare.count(b) for a, b in ("()", "[]", "{}")):
+            raise UserError(f"cannot read the override {text!r}: close its brackets, or quote its value twice") from error
         raise UserError(f"cannot read the override {text!r}: quote its value twice, as '{key}=\"{bare}\"'") from error
 
 
@@ -88,6 +114,9 @@ def with_saved_overrides(argv: Sequence[str]) -> list[str]:
     resumed = next((one.value() for one in line.parsed if one.key_or_group == "resume" and not one.is_sweep_override()), None)
     if isinstance(resumed, str) and not resumed.endswith(".ckpt") and Path(resumed).is_file():
         raise UserError(f"resume = {resumed} is a file: give a run directory, a .ckpt file to branch off from, or auto")
+    place = next((one for one in line.parsed if one.key_or_group == "hydra.run.dir" and not one.is_sweep_override()), None)
+    if isinstance(resumed, str) and resumed not in ("auto", "null") and not resumed.endswith(".ckpt") and place is not None:
+        raise UserError(f"resume = {resumed} goes on in its own directory: leave {place.input_line} out, or branch off a .ckpt")
     saved = RunDirectory(resumed) if isinstance(resumed, str) and not resumed.endswith(".ckpt") else None
     if saved is None or not saved.overrides_file.is_file():
         return [word for word in argv if word != TRUST]

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf, open_dict
 
+from ganlab.errors import UserError
 from ganlab.game.numbers import BETAS
 from ganlab.run.config import parameters_of
 from ganlab.run.tree import groups
@@ -50,15 +51,19 @@ def _moved(known: Collection[str], target: str) -> set[str]:
 def _leave_out(
     cfg: DictConfig, place: str, known: Collection[str], given: Collection[str], kind: str, numbers: bool = False
 ) -> None:  # fmt: skip
-    """All but what is `known` there, and, where only `numbers` are left out, but nodes."""
+    """All but what is `known` there. Raises UserError for a node, where only `numbers` may be left out."""
     told = OmegaConf.select(cfg, place)
     for name in [str(name) for name in told] if isinstance(told, DictConfig) else ():
         key = f"{place}.{name}"
-        stays = name.startswith("_") or name in known or (numbers and isinstance(told[name], DictConfig))
-        if not stays and not any(each == key or each.startswith(f"{key}.") for each in given):
-            with open_dict(told):
-                del told[name]
-            log.warning("%s of a preset is not looked at by %s, which was chosen", key, kind)
+        if name.startswith("_") or name in known or any(each == key or each.startswith(f"{key}.") for each in given):
+            continue
+        if numbers and isinstance(told[name], DictConfig):
+            what = str(told[name].get("_target_")).rpartition(".")[2]
+            told_so = f"{key} = {what} is asked for by a preset, as a condition, but this net has no {name}"
+            raise UserError(f"{told_so}: choose another condition, or model")
+        with open_dict(told):
+            del told[name]
+        log.warning("%s of a preset is not looked at by %s, which was chosen", key, kind)
 
 
 def _parts(cfg: DictConfig, group: str) -> list[str]:

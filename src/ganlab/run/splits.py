@@ -15,7 +15,8 @@ from ganlab.types import Source
 def split_of(data: Node, split: str, key: str) -> Source:
     """Another part of the same data; raises UserError, under the key that asked for it."""
     if not takes(data, "data", "split"):
-        raise UserError(f"{key} = {split} but this data has no splits: set it to null")
+        otherwise = "take other metrics, or " if key.startswith("metrics.") else ""
+        raise UserError(f"{key} = {split} but this data has no splits: {otherwise}set it to null")
     try:
         source: Source = build_as(Source, {**data, "split": split}, "data")
     except UserError as error:
