@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ganlab.errors import UserError, did_you_mean
 from ganlab.files.run import RunDirectory, placeless
 from ganlab.files.status import Status
 from ganlab.metrics.cards import name_of
@@ -66,7 +65,7 @@ def grouped(groups: Sequence[Sequence[Run]], equal: bool = False) -> list[list[S
     found = [_settings(runs, equal) for runs in groups]
     _name([setting for settings in found for setting in settings], equal)
     for settings in found if len(found) > 1 else ():
-        short = [_joined({key: part for key, part in s.parts.items() if key != "data"}) for s in settings]
+        short = [joined({key: part for key, part in s.parts.items() if key != "data"}) for s in settings]
         if all(short) and len({*short}) == len(short):
             for setting, name in zip(settings, short, strict=True):
                 setting.name = name
@@ -102,7 +101,18 @@ def seeds_of(settings: Sequence[Setting], budget: Budget | None, notes: Notes) -
             notes.add("no run ended well: there is nothing to average", setting.name)
         elif seeds == 1:
             notes.add("one seed only: there is no interval, and one run is an anecdote", setting.name)
+    if unnamed := _unnamed(settings):
+        notes.add(f"Settings differ in {unnamed}, too, which their names do not say: what is shown is of all of it together.")
     _budgets(settings, budget, notes)
+
+
+def _unnamed(settings: Sequence[Setting]) -> str:
+    """The keys in which they differ and that no name has; what a preset brings is known by its name."""
+    named = {part.split(".")[0] for setting in settings for part in setting.parts}
+    if len(settings) < 2 or not named or named & {*PRESETS}:
+        return ""
+    roots = dict.fromkeys(key.split(".")[0] for key in varying(settings))
+    return ", ".join(key for key in KEYS if key in roots and key not in named | {*LENGTH, "shape"})
 
 
 def _budgets(settings: Sequence[Setting], budget: Budget | None, notes: Notes) -> None:
@@ -117,48 +127,6 @@ def _budgets(settings: Sequence[Setting], budget: Budget | None, notes: Notes) -
             notes.add(f"has {status} runs, which count with the last scores that they had", *stopped)
 
 
-def counterparts(settings: Sequence[Setting], versus: str, notes: Notes) -> list[tuple[str, str]]:
-    """`versus` is KEY=VALUE: names of each setting's counterpart, the same but for KEY having VALUE, and of the setting."""
-    key, _, value = versus.partition("=")
-    found, without = [], []
-    for setting in settings:
-        wanted = {**setting.parts, key: value}
-        if setting.parts == wanted:
-            continue
-        other = [each.name for each in settings if each.parts == wanted]
-        found += [(other[0], setting.name)] if len(other) == 1 else []
-        without += [] if len(other) == 1 else [setting.name]
-    if without:
-        notes.add(f"not tested, as no setting is the same with {versus}", *without)
-    return found
-
-
-def told_apart(settings: Sequence[Setting], versus: str) -> dict[str, tuple[str, str]]:
-    """The names of the settings in two parts: KEY with its value, and the rest without the data."""
-    key = versus.partition("=")[0]
-    return {
-        s.name: (f"{key}={s.parts.get(key, '')}", _joined({k: v for k, v in s.parts.items() if k not in (key, "data")}))
-        for s in settings
-    }
-
-
-def refuse_unknown(reference: str | None, versus: str | None, settings: Sequence[Setting]) -> None:
-    if reference is not None and versus is not None:
-        raise UserError(f"--reference {reference} and --versus {versus}: each says what settings are tested against, use one")
-    names = [*dict.fromkeys(setting.name for setting in settings)]
-    if reference is not None and reference not in names:
-        raise UserError(f"--reference {reference!r} is not one of the settings{did_you_mean(reference, names)}")
-    if versus is not None:
-        key, _, value = versus.partition("=")
-        keys = [*dict.fromkeys(k for setting in settings for k in setting.parts if k and k != "data")]
-        if key not in keys:
-            told = "data sets are not tested against each other" if key == "data" else "the settings do not differ in it"
-            raise UserError(f"--versus {versus}: it is KEY=VALUE, and {key!r} is no KEY: {told}{did_you_mean(key, keys)}")
-        values = [*dict.fromkeys(setting.parts[key] for setting in settings if key in setting.parts)]
-        if value not in values:
-            raise UserError(f"--versus {versus}: no setting has that{did_you_mean(value, values)}")
-
-
 def _deciding(config: Mapping[str, Any], equal: bool) -> dict[str, Any]:
     keys = [key for key in KEYS if key in config and not (equal and key in LENGTH)]
     return {key: _without_places(config[key]) for key in keys} | {"precision": (config.get("trainer") or {}).get("precision")}
@@ -170,7 +138,7 @@ def _without_places(value: Any) -> Any:
     return value
 
 
-def _joined(parts: Mapping[str, str]) -> str:
+def joined(parts: Mapping[str, str]) -> str:
     return ", ".join(f"{key}={part}" for key, part in parts.items() if part)
 
 
@@ -180,7 +148,7 @@ def _name(settings: list[Setting], equal: bool) -> None:
         settings[0].name = _common_name(settings[0])
         return
     for setting, parts in zip(settings, _from_overrides(settings, equal) or _from_configs(settings), strict=True):
-        setting.parts, setting.name = parts, _joined(parts) or "base"
+        setting.parts, setting.name = parts, joined(parts) or "base"
     names = [setting.name for setting in settings]
     for i, setting in enumerate(settings):
         if names.count(setting.name) > 1:
@@ -210,7 +178,7 @@ def _from_overrides(settings: Sequence[Setting], equal: bool) -> list[dict[str, 
         texts[key] = [_text(key, found, setting) for found, setting in zip(values, settings, strict=True)]
     chosen = _telling(texts)
     parts = [{key: texts[key][i] for key in texts if key in chosen} for i in range(len(given))]
-    return parts if len({_joined(each) for each in parts}) == len(parts) else None
+    return parts if len({joined(each) for each in parts}) == len(parts) else None
 
 
 def _text(key: str, found: set[str | None], setting: Setting) -> str:

@@ -16,17 +16,15 @@ from ganlab.report.evaluations import evaluated
 from ganlab.report.gallery import Gallery, gallery
 from ganlab.report.groups import (
     Setting,
-    counterparts,
     grouped,
-    refuse_unknown,
     seeds_of,
     title_of,
-    told_apart,
     varying,
 )
 from ganlab.report.overview import Overview, endings, lost_modes, main_score, overview, refuse_unknown_score
 from ganlab.report.read import Notes, read_runs
 from ganlab.report.tables import Cost, Row, Test, Versus, cost, rows, summary, tests
+from ganlab.report.versus import counterparts, refuse_unknown, told_apart
 
 
 class Section(NamedTuple):
