@@ -10,6 +10,7 @@ from conftest import ROOT
 from forked import Forked
 from PIL import Image
 
+from ganlab.commands.main import main
 from ganlab.commands.sample import checkpoint_of, sample
 from ganlab.errors import UserError
 from ganlab.files.run import RunDirectory
@@ -127,3 +128,21 @@ def test_the_sample_command(points):
     done = Forked("ganlab", "sample", points.path, "--n", "5", cwd=points.path.parent).ended()
     assert done.returncode == 0
     assert done.stdout.strip().endswith("step-000000004-seed0")
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["sample", "x", "--classes", "3-7"], "argument --classes: give numbers from 0 on, as 3,7, and not 3-7"),
+        (["sample", "x", "--trusst"], "unrecognized arguments: --trusst"),
+        (["evaluate"], "the following arguments are required: RUN; `ganlab evaluate --help` says how it is used"),
+        ([], "the following arguments are required: COMMAND; `ganlab --help` says how it is used"),
+    ],
+)
+def test_a_word_that_a_command_does_not_have_is_told_in_one_sentence(words, told, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["ganlab", *words])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 2
+    assert (said := capsys.readouterr().err).startswith(f"ganlab: error: {told}")
+    assert said.count("\n") == 1

@@ -290,12 +290,12 @@ def test_a_model_that_was_left_out_is_named_by_its_module(tmp_path):
 
 
 def test_what_differs_and_no_name_says_is_told(tmp_path):
-    told = "Settings differ in penalty, augment, too, which their names do not say: what is shown is of all of it together."
+    told = "Settings differ in augment, k, too, which their names do not say: what is shown is of all of it together."
     more = {"k": 2, "augment": {"_target_": "x.Noise"}, "penalty": {"r1": {"_target_": "x.R1", "gamma": 1.0}}, "iterations": 9}
-    finished(tmp_path, "a", [1.0], overrides=["seed=0"])
+    finished(tmp_path, "a", [1.0], config={"augment": {"_target_": "x.Augment"}, "penalty": {}}, overrides=["seed=0"])
     finished(tmp_path, "b", [1.0], config=more, overrides=["k=2", "penalty=r1", "augment=noise"])
     study = report.studied([tmp_path])
-    assert [setting.name for setting in study.settings] == ["k=1", "k=2"]
+    assert [setting.name for setting in study.settings] == ["penalty=none", "penalty=r1"]
     assert [note for note in study.notes if "names do not say" in note] == [told]
     finished(tmp_path, "b", [1.0], config={"k": 2}, overrides=["k=2"])
     finished(tmp_path, "a", [1.0], overrides=["k=1"])

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 from ganlab import __version__
 from ganlab.files.command import SCRIPT
@@ -20,14 +21,21 @@ TRUNCATE = "z within so many standard deviations of 0 (prior=normal), or w so ne
 TAKE_OVERRIDES = ("_sample", "_evaluate")  # KEY=VALUE after their options
 
 
+class Parser(argparse.ArgumentParser):
+    """A mistake is one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"ganlab: error: {message}; `{self.prog} --help` says how it is used\n")
+
+
 def main() -> None:
     listen()  # before seconds of importing
     if sys.argv[1:2] == ["train"]:  # its words are Hydra's
         sys.argv = [str(SCRIPT), *sys.argv[2:]]
         runpy.run_path(sys.argv[0], run_name="__main__")
-    parser = argparse.ArgumentParser(prog="ganlab", description=__doc__)
+    parser = Parser(prog="ganlab", description=__doc__)
     parser.add_argument("--version", action="version", version=f"ganlab {__version__}")
-    commands = parser.add_subparsers(required=True)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("train", help="one GAN, or with -m a sweep: KEY=VALUE, as python train.py in a checkout; train --help")
     command = commands.add_parser("sample", help="images (or points), a grid and an interpolation from a run directory")
     command.add_argument(
@@ -158,6 +166,8 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _numbers(text: str) -> list[int]:
+    if not all(part.strip().isdecimal() for part in text.split(",")):
+        raise argparse.ArgumentTypeError(f"give numbers from 0 on, as 3,7, and not {text}")
     return [int(part) for part in text.split(",")]
 
 

@@ -112,7 +112,8 @@ def _unnamed(settings: Sequence[Setting]) -> str:
     if len(settings) < 2 or not named or named & {*PRESETS}:
         return ""
     roots = dict.fromkeys(key.split(".")[0] for key in varying(settings))
-    return ", ".join(key for key in KEYS if key in roots and key not in named | {*LENGTH, "shape"})
+    known = [key for key in KEYS if all(key in setting.config for setting in settings)]  # not what only new runs say
+    return ", ".join(key for key in known if key in roots and key not in named | {*LENGTH, "shape"})
 
 
 def _budgets(settings: Sequence[Setting], budget: Budget | None, notes: Notes) -> None:
