@@ -297,9 +297,10 @@ def test_what_differs_and_no_name_says_is_told(tmp_path):
     study = report.studied([tmp_path])
     assert [setting.name for setting in study.settings] == ["penalty=none", "penalty=r1"]
     assert [note for note in study.notes if "names do not say" in note] == [told]
-    finished(tmp_path, "b", [1.0], config={"k": 2}, overrides=["k=2"])
-    finished(tmp_path, "a", [1.0], overrides=["k=1"])
-    assert not [note for note in report.studied([tmp_path]).notes if "names do not say" in note]
+    one, two = tmp_path / "one", tmp_path / "two"
+    finished(one, "a", [1.0], overrides=["k=1"])
+    finished(two, "b", [1.0], config={"k": 2}, overrides=["k=2"])
+    assert not [note for note in report.studied([one, two]).notes if "names do not say" in note]
 
 
 def test_overrides_that_vary_with_others_do_not_flood_the_name(tmp_path):
