@@ -194,7 +194,7 @@ def test_a_run_without_checkpoints_is_not_begun_anew_in_its_place(run, tmp_path)
     with pytest.raises(UserError, match=r"it has no config\.yaml; .*parts is one$"):
         meant_by(str(tmp_path), None)
     shutil.rmtree(done.checkpoints)
-    with pytest.raises(UserError, match="is completed, and its checkpoints are gone: start a new run"):
+    with pytest.raises(UserError, match="is completed and has no checkpoint to go on from: start a new run"):
         run(*TINY, "iterations=4", f"resume={tmp_path}/parts", name="parts")
     with pytest.raises(UserError, match=r"has no checkpoint, and is completed: train it anew, with checkpoint\.every=N"):
         checkpoint_of(done, None)

@@ -188,6 +188,8 @@ def test_a_run_goes_on_in_its_own_directory(mine):
     for typed in (f"resume={mine.path}", f"+resume={mine.path}"):
         with pytest.raises(UserError, match=r"goes on in its own directory: leave hydra\.run\.dir=x out"):
             with_saved_overrides(["train.py", typed, "hydra.run.dir=x"])
+    same = [f"resume={mine.path}", f"hydra.run.dir={mine.path}"]
+    assert with_saved_overrides(["train.py", *same])[-2:] == same
     for typed in ("resume=auto", "resume=null", f"resume={mine.path}/checkpoints/a.ckpt"):
         assert with_saved_overrides(["train.py", typed, "hydra.run.dir=x"])[1:] == [typed, "hydra.run.dir=x"]
 

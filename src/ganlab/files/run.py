@@ -272,7 +272,7 @@ def starting_point(run: RunDirectory, resume: str | None, config: dict[str, Any]
         _refuse_other(run, config)
         return newest
     if run.status is Status.COMPLETED:
-        raise UserError(f"resume = {run.path} is completed, and its checkpoints are gone: start a new run")
+        raise UserError(f"resume = {run.path} is completed and has no checkpoint to go on from: start a new run")
     _refuse_other(run, config)
     origin = run.config.get("resume")  # of a branch of before, which has no copy of where it began
     return _branching_point(Path(origin), config) if isinstance(origin, str) and origin.endswith(".ckpt") else None

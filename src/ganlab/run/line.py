@@ -114,13 +114,19 @@ def with_saved_overrides(argv: Sequence[str]) -> list[str]:
     resumed = next((one.value() for one in line.parsed if one.key_or_group == "resume" and not one.is_sweep_override()), None)
     if isinstance(resumed, str) and not resumed.endswith(".ckpt") and Path(resumed).is_file():
         raise UserError(f"resume = {resumed} is a file: give a run directory, a .ckpt file to branch off from, or auto")
-    place = next((one for one in line.parsed if one.key_or_group == "hydra.run.dir" and not one.is_sweep_override()), None)
-    if isinstance(resumed, str) and resumed not in ("auto", "null") and not resumed.endswith(".ckpt") and place is not None:
-        raise UserError(f"resume = {resumed} goes on in its own directory: leave {place.input_line} out, or branch off a .ckpt")
+    _refuse_two_places(resumed, line)
     saved = RunDirectory(resumed) if isinstance(resumed, str) and not resumed.endswith(".ckpt") else None
     if saved is None or not saved.overrides_file.is_file():
         return [word for word in argv if word != TRUST]
     return [line.script, *_flags_of(saved, line), *line.flags, *_overrides_of(saved, line), *line.given]
+
+
+def _refuse_two_places(resumed: Any, line: Line) -> None:
+    place = next((one for one in line.parsed if one.key_or_group == "hydra.run.dir" and not one.is_sweep_override()), None)
+    if place is None or not isinstance(resumed, str) or resumed == "auto" or resumed.endswith(".ckpt"):
+        return
+    if place.is_delete() or Path(str(place.value())).absolute() != Path(resumed).absolute():
+        raise UserError(f"resume = {resumed} goes on in its own directory: leave {place.input_line} out, or branch off a .ckpt")
 
 
 def _overrides_of(run: RunDirectory, line: Line) -> list[str]:
