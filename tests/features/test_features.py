@@ -285,6 +285,8 @@ def test_a_missing_file_is_named_with_what_makes_it(tmp_path):
         UserError, match=r"features/mnist.pt is missing \(No such .*\): make it with `ganlab features data=mnist`"
     ):
         load(str(tmp_path / "features" / "mnist.pt"))
+    with pytest.raises(UserError, match=r"nope.pt is missing .*: make it with `ganlab features data=\.\.\. --out .*nope.pt`"):
+        load(str(tmp_path / "nope.pt"))
 
 
 class Evil:

@@ -81,8 +81,8 @@ def load(path: str | None) -> Classifier:
     try:
         stat = file.stat()
     except OSError as error:
-        usual = file == Path("features", f"{file.stem}.pt")
-        make = f"ganlab features data={file.stem}" if usual else f"ganlab features data=... --out {file}"
+        named = file.parent.name == "features"  # as `ganlab features` names them, by the data
+        make = f"ganlab features data={file.stem}" if named else f"ganlab features data=... --out {file}"
         raise UserError(f"{file} is missing ({error.strerror}): make it with `{make}`") from error
     return _open(file, stat.st_mtime_ns, stat.st_size)
 
