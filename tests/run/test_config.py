@@ -498,6 +498,11 @@ def test_a_choice_on_the_line_leaves_out_what_a_preset_says_of_another(tmp_path,
         for key in told:
             place, _, name = key.rpartition(".")
             assert name not in (value_at(settings.model_dump(), place) or {})
+    given = ["experiment=my_images", source, "model=dcgan", "seed=1", "shape=[3,32,32]", "iterations=3"]
+    note = settings_of(composed(*given, path=tmp_path), given).note
+    assert note.startswith("my_images: StyleGAN2")
+    assert note.endswith("; on the line: model=dcgan, shape=[3,32,32]")
+    assert settings_of(composed(*given[:2], path=tmp_path), given[:2]).note.endswith("(features=FILE)")
     for name in ("images", "imgs"):  # what the line itself says is a mistake
         given = ["model=stylegan2", "average=power", f"+average.{name}=3" if name == "imgs" else f"average.{name}=3"]
         with pytest.raises(UserError, match=rf"unknown key average\.{name}; known are every, stds"):

@@ -36,7 +36,7 @@ from ganlab.run.numbers import numbers_of
 from ganlab.run.pairs import refuse_unfit
 from ganlab.run.parts import average_of, losses_of
 from ganlab.run.precision import refuse_unfit_precision
-from ganlab.run.replaced import leave_out_what_was_replaced
+from ganlab.run.replaced import leave_out_what_was_replaced, noted
 from ganlab.run.splits import split_of, unseen_by
 from ganlab.settings import Metrics, Node, Settings
 from ganlab.types import Prior, Source
@@ -63,6 +63,8 @@ def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
             for name in (name for name in cfg.penalty or () if f"{name}:" in value):
                 _refuse_unchosen(name, cfg.penalty[name], key)
     leave_out_what_was_replaced(cfg, given)
+    if cfg.note and "note" not in given:
+        cfg.note = noted(cfg.note, overrides)
     settings = validate(resolve(cfg))
     for key, name in (("ema_decay", "decay"), ("ema_ramp", "ramp")):
         if key in given and not takes(settings.average, "average", name):

@@ -13,8 +13,10 @@ from ganlab.errors import UserError
 from ganlab.game.numbers import BETAS
 from ganlab.run.config import parameters_of
 from ganlab.run.tree import groups
+from ganlab.settings import GAME
 
 BROUGHT = {"average", "loss", "optim", "prior"}  # by a model, which was chosen with it
+PLAYED = {*GAME, "condition"} - {"data", "seed"}  # what a note may be about
 log = logging.getLogger(__name__)
 
 
@@ -33,6 +35,12 @@ def leave_out_what_was_replaced(cfg: DictConfig, given: Collection[str]) -> None
     for group in ("penalty", "adjust") if chosen else ():  # any choice may bring its own
         names = {str(name) for name, node in (cfg.get(group) or {}).items() if "_target_" in (node or ())}
         _leave_out(cfg, f"schedule.numbers.{group}", names, given, f"{group} = {', '.join(sorted(names)) or 'none'}")
+
+
+def noted(note: str, overrides: Collection[str]) -> str:
+    """What a preset says of its choices, and the line's own ones, which may be others."""
+    own = [text for text in overrides if text.lstrip("+~").split("=")[0].split(".")[0] in PLAYED]
+    return f"{note}; on the line: {', '.join(own)}" if own else note
 
 
 def _taken_by(part: DictConfig, place: str) -> set[str] | None:
