@@ -15,6 +15,7 @@ from ganlab.commands.sample import checkpoint_of, sample
 from ganlab.errors import UserError
 from ganlab.files.run import RunDirectory
 from ganlab.files.table import read
+from ganlab.run.command_line import mistake
 
 
 @pytest.mark.slow
@@ -146,3 +147,15 @@ def test_a_word_that_a_command_does_not_have_is_told_in_one_sentence(words, told
     assert ended.value.code == 2
     assert (said := capsys.readouterr().err).startswith(f"ganlab: error: {told}")
     assert said.count("\n") == 1
+
+
+def test_a_place_that_cannot_be_used_is_told_with_the_key_that_names_another(monkeypatch):
+    error = FileNotFoundError(2, "No such file or directory", "/nowhere/x")
+    for argv, advice in (
+        (["ganlab", "sample", "run", "--out", "/nowhere/x"], "; name another place with --out"),
+        (["ganlab", "sample", "run", "--out=/nowhere/x"], "; name another place with --out"),
+        (["ganlab", "figures", "run"], ""),
+        (["train.py", "runs=/nowhere/x"], "; run directories go to runs=PATH"),
+    ):
+        monkeypatch.setattr(sys, "argv", argv)
+        assert mistake(error, composing=False) == f"cannot use /nowhere/x: No such file or directory{advice}"

@@ -4,17 +4,20 @@ import csv
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from conftest import composed
+from outsiders import Noise
 
 from ganlab.commands.sample import checkpoint_of, meant_by
-from ganlab.errors import UserError
+from ganlab.errors import Diverged, UserError
 from ganlab.files.run import RunDirectory, checkpoints
 from ganlab.files.table import read
 from ganlab.game.module import GAN
+from ganlab.networks import mlp
 from ganlab.run.build import game_of
 from ganlab.run.config import resolve, validate
 from ganlab.run.experiment import Experiment
@@ -230,9 +233,45 @@ def test_the_run_directory_is_what_the_docs_say(run):
     assert len([row for row in read(done.table_file) if row["iteration"] == 10]) == 1  # losses and scores share a row
 
 
-def test_a_run_that_diverges_stops_says_so_and_keeps_a_good_checkpoint(run, tmp_path, monkeypatch):
-    from ganlab.errors import Diverged
+def test_a_run_that_diverges_before_its_first_checkpoint_advises_what_can_work(run, monkeypatch, capfd):
+    monkeypatch.setattr(GAN, "D_gradient", lambda gan, x, y, z, original=GAN.D_gradient: original(gan, x * float("nan"), y, z))
+    with pytest.raises(Diverged):
+        run(*TINY, "iterations=100", "log_every=5", "checkpoint.every=50")
+    said = capfd.readouterr().out
+    assert "next       it has no checkpoint of before: begin anew, with a smaller optim.lr or checkpoint.every=10" in said
+    assert "rollback" not in said
 
+
+class WithoutLabels(Noise):
+    def sample(self, n, generator):
+        return super().sample(n, generator)[0]
+
+
+class HeadIsAMethod(mlp.Discriminator):
+    def __init__(self, shape):
+        super().__init__(shape, 4, 1, torch.nn.ReLU())
+        self.last = self.head
+        del self.head
+
+    def head(self, features, y):
+        return self.last(features, y)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "told"),
+    [
+        (("data=dirac", "data._target_=test_training.WithoutLabels", "shape=[3,16,16]"), "data gives no minibatch"),
+        (("data=mixture2d", "condition=ac_gan", "~model.D", "+model.D._target_=test_training.HeadIsAMethod"),
+         "how many features D has: give it a head that says so, as LinearHead"),
+    ],
+)  # fmt: skip
+def test_what_a_class_of_ones_own_lacks_is_told(run, monkeypatch, overrides, told):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    with pytest.raises(UserError, match=told):
+        run(*overrides, "iterations=2", "theory=none", "metrics=none")
+
+
+def test_a_run_that_diverges_stops_says_so_and_keeps_a_good_checkpoint(run, tmp_path, monkeypatch):
     original = GAN.D_gradient
 
     def poisoned(gan, x, y, z):

@@ -47,8 +47,7 @@ log = logging.getLogger(__name__)
 def settings_of(cfg: DictConfig, overrides: list[str]) -> Settings:
     """The typed config, `images` turned into iterations; raises UserError."""
     given = {override.split("=")[0].lstrip("+") for override in overrides}
-    if {"iterations", "images"} <= given - {name for name, _, value in (text.lstrip("+").partition("=") for text in overrides)
-                                            if value == "null"}:  # fmt: skip
+    if {"iterations", "images"} <= {key for key in given if f"{key}=null" not in {text.lstrip("+") for text in overrides}}:
         raise UserError("iterations and images are two budgets for one run: give one of them")
     if "iterations" in given:
         cfg.images = None  # that of an experiment

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -179,11 +179,11 @@ def _flags_of(run: RunDirectory, line: Line) -> list[str]:
         key in (*FLAGS, PLACES) and isinstance(value, str) for key, value in known.items()
     ):
         raise UserError(f"{run.flags_file} is damaged: give --config-dir again, after deleting it")
-    places = known.pop(PLACES, None)
-    if places is not None and all(one.key_or_group != PLACES for one in line.parsed):
+    elsewhere = known.pop(PLACES, None)
+    if elsewhere is not None and all(one.key_or_group != PLACES for one in line.parsed):
         if not line.trust:
-            raise UserError(f"{run.path} was composed with {places[:100]}: say it again beside resume, or pass --trust")
-        line.given.insert(0, places)
+            raise UserError(f"{run.path} was composed with {elsewhere[:100]}: say it again beside resume, or pass --trust")
+        line.given.insert(0, elsewhere)
     if any(word.split("=")[0] in (*FLAGS, "-cd", "-cn", "-cp") for word in line.flags):
         return []
     for flag, value in known.items():
@@ -208,6 +208,11 @@ def with_own_conf(argv: Sequence[str]) -> list[str]:
     return [argv[0], "--config-dir", str(own), *argv[1:]]
 
 
+def places(hydras: Iterable[str]) -> list[str]:
+    """Of Hydra's own overrides those that say where else configs come from."""
+    return [line for line in hydras if line.lstrip("+").startswith(f"{PLACES}=")]
+
+
 def flags_here() -> dict[str, str]:
     """Those that this command was given, with folders in full."""
     from hydra.core.hydra_config import HydraConfig
@@ -218,5 +223,5 @@ def flags_here() -> dict[str, str]:
     if flags["--config-path"] and Path(flags["--config-path"]).resolve() == conf_dir().resolve():
         flags["--config-path"] = None
     flags["--config-name"] = hydra.job.config_name if hydra.job.config_name not in (None, "config", "config.yaml") else None
-    flags[PLACES] = next((line for line in hydra.overrides.hydra if line.lstrip("+").startswith(f"{PLACES}=")), None)
+    flags[PLACES] = next(iter(places(hydra.overrides.hydra)), None)
     return {flag: str(value) for flag, value in flags.items() if value}

@@ -6,12 +6,12 @@ import inspect
 import logging
 from collections.abc import Collection
 
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ganlab.errors import UserError
 from ganlab.game.numbers import BETAS
 from ganlab.run.config import parameters_of
+from ganlab.run.targets import target_of
 from ganlab.run.tree import groups
 from ganlab.settings import GAME
 
@@ -53,7 +53,7 @@ def _taken_by(part: DictConfig, place: str) -> set[str] | None:
 
 def _moved(known: Collection[str], target: str) -> set[str]:
     """Those of a constructor's parameters that a schedule may move, as far as its class tells."""
-    return ({*known} | ({*BETAS} if "betas" in known else set())) - {*getattr(get_object(target), "fixed", ())}
+    return ({*known} | ({*BETAS} if "betas" in known else set())) - {*getattr(target_of(target, "_target_"), "fixed", ())}
 
 
 def _leave_out(

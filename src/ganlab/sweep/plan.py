@@ -25,6 +25,7 @@ from ganlab.run.composing import Composer
 from ganlab.run.config import plain
 from ganlab.run.experiment import rehearse
 from ganlab.run.identity import refuse_elsewhere
+from ganlab.run.line import places
 from ganlab.run.names import jobs_of
 from ganlab.settings import Settings
 from ganlab.sweep.jobs import Job, mapping, quoted
@@ -81,7 +82,7 @@ def plan(
             except UserError as error:
                 problems.setdefault(str(error), []).append(name)
                 continue
-            own = [*places(config), *(line for line in overrides if not line.startswith("hydra"))]
+            own = [*places(config.hydra.overrides.hydra), *(line for line in overrides if not line.startswith("hydra"))]
             if threads and settings.threads is None:
                 own.append(f"threads={threads}")
             own += [f"study={quoted(folder.name)}"] if "study" not in values else []
@@ -102,11 +103,6 @@ def plan(
         raise UserError(f"nothing was started, {sum(map(len, problems.values()))} of {len(batch)} jobs have a mistake: "
                         f"{'; '.join(told[:MOST])}{more}")  # fmt: skip
     return jobs
-
-
-def places(config: DictConfig) -> list[str]:
-    """The overrides that say where else configs come from: the only ones of Hydra's own that its jobs are given, too."""
-    return [line for line in config.hydra.overrides.hydra if line.lstrip("+").startswith("hydra.searchpath=")]
 
 
 def flags() -> list[str]:
@@ -136,7 +132,8 @@ def _config_kept() -> Iterator[None]:
 
 def _composed(loader: Any, config: DictConfig, overrides: list[str], path: Path) -> tuple[Settings, dict[str, str]]:
     """As the job's own process will see it."""
-    cfg = loader.load_configuration(config.hydra.job.config_name, [*places(config), *overrides], RunMode.RUN)
+    elsewhere = places(config.hydra.overrides.hydra)
+    cfg = loader.load_configuration(config.hydra.job.config_name, [*elsewhere, *overrides], RunMode.RUN)
     OmegaConf.copy_cache(from_config=config, to_config=cfg)
     with open_dict(cfg):
         cfg.hydra.runtime.output_dir = str(path)
